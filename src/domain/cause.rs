@@ -1,0 +1,58 @@
+//! Why a domain is in its state, beyond the one word that libvirt has for it.
+
+use super::event::{Actor, Exit, SignalSender, Verb};
+
+/// Why: one of a closed list that scripts may match on (the names are spelt in `store::encode`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The guest powered itself off, or went to sleep on its disk (S4).
+    GuestShutdown,
+    /// The guest reset itself where a reset ends the run (`-no-reboot`).
+    GuestReset,
+    /// The guest's kernel reported a panic; `info` is what QEMU knows of it, as JSON text.
+    GuestPanic { info: Option<String> },
+    /// The guest ended QEMU by its exit device; `status` is the exit status that QEMU gave.
+    GuestExit { status: i32 },
+    /// A signal ended QEMU.
+    Signal { signal: i32, core_dumped: bool },
+    /// QEMU ended by itself with this status and no word of a shutdown.
+    ExitStatus { status: i32 },
+    /// The guest's watchdog fired; `action` is QEMU's word for what it then did.
+    Watchdog { action: String },
+    /// A disk failed and QEMU stopped the guest for it.
+    IoError(IoError),
+    /// Somebody sent QEMU a signal that it obeys by quitting. What QEMU did not say is `None`.
+    HostSignal(SignalSender),
+    /// Somebody told QEMU to quit over its monitor.
+    QmpQuit,
+    /// Somebody closed QEMU's window, or killed it by its debugger stub.
+    HostUi,
+    /// A domstate verb did it.
+    Asked { verb: Verb, actor: Actor },
+    /// QEMU ended before it was ready. `message` is the last that it said.
+    StartFailure {
+        exit: Option<Exit>,
+        message: Option<String>,
+    },
+    /// The host went down, and the guest with it.
+    HostRestart,
+    /// The domain was defined and never run.
+    NeverRun,
+    /// The run's record cannot be read; `file` is its path within the domain's folder.
+    JournalDamaged { file: String, why: String },
+    /// QEMU is gone and nobody was there to see how.
+    StatusLost,
+}
+
+/// A failed disk request, as QEMU reports it (BLOCK_IO_ERROR; `node` since 2.8, `error` since 2.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IoError {
+    pub device: Option<String>,
+    pub node: Option<String>,
+    /// `read` or `write`.
+    pub operation: Option<String>,
+    /// Whether the disk was full.
+    pub nospace: bool,
+    /// The system's words.
+    pub error: Option<String>,
+}

@@ -1,0 +1,371 @@
+//! How a run ended: an ordered table of rules; the first that matches tells.
+//!
+//! Success (`shutdown`) needs the guest's own shutdown on record. Everything else is what was witnessed, what
+//! can be inferred, or `unknown` with why. Where the truth is in doubt, the worse news is told.
+
+use super::answer::{Answer, Certainty};
+use super::cause::Cause;
+use super::event::{Exit, LogWords, ShutdownCause, SignalSender, Timestamp, Verb};
+use super::fold::{Exited, Fold, Machine, Shutdown};
+use super::intent::{Intent, Progress};
+use super::state::{ShutOff, State};
+
+/// The verbs that end a guest.
+pub(super) const ENDING_VERBS: &[Verb] = &[Verb::Destroy, Verb::Run];
+
+/// What a rule makes of an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) reason: ShutOff,
+    pub(super) cause: Cause,
+    pub(super) certainty: Certainty,
+}
+
+/// Everything that a rule may look at.
+struct Case<'a> {
+    fold: &'a Fold,
+    exit: Option<Exit>,
+    words: &'a LogWords,
+    /// Gone since the boot that the run began in, as far as anybody saw.
+    other_boot: bool,
+    /// When the end was seen.
+    at: Option<Timestamp>,
+}
+
+type Rule = fn(&Case<'_>) -> Option<Verdict>;
+
+/// The table. Order matters and is part of the design: the comments say why a rule stands where it does.
+const RULES: &[Rule] = &[
+    no_record,
+    // What a user asked for and got is why the guest ended, whatever QEMU called it.
+    asked_and_carried_out,
+    // Before everything that presumes a guest that ran.
+    lost_before_it_could_begin,
+    never_began,
+    // guest=true stands in the SHUTDOWN of a panic too, so the panic is looked at first.
+    panicked,
+    killed_by_debugger,
+    guest_shut_down,
+    host_reset_that_ends_the_run,
+    host_ended_it,
+    watchdog_powered_off,
+    host_ended_it_by_its_own_words,
+    asked_and_gone,
+    signalled,
+    guest_exit_device,
+    bad_status,
+    status_zero_without_shutdown,
+    host_restarted,
+    gone_unseen,
+];
+
+/// The answer for a run whose QEMU is gone. `seen` is what the one who looked could see; an end that is on
+/// record outweighs it.
+pub(super) fn conclude(fold: &Fold, seen: &Exited) -> Answer {
+    let end = fold.end().unwrap_or(seen);
+    let case = Case {
+        fold,
+        exit: end.exit.or(seen.exit),
+        words: &end.words,
+        other_boot: fold.launch.as_ref().is_some_and(|l| l.boot != end.boot),
+        at: end.at,
+    };
+    let verdict = RULES.iter().find_map(|rule| rule(&case));
+    let verdict = verdict.unwrap_or_else(|| verdict_unknown(Cause::StatusLost));
+    let since = match &fold.shutdown {
+        // Nobody saw QEMU go, but it said that it would.
+        Some(shutdown) if case.exit.is_none() => shutdown.at,
+        // Found gone: when it went, nobody knows.
+        None if case.exit.is_none() => None,
+        _ => end.at,
+    };
+    Answer {
+        state: State::ShutOff(verdict.reason),
+        since,
+        cause: Some(verdict.cause),
+        certainty: verdict.certainty,
+    }
+}
+
+/// Why QEMU is shutting down while it is still there.
+pub(super) fn pending(fold: &Fold) -> Option<Verdict> {
+    let case = Case {
+        fold,
+        exit: None,
+        words: &LogWords::default(),
+        other_boot: false,
+        at: None,
+    };
+    let rules: &[Rule] = &[
+        panicked,
+        guest_shut_down,
+        host_reset_that_ends_the_run,
+        host_ended_it,
+        watchdog_powered_off,
+    ];
+    rules.iter().find_map(|rule| rule(&case))
+}
+
+fn witnessed(reason: ShutOff, cause: Cause) -> Verdict {
+    Verdict {
+        reason,
+        cause,
+        certainty: Certainty::Witnessed,
+    }
+}
+
+fn inferred(reason: ShutOff, cause: Cause) -> Verdict {
+    Verdict {
+        reason,
+        cause,
+        certainty: Certainty::Inferred,
+    }
+}
+
+fn verdict_unknown(cause: Cause) -> Verdict {
+    Verdict {
+        reason: ShutOff::Unknown,
+        cause,
+        certainty: Certainty::Unknown,
+    }
+}
+
+/// The cause when the journal itself has lost what would tell.
+fn lines_lost(why: &str) -> Cause {
+    Cause::JournalDamaged {
+        file: "journal".to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+fn asked(intent: &Intent) -> Cause {
+    Cause::Asked {
+        verb: intent.verb,
+        actor: intent.actor.clone(),
+    }
+}
+
+fn exit_cause(exit: Option<Exit>) -> Cause {
+    match exit {
+        Some(Exit::Signal {
+            signal,
+            core_dumped,
+        }) => Cause::Signal {
+            signal,
+            core_dumped,
+        },
+        Some(Exit::Status(status)) => Cause::ExitStatus { status },
+        None => Cause::StatusLost,
+    }
+}
+
+/// A SHUTDOWN of one of `causes`.
+fn shutdown_of<'a>(case: &Case<'a>, causes: &[ShutdownCause]) -> Option<&'a Shutdown> {
+    let shutdown = case.fold.shutdown.as_ref()?;
+    causes.contains(&shutdown.cause).then_some(shutdown)
+}
+
+fn no_record(case: &Case<'_>) -> Option<Verdict> {
+    let lost = case.fold.launch.is_none();
+    lost.then(|| verdict_unknown(lines_lost("the beginning of the run is missing")))
+}
+
+fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
+    let intent = case.fold.intents.carried_out(ENDING_VERBS)?;
+    // The signal was recorded as sent and found a QEMU that would not end at once and was let be: that
+    // request is settled by `Failed`, so one that is still here is what ended it.
+    Some(witnessed(ShutOff::Destroyed, asked(intent)))
+}
+
+fn lost_before_it_could_begin(case: &Case<'_>) -> Option<Verdict> {
+    let fold = case.fold;
+    if fold.began.is_some() || case.exit.is_some() {
+        return None;
+    }
+    if case.other_boot {
+        // The power cut may have taken the unsynced RESUME with it: `failed` would be a guess.
+        return Some(inferred(ShutOff::Crashed, Cause::HostRestart));
+    }
+    fold.gap
+        .then(|| verdict_unknown(lines_lost("lines were lost before the guest ran")))
+}
+
+fn never_began(case: &Case<'_>) -> Option<Verdict> {
+    let fold = case.fold;
+    if fold.began.is_some() {
+        return None;
+    }
+    if fold.gap && case.exit == Some(Exit::Status(0)) {
+        return Some(verdict_unknown(lines_lost(
+            "lines were lost before the guest ran",
+        )));
+    }
+    let message = fold.refusal.clone();
+    let cause = Cause::StartFailure {
+        exit: case.exit,
+        message: message.or_else(|| case.words.last_line.clone()),
+    };
+    Some(match case.exit {
+        Some(_) => witnessed(ShutOff::Failed, cause),
+        None => inferred(ShutOff::Failed, cause),
+    })
+}
+
+fn panicked(case: &Case<'_>) -> Option<Verdict> {
+    let panic = case.fold.panic.as_ref();
+    if panic.is_none() && shutdown_of(case, &[ShutdownCause::GuestPanic]).is_none() {
+        return None;
+    }
+    let info = panic.and_then(|panic| panic.info.clone());
+    Some(witnessed(ShutOff::Crashed, Cause::GuestPanic { info }))
+}
+
+/// gdb's `kill`: QEMU 11 calls it guest-shutdown, 7.2 says nothing but on its stderr.
+fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
+    let guest = shutdown_of(case, &[ShutdownCause::GuestShutdown]);
+    let silent = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
+    let stood = guest.is_some_and(|s| s.machine == Machine::Stood);
+    let killed = stood || (case.words.gdb_killed && (guest.is_some() || silent));
+    killed.then(|| witnessed(ShutOff::Destroyed, Cause::HostUi))
+}
+
+fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
+    let shutdown = shutdown_of(
+        case,
+        &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
+    )?;
+    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
+    let cause = match (shutdown.cause, case.exit) {
+        // QEMU 10 announces isa-debug-exit as a shutdown; the status is odd by construction.
+        (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
+            if by_device && status % 2 == 1 =>
+        {
+            Cause::GuestExit { status }
+        }
+        (ShutdownCause::GuestReset, _) => Cause::GuestReset,
+        _ => Cause::GuestShutdown,
+    };
+    Some(witnessed(ShutOff::Shutdown, cause))
+}
+
+/// `reset` under reboot=shutdown: virsh calls it a shutdown when the user asked for it.
+fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
+    let shutdown = shutdown_of(case, &[ShutdownCause::HostQmpSystemReset])?;
+    let intent = case.fold.intents.recent(&[Verb::Reset], shutdown.at);
+    Some(match intent {
+        Some(intent) => witnessed(ShutOff::Shutdown, asked(intent)),
+        None => witnessed(ShutOff::Destroyed, Cause::QmpQuit),
+    })
+}
+
+fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
+    let shutdown = case.fold.shutdown.as_ref()?;
+    let cause = match shutdown.cause {
+        ShutdownCause::HostSignal => {
+            let asked_for = case.fold.intents.recent(ENDING_VERBS, shutdown.at);
+            let sender = case.words.terminated.clone().unwrap_or_default();
+            match asked_for {
+                // The verb died between acting and saying so, but QEMU names the process.
+                Some(intent) if sender.pid.is_none_or(|pid| pid == intent.actor.pid) => {
+                    asked(intent)
+                }
+                _ => Cause::HostSignal(sender),
+            }
+        }
+        ShutdownCause::HostQmpQuit => Cause::QmpQuit,
+        ShutdownCause::HostUi => Cause::HostUi,
+        ShutdownCause::HostError => {
+            return Some(witnessed(ShutOff::Crashed, exit_cause(case.exit)));
+        }
+        ShutdownCause::Unknown => {
+            let why = "QEMU gave a reason for its shutdown that this domstate does not know";
+            return Some(verdict_unknown(lines_lost(why)));
+        }
+        ShutdownCause::GuestShutdown
+        | ShutdownCause::GuestReset
+        | ShutdownCause::GuestPanic
+        | ShutdownCause::HostQmpSystemReset => return None,
+    };
+    Some(witnessed(ShutOff::Destroyed, cause))
+}
+
+fn watchdog_powered_off(case: &Case<'_>) -> Option<Verdict> {
+    let action = "poweroff".to_owned();
+    case.fold
+        .watchdog_poweroff
+        .then(|| witnessed(ShutOff::Crashed, Cause::Watchdog { action }))
+}
+
+/// The SHUTDOWN line was lost on a full disk, but QEMU's own log tells of the signal.
+fn host_ended_it_by_its_own_words(case: &Case<'_>) -> Option<Verdict> {
+    let sender: &SignalSender = case.words.terminated.as_ref()?;
+    let orderly = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
+    orderly.then(|| witnessed(ShutOff::Destroyed, Cause::HostSignal(sender.clone())))
+}
+
+/// A verb announced that it would end the guest, and the guest was gone soon after, by a signal that the verb sends.
+fn asked_and_gone(case: &Case<'_>) -> Option<Verdict> {
+    let intent = case.fold.intents.recent(ENDING_VERBS, case.at)?;
+    let fits = match case.exit {
+        // 9 and 15: the signals that the verb sends.
+        Some(Exit::Signal { signal, .. }) => matches!(signal, 9 | 15),
+        Some(Exit::Status(_)) => false,
+        None => false,
+    };
+    let only_asked = intent.progress == Progress::Asked;
+    (fits && only_asked).then(|| inferred(ShutOff::Destroyed, asked(intent)))
+}
+
+fn signalled(case: &Case<'_>) -> Option<Verdict> {
+    matches!(case.exit, Some(Exit::Signal { .. }))
+        .then(|| witnessed(ShutOff::Crashed, exit_cause(case.exit)))
+}
+
+/// isa-debug-exit on QEMU 7.2: no SHUTDOWN, status (value << 1) | 1. Status 1 is also that of a fatal error.
+fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
+    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
+    match case.exit {
+        Some(Exit::Status(status)) if by_device && status >= 3 && status % 2 == 1 => {
+            Some(witnessed(ShutOff::Shutdown, Cause::GuestExit { status }))
+        }
+        _ => None,
+    }
+}
+
+fn bad_status(case: &Case<'_>) -> Option<Verdict> {
+    match case.exit {
+        Some(Exit::Status(status)) if status != 0 => {
+            Some(witnessed(ShutOff::Crashed, Cause::ExitStatus { status }))
+        }
+        _ => None,
+    }
+}
+
+/// Never success: either the line that would tell was lost, or QEMU ended in a way that announces nothing.
+fn status_zero_without_shutdown(case: &Case<'_>) -> Option<Verdict> {
+    if case.exit != Some(Exit::Status(0)) {
+        return None;
+    }
+    Some(if case.fold.gap {
+        verdict_unknown(lines_lost("lines were lost while the guest ran"))
+    } else {
+        inferred(ShutOff::Crashed, Cause::ExitStatus { status: 0 })
+    })
+}
+
+fn host_restarted(case: &Case<'_>) -> Option<Verdict> {
+    case.other_boot
+        .then(|| inferred(ShutOff::Crashed, Cause::HostRestart))
+}
+
+fn gone_unseen(case: &Case<'_>) -> Option<Verdict> {
+    Some(if case.fold.gap {
+        verdict_unknown(lines_lost("lines were lost while the guest ran"))
+    } else {
+        inferred(ShutOff::Crashed, Cause::StatusLost)
+    })
+}
+
+#[cfg(test)]
+#[path = "ending_tests.rs"]
+mod tests;

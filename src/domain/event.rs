@@ -1,0 +1,248 @@
+//! What can happen to a domain, in domstate's own words: what QEMU announced, what a user asked for, and
+//! how the process ended. The `journal` room reads and writes the lines that these come from.
+
+use super::cause::IoError;
+use super::fold::Fold;
+
+/// Microseconds since 1970-01-01 00:00:00 UTC, by the host's clock (which may step).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub u64);
+
+/// One line of a journal. `at` is `None` for lines that carry no time (QMP replies).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub at: Option<Timestamp>,
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The run begins: written before QEMU is spawned.
+    Launched(Box<Launch>),
+    /// The process that was spawned: QEMU, or a wrapper that starts it.
+    Spawned(Process),
+    /// QEMU itself, as the control socket's peer.
+    Identified(Process),
+    /// QEMU's answer to the recorder's first question.
+    StatusReported(RunStatus),
+    /// QEMU refused to let the guest run; its words.
+    ContinueRefused(String),
+    Stopped,
+    Resumed,
+    Reset(ResetBy),
+    ShutDown(ShutdownCause),
+    /// The guest sleeps in RAM (S3). No `Stopped` comes with it.
+    Suspended,
+    /// The guest sleeps on its disk (S4); `ShutDown` follows.
+    SuspendedToDisk,
+    Woken,
+    WatchdogFired(WatchdogAction),
+    /// `info` is JSON text.
+    Panicked {
+        action: PanicAction,
+        info: Option<String>,
+    },
+    CrashLoaded,
+    IoFailed {
+        error: IoError,
+        stops_guest: bool,
+    },
+    /// The outgoing or incoming migration reached this status (QEMU's word).
+    MigrationChanged(String),
+    /// A verb is about to act.
+    Asked {
+        verb: Verb,
+        actor: Actor,
+    },
+    /// It acted. `pid` is the asking process.
+    Sent {
+        verb: Verb,
+        pid: u32,
+    },
+    /// It saw that what it asked for came true.
+    Done {
+        verb: Verb,
+        pid: u32,
+    },
+    /// It gave up, and nothing that it did is still to take effect.
+    Failed {
+        verb: Verb,
+        pid: u32,
+        message: String,
+    },
+    /// A process of the run ended. `exit` is `None` when it was found gone and nobody knows how.
+    Exited {
+        pid: Option<u32>,
+        exit: Option<Exit>,
+        /// The boot in which it was seen to be gone.
+        boot: BootId,
+        words: LogWords,
+    },
+    /// Everything before this line, folded.
+    Checkpoint(Box<Fold>),
+    /// Lines were lost here: a full disk cut them, or something else wrote into the file.
+    Gap,
+    /// A line that tells nothing about the state.
+    Other,
+}
+
+/// What the run was started with, as far as its answers depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    pub run: u32,
+    pub kind: LaunchKind,
+    pub begin: Begin,
+    pub boot: BootId,
+    /// Inode number of the pid namespace that the run's pids belong to.
+    pub pid_namespace: u64,
+    /// Whether the machine has a device by which the guest can end QEMU with a status of its own.
+    pub exit_device: bool,
+    pub actor: Actor,
+}
+
+/// Where the guest's first instruction comes from; it decides what its first RESUME is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaunchKind {
+    Boot,
+    Incoming,
+    Snapshot,
+}
+
+/// Whether the guest runs as soon as QEMU is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    Running,
+    Paused,
+}
+
+/// The kernel's name for one boot of the host (`/proc/sys/kernel/random/boot_id`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootId(pub String);
+
+/// A process that cannot be mistaken for a later one with the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub pid: u32,
+    /// `/proc/PID/stat` field 22: clock ticks since the host's boot.
+    pub start_ticks: u64,
+}
+
+/// Who asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub uid: u32,
+    pub pid: u32,
+    pub command: String,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Status(i32),
+    Signal { signal: i32, core_dumped: bool },
+}
+
+/// What QEMU said about its own end on its standard error, where its events say less.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogWords {
+    /// "terminating on signal N", with the sender where there was one.
+    pub terminated: Option<SignalSender>,
+    /// "Terminated via GDBstub".
+    pub gdb_killed: bool,
+    /// The last line that it wrote.
+    pub last_line: Option<String>,
+}
+
+/// A signal and who sent it. QEMU does not name a sender for Ctrl-C.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignalSender {
+    pub signal: Option<i32>,
+    pub pid: Option<u32>,
+    pub command: Option<String>,
+}
+
+/// QEMU's RunState as far as a run can begin in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunStatus {
+    Running,
+    Prelaunch,
+    Paused,
+    InMigrate,
+    Other,
+}
+
+/// Who reset the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetBy {
+    Guest,
+    Host,
+}
+
+/// QEMU's ShutdownCause (`qapi/run-state.json`, reasons since 4.0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownCause {
+    GuestShutdown,
+    GuestReset,
+    GuestPanic,
+    HostError,
+    HostQmpQuit,
+    HostQmpSystemReset,
+    HostSignal,
+    HostUi,
+    /// One that this domstate does not know.
+    Unknown,
+}
+
+/// What QEMU did when the watchdog fired (`qapi/run-state.json`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchdogAction {
+    Pause,
+    Poweroff,
+    /// Anything that leaves the guest running or says of itself what it does.
+    Other,
+}
+
+/// What QEMU did when the guest panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PanicAction {
+    Pause,
+    Poweroff,
+    Run,
+}
+
+/// The verbs that leave their intent in a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Destroy,
+    /// `run` was told to stop, or timed out: it destroys.
+    Run,
+    Shutdown,
+    Suspend,
+    Resume,
+    Reset,
+}
+
+impl Verb {
+    /// Every verb that leaves an intent.
+    pub const ALL: &[Self] = &[
+        Self::Destroy,
+        Self::Run,
+        Self::Shutdown,
+        Self::Suspend,
+        Self::Resume,
+        Self::Reset,
+    ];
+
+    /// The verb as the user types it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Destroy => "destroy",
+            Self::Run => "run",
+            Self::Shutdown => "shutdown",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Reset => "reset",
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The fold's table: sequences of events and what they mean while QEMU lives, and a walk of all of them.
+
+use super::super::event::{Actor, ResetBy};
+use super::*;
+
+fn launch(kind: LaunchKind, begin: Begin) -> Event {
+    Event::Launched(Box::new(Launch {
+        run: 1,
+        kind,
+        begin,
+        boot: BootId("b".into()),
+        pid_namespace: 1,
+        exit_device: false,
+        actor: actor(1),
+    }))
+}
+
+fn actor(pid: u32) -> Actor {
+    Actor {
+        uid: 0,
+        pid,
+        command: "domstate".into(),
+    }
+}
+
+fn asked(verb: Verb) -> Event {
+    Event::Asked {
+        verb,
+        actor: actor(7),
+    }
+}
+
+fn fold_of(events: &[Event]) -> Fold {
+    let mut fold = Fold::default();
+    for (second, event) in events.iter().enumerate() {
+        let at = Some(Timestamp(second as u64 * 1_000_000));
+        fold.apply(&Record {
+            at,
+            event: event.clone(),
+        });
+    }
+    fold
+}
+
+fn booted(then: &[Event]) -> Fold {
+    let mut events = vec![
+        launch(LaunchKind::Boot, Begin::Running),
+        Event::StatusReported(RunStatus::Prelaunch),
+        Event::Resumed,
+    ];
+    events.extend_from_slice(then);
+    fold_of(&events)
+}
+
+fn io_error() -> Event {
+    Event::IoFailed {
+        error: IoError::default(),
+        stops_guest: true,
+    }
+}
+
+fn panic(action: PanicAction) -> Event {
+    Event::Panicked { action, info: None }
+}
+
+#[test]
+fn what_a_living_guest_does_is_told_in_libvirts_words() {
+    use Event::*;
+    let incoming = |begin| launch(LaunchKind::Incoming, begin);
+    let reset = || Reset(ResetBy::Host);
+    let s3 = || Suspended;
+    let cases: Vec<(Fold, &str)> = vec![
+        (
+            fold_of(&[launch(LaunchKind::Boot, Begin::Running)]),
+            "paused (starting up)",
+        ),
+        (booted(&[]), "running (booted)"),
+        (
+            fold_of(&[
+                launch(LaunchKind::Boot, Begin::Paused),
+                StatusReported(RunStatus::Prelaunch),
+            ]),
+            "paused (user)",
+        ),
+        (
+            fold_of(&[
+                launch(LaunchKind::Boot, Begin::Paused),
+                StatusReported(RunStatus::Prelaunch),
+                Resumed,
+            ]),
+            "running (unpaused)",
+        ),
+        (
+            fold_of(&[launch(LaunchKind::Snapshot, Begin::Running), Resumed]),
+            "running (from snapshot)",
+        ),
+        (
+            fold_of(&[
+                incoming(Begin::Running),
+                StatusReported(RunStatus::InMigrate),
+            ]),
+            "paused (migrating)",
+        ),
+        // QEMU 11.1: the reply comes after the RESUME and is old by then.
+        (
+            fold_of(&[
+                incoming(Begin::Running),
+                Resumed,
+                StatusReported(RunStatus::InMigrate),
+            ]),
+            "running (migrated)",
+        ),
+        (
+            fold_of(&[
+                incoming(Begin::Running),
+                StatusReported(RunStatus::InMigrate),
+                MigrationChanged("completed".into()),
+            ]),
+            "paused (user)",
+        ),
+        (booted(&[Stopped]), "paused (unknown)"),
+        (booted(&[asked(Verb::Suspend), Stopped]), "paused (user)"),
+        (booted(&[Stopped, Resumed]), "running (unpaused)"),
+        (booted(&[Resumed]), "running (booted)"),
+        (booted(&[reset()]), "running (booted)"),
+        (
+            booted(&[asked(Verb::Suspend), Stopped, reset()]),
+            "paused (user)",
+        ),
+        (booted(&[io_error(), Stopped]), "paused (I/O error)"),
+        (booted(&[Stopped, io_error()]), "paused (I/O error)"),
+        (
+            booted(&[Stopped, io_error(), Resumed]),
+            "running (unpaused)",
+        ),
+        (
+            booted(&[Stopped, io_error(), Resumed, asked(Verb::Suspend), Stopped]),
+            "paused (user)",
+        ),
+        (
+            booted(&[IoFailed {
+                error: IoError::default(),
+                stops_guest: false,
+            }]),
+            "running (booted)",
+        ),
+        (
+            booted(&[WatchdogFired(WatchdogAction::Pause), Stopped]),
+            "paused (watchdog)",
+        ),
+        (
+            booted(&[Stopped, WatchdogFired(WatchdogAction::Pause)]),
+            "paused (watchdog)",
+        ),
+        (
+            booted(&[WatchdogFired(WatchdogAction::Other)]),
+            "running (booted)",
+        ),
+        (
+            booted(&[panic(PanicAction::Pause), Stopped]),
+            "crashed (panicked)",
+        ),
+        (booted(&[panic(PanicAction::Run)]), "running (booted)"),
+        (booted(&[CrashLoaded]), "running (booted)"),
+        (
+            booted(&[panic(PanicAction::Pause), Stopped, reset()]),
+            "paused (crashed)",
+        ),
+        (
+            booted(&[panic(PanicAction::Pause), Stopped, Resumed]),
+            "running (unpaused)",
+        ),
+        (booted(&[s3()]), "pmsuspended (unknown)"),
+        (booted(&[s3(), Woken, reset()]), "running (event wakeup)"),
+        (booted(&[s3(), Stopped, Resumed]), "pmsuspended (unknown)"),
+        (booted(&[s3(), reset()]), "paused (user)"),
+        (booted(&[Woken]), "running (booted)"),
+        (
+            booted(&[ShutDown(ShutdownCause::GuestShutdown), Stopped]),
+            "in shutdown (unknown)",
+        ),
+        (
+            booted(&[ShutDown(ShutdownCause::GuestShutdown), Stopped, reset()]),
+            "paused (user)",
+        ),
+        (
+            booted(&[MigrationChanged("active".into()), Stopped]),
+            "paused (migrating)",
+        ),
+    ];
+    for (fold, want) in cases {
+        assert_eq!(
+            fold.answer(&Life::Lives).state.to_string(),
+            want,
+            "{fold:?}"
+        );
+    }
+}
+
+#[test]
+fn a_cause_that_came_too_late_does_not_explain_a_stop_of_much_later() {
+    let mut events = vec![Event::Stopped, Event::Resumed, io_error()];
+    events.extend(std::iter::repeat_n(Event::Other, 20));
+    events.push(Event::Stopped);
+    assert_eq!(booted(&events).live.to_string(), "paused (unknown)");
+}
+
+#[test]
+fn an_outgoing_migration_that_completed_bars_the_source() {
+    let away = |events: &[Event]| booted(events).migrated_away;
+    let status = |word: &str| Event::MigrationChanged(word.into());
+    assert!(away(&[
+        status("setup"),
+        Event::Stopped,
+        status("completed")
+    ]));
+    assert!(!away(&[status("setup"), Event::Stopped, status("failed")]));
+    assert!(!away(&[
+        status("setup"),
+        Event::Stopped,
+        status("completed"),
+        Event::Resumed
+    ]));
+}
+
+#[test]
+fn a_checkpoint_stands_for_everything_before_it() {
+    let before = booted(&[asked(Verb::Suspend), Event::Stopped]);
+    let after = fold_of(&[Event::Gap, Event::Checkpoint(Box::new(before.clone()))]);
+    assert_eq!(after, before);
+}
+
+/// One event of each kind that can move a run.
+fn alphabet() -> Vec<Event> {
+    let exited = |exit| Event::Exited {
+        pid: None,
+        exit,
+        boot: BootId("b".into()),
+        words: LogWords::default(),
+    };
+    vec![
+        Event::StatusReported(RunStatus::Prelaunch),
+        Event::Stopped,
+        Event::Resumed,
+        Event::Reset(ResetBy::Guest),
+        Event::ShutDown(ShutdownCause::GuestShutdown),
+        Event::ShutDown(ShutdownCause::HostSignal),
+        Event::Suspended,
+        Event::Woken,
+        Event::WatchdogFired(WatchdogAction::Pause),
+        Event::WatchdogFired(WatchdogAction::Poweroff),
+        panic(PanicAction::Pause),
+        io_error(),
+        asked(Verb::Destroy),
+        Event::Sent {
+            verb: Verb::Destroy,
+            pid: 7,
+        },
+        exited(Some(Exit::Status(0))),
+        exited(None),
+        Event::Gap,
+    ]
+}
+
+#[test]
+fn in_every_sequence_of_events_success_has_a_guest_shutdown_on_record() {
+    let gone = Life::Gone(Exited {
+        exit: None,
+        boot: BootId("b".into()),
+        words: LogWords::default(),
+        at: None,
+    });
+    let alphabet = alphabet();
+    let mut pending: Vec<Vec<usize>> = vec![vec![]];
+    let mut walked = 0_u32;
+    while let Some(path) = pending.pop() {
+        let events: Vec<Event> = path.iter().map(|i| alphabet[*i].clone()).collect();
+        let fold = booted(&events);
+        let lives = fold.answer(&Life::Lives);
+        assert!(lives.state.is_active(), "{events:?}");
+        let ended = fold.answer(&gone);
+        assert!(!ended.state.is_active(), "{events:?}");
+        if ended.state == State::ShutOff(super::super::state::ShutOff::Shutdown) {
+            let shut = events
+                .iter()
+                .rposition(|e| *e == Event::ShutDown(ShutdownCause::GuestShutdown));
+            let restarted = events
+                .iter()
+                .rposition(|e| matches!(e, Event::Resumed | Event::Reset(_)));
+            assert!(shut.is_some() && shut > restarted, "{events:?}");
+        }
+        walked += 1;
+        if path.len() < 4 {
+            for next in 0..alphabet.len() {
+                let mut longer = path.clone();
+                longer.push(next);
+                pending.push(longer);
+            }
+        }
+    }
+    assert_eq!(walked, (0..=4).map(|n| 17_u32.pow(n)).sum::<u32>());
+}

@@ -1,0 +1,82 @@
+//! What users asked for and how far it came: an intent outweighs what QEMU recorded only once it was
+//! carried out.
+
+use super::event::{Actor, Timestamp, Verb};
+
+/// How long an unfinished request can still be what a later event comes from. Above the time that any verb
+/// takes between asking and acting; a verb that was killed in between must not colour what happens hours later.
+pub(super) const ASK_EXPIRES_MICROS: u64 = 30_000_000;
+
+/// As many requests as can sensibly be under way at once; the oldest is forgotten first.
+const INTENTS_MAX: usize = 8;
+
+/// A request for something to happen to the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    pub verb: Verb,
+    pub actor: Actor,
+    pub at: Timestamp,
+    pub progress: Progress,
+}
+
+/// How far a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Announced; whether it acted is not known.
+    Asked,
+    /// It acted.
+    Sent,
+    /// It acted and saw the effect.
+    Done,
+}
+
+/// The requests that may still matter, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Intents(pub Vec<Intent>);
+
+impl Intents {
+    /// Notes a new request.
+    pub fn ask(&mut self, verb: Verb, actor: Actor, at: Timestamp) {
+        if self.0.len() == INTENTS_MAX {
+            self.0.remove(0);
+        }
+        self.0.push(Intent {
+            verb,
+            actor,
+            at,
+            progress: Progress::Asked,
+        });
+    }
+
+    /// Notes how far the request of process `pid` came.
+    pub fn advance(&mut self, verb: Verb, pid: u32, progress: Progress) {
+        let same = |i: &&mut Intent| i.verb == verb && i.actor.pid == pid;
+        if let Some(intent) = self.0.iter_mut().rev().find(same) {
+            intent.progress = progress;
+        }
+    }
+
+    /// Forgets the request of process `pid`: it failed, so nothing comes from it.
+    pub fn withdraw(&mut self, verb: Verb, pid: u32) {
+        self.0.retain(|i| i.verb != verb || i.actor.pid != pid);
+    }
+
+    /// The newest request of one of `verbs` that an event at `now` may come from.
+    pub fn recent(&self, verbs: &[Verb], now: Option<Timestamp>) -> Option<&Intent> {
+        self.0.iter().rev().find(|intent| {
+            let age = now.map_or(0, |now| now.0.saturating_sub(intent.at.0));
+            verbs.contains(&intent.verb) && age <= ASK_EXPIRES_MICROS
+        })
+    }
+
+    /// The newest request of one of `verbs` that was carried out.
+    pub fn carried_out(&self, verbs: &[Verb]) -> Option<&Intent> {
+        let acted = |i: &&Intent| verbs.contains(&i.verb) && i.progress != Progress::Asked;
+        self.0.iter().rev().find(acted)
+    }
+
+    /// Forgets the requests of `verbs`: what they asked for has happened, or was overtaken.
+    pub fn settle(&mut self, verbs: &[Verb]) {
+        self.0.retain(|intent| !verbs.contains(&intent.verb));
+    }
+}

@@ -1,0 +1,25 @@
+//! What a domain is and what may be said of it: pure values and the rules between them.
+//!
+//! Nothing here touches the outside: no file, no clock, no JSON, no QEMU name. Facts come in as values
+//! ([`Record`], [`Life`]), the decision goes out as a value ([`Answer`]). A new rule is a line in
+//! [`fold`] or [`ending`] and a line in its table of tests.
+
+mod answer;
+mod cause;
+mod ending;
+mod event;
+mod fold;
+mod intent;
+mod name;
+mod state;
+
+pub use answer::{Answer, Certainty, Life};
+pub use cause::{Cause, IoError};
+pub use event::{
+    Actor, Begin, BootId, Event, Exit, Launch, LaunchKind, LogWords, PanicAction, Process, Record,
+    ResetBy, RunStatus, ShutdownCause, SignalSender, Timestamp, Verb, WatchdogAction,
+};
+pub use fold::{Exited, Fold, Machine, Panic, Shutdown, StopCause};
+pub use intent::{Intent, Intents, Progress};
+pub use name::{InvalidName, Name, Uuid};
+pub use state::{Paused, Running, ShutOff, State};

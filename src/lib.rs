@@ -1,0 +1,2 @@
+//! domstate.
+pub mod domain;
