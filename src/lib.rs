@@ -1,2 +1,3 @@
 //! domstate.
 pub mod domain;
+pub mod journal;

@@ -205,9 +205,10 @@ fn never_began(case: &Case<'_>) -> Option<Verdict> {
         exit: case.exit,
         message: message.or_else(|| case.words.last_line.clone()),
     };
-    Some(match case.exit {
-        Some(_) => witnessed(ShutOff::Failed, cause),
-        None => inferred(ShutOff::Failed, cause),
+    Some(if case.exit.is_some() || fold.refusal.is_some() {
+        witnessed(ShutOff::Failed, cause)
+    } else {
+        inferred(ShutOff::Failed, cause)
     })
 }
 

@@ -104,6 +104,7 @@ const KILLED: Option<Exit> = Some(Exit::Signal {
 });
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn an_end_reads_as_its_record_says() {
     use ShutdownCause::*;
     let asked_by_7 = || Cause::Asked {

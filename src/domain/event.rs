@@ -80,11 +80,24 @@ pub enum Event {
         words: LogWords,
     },
     /// Everything before this line, folded.
-    Checkpoint(Box<Fold>),
+    Checkpoint(Box<Checkpoint>),
+    /// The program could not be started at all; the system's words.
+    SpawnFailed {
+        message: String,
+    },
     /// Lines were lost here: a full disk cut them, or something else wrote into the file.
     Gap,
     /// A line that tells nothing about the state.
     Other,
+}
+
+/// A fold kept in the journal itself, so that the space in front of it can be given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub fold: Fold,
+    /// Where in the journal it was meant to stand. QEMU writes at any moment: a line that slipped in between is
+    /// not in the fold, and a checkpoint that stands elsewhere is void.
+    pub offset: u64,
 }
 
 /// What the run was started with, as far as its answers depend on it.

@@ -166,7 +166,8 @@ impl Fold {
                 boot,
                 words,
             } => self.exited(*pid, *exit, boot, words, at),
-            Event::Checkpoint(fold) => *self = (**fold).clone(),
+            Event::Checkpoint(checkpoint) => *self = checkpoint.fold.clone(),
+            Event::SpawnFailed { message } => self.refusal = Some(message.clone()),
             Event::Gap => self.lines_lost(),
             Event::CrashLoaded | Event::SuspendedToDisk | Event::Other => {}
         }

@@ -1,6 +1,6 @@
 //! The fold's table: sequences of events and what they mean while QEMU lives, and a walk of all of them.
 
-use super::super::event::{Actor, ResetBy};
+use super::super::event::{Actor, Checkpoint, ResetBy};
 use super::*;
 
 fn launch(kind: LaunchKind, begin: Begin) -> Event {
@@ -64,6 +64,7 @@ fn panic(action: PanicAction) -> Event {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_a_living_guest_does_is_told_in_libvirts_words() {
     use Event::*;
     let incoming = |begin| launch(LaunchKind::Incoming, begin);
@@ -226,7 +227,13 @@ fn an_outgoing_migration_that_completed_bars_the_source() {
 #[test]
 fn a_checkpoint_stands_for_everything_before_it() {
     let before = booted(&[asked(Verb::Suspend), Event::Stopped]);
-    let after = fold_of(&[Event::Gap, Event::Checkpoint(Box::new(before.clone()))]);
+    let after = fold_of(&[
+        Event::Gap,
+        Event::Checkpoint(Box::new(Checkpoint {
+            fold: before.clone(),
+            offset: 0,
+        })),
+    ]);
     assert_eq!(after, before);
 }
 

@@ -16,8 +16,9 @@ mod state;
 pub use answer::{Answer, Certainty, Life};
 pub use cause::{Cause, IoError};
 pub use event::{
-    Actor, Begin, BootId, Event, Exit, Launch, LaunchKind, LogWords, PanicAction, Process, Record,
-    ResetBy, RunStatus, ShutdownCause, SignalSender, Timestamp, Verb, WatchdogAction,
+    Actor, Begin, BootId, Checkpoint, Event, Exit, Launch, LaunchKind, LogWords, PanicAction,
+    Process, Record, ResetBy, RunStatus, ShutdownCause, SignalSender, Timestamp, Verb,
+    WatchdogAction,
 };
 pub use fold::{Exited, Fold, Machine, Panic, Shutdown, StopCause};
 pub use intent::{Intent, Intents, Progress};

@@ -1,0 +1,213 @@
+//! domstate's own lines: one [`Event`] -> one line, in the shape of a QMP event.
+//!
+//! Each line begins with a newline: a line of QEMU's that a full disk has cut has none at its end, and ours
+//! must not be glued to it.
+
+use serde_json::{Map, Value, json};
+
+use super::fold_json::fold_to_json;
+use crate::domain::{
+    Actor, Begin, Event, Exit, Launch, LaunchKind, LogWords, Process, SignalSender, Timestamp, Verb,
+};
+
+/// The bytes to append for `event`, or `None` for events that only QEMU writes.
+pub fn encode(at: Timestamp, event: &Event) -> Option<Vec<u8>> {
+    let (name, data) = own_event(event)?;
+    let line = json!({
+        "timestamp": {"seconds": at.0 / 1_000_000, "microseconds": at.0 % 1_000_000},
+        "event": format!("DOMSTATE_{name}"),
+        "data": data,
+    });
+    Some(format!("\n{line}\n").into_bytes())
+}
+
+fn own_event(event: &Event) -> Option<(&'static str, Value)> {
+    Some(match event {
+        Event::Launched(launch) => ("LAUNCHED", launch_to_json(launch)),
+        Event::Spawned(process) => ("SPAWNED", process_to_json(*process)),
+        Event::Identified(process) => ("QEMU", process_to_json(*process)),
+        Event::Asked { verb, actor } => ("ASKED", asked_data(*verb, actor)),
+        Event::Sent { verb, pid } => ("SENT", json!({"verb": verb.word(), "pid": pid})),
+        Event::Done { verb, pid } => ("DONE", json!({"verb": verb.word(), "pid": pid})),
+        Event::Failed { verb, pid, message } => (
+            "FAILED",
+            json!({"verb": verb.word(), "pid": pid, "message": message}),
+        ),
+        Event::Exited {
+            pid,
+            exit,
+            boot,
+            words,
+        } => {
+            let mut data = exit_fields(*exit);
+            data.insert("pid".to_owned(), json!(pid));
+            data.insert("boot".to_owned(), json!(boot.0));
+            data.insert("log".to_owned(), words_to_json(words));
+            ("EXITED", Value::Object(data))
+        }
+        Event::SpawnFailed { message } => ("SPAWN_FAILED", json!({"message": message})),
+        Event::Checkpoint(c) => (
+            "CHECKPOINT",
+            json!({"offset": c.offset, "fold": fold_to_json(&c.fold)}),
+        ),
+        Event::StatusReported(_)
+        | Event::ContinueRefused(_)
+        | Event::Stopped
+        | Event::Resumed
+        | Event::Reset(_)
+        | Event::ShutDown(_)
+        | Event::Suspended
+        | Event::SuspendedToDisk
+        | Event::Woken
+        | Event::WatchdogFired(_)
+        | Event::Panicked { .. }
+        | Event::CrashLoaded
+        | Event::IoFailed { .. }
+        | Event::MigrationChanged(_)
+        | Event::Gap
+        | Event::Other => return None,
+    })
+}
+
+/// The fields of a request: what and who.
+pub fn asked_data(verb: Verb, actor: &Actor) -> Value {
+    json!({"verb": verb.word(), "uid": actor.uid, "pid": actor.pid, "command": actor.command})
+}
+
+pub(super) fn launch_to_json(launch: &Launch) -> Value {
+    json!({
+        "run": launch.run,
+        "kind": match launch.kind {
+            LaunchKind::Boot => "boot",
+            LaunchKind::Incoming => "incoming",
+            LaunchKind::Snapshot => "snapshot",
+        },
+        "begin": match launch.begin {
+            Begin::Running => "running",
+            Begin::Paused => "paused",
+        },
+        "boot": launch.boot.0,
+        "pid_namespace": launch.pid_namespace,
+        "exit_device": launch.exit_device,
+        "uid": launch.actor.uid,
+        "pid": launch.actor.pid,
+        "command": launch.actor.command,
+    })
+}
+
+pub(super) fn process_to_json(process: Process) -> Value {
+    json!({"pid": process.pid, "start_ticks": process.start_ticks})
+}
+
+pub(super) fn exit_fields(exit: Option<Exit>) -> Map<String, Value> {
+    let mut fields = Map::new();
+    match exit {
+        Some(Exit::Status(status)) => {
+            fields.insert("status".to_owned(), json!(status));
+        }
+        Some(Exit::Signal {
+            signal,
+            core_dumped,
+        }) => {
+            fields.insert("signal".to_owned(), json!(signal));
+            fields.insert("core_dumped".to_owned(), json!(core_dumped));
+        }
+        None => {}
+    }
+    fields
+}
+
+pub(super) fn words_to_json(words: &LogWords) -> Value {
+    let sender = |s: &SignalSender| json!({"signal": s.signal, "pid": s.pid, "command": s.command});
+    json!({
+        "terminated": words.terminated.as_ref().map(sender),
+        "gdb_killed": words.gdb_killed,
+        "last_line": words.last_line,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse_line;
+    use super::*;
+    use crate::domain::{BootId, Checkpoint, Fold, Record};
+
+    #[test]
+    fn what_domstate_writes_it_reads_back() {
+        let actor = Actor {
+            uid: 1,
+            pid: 2,
+            command: "a \"b\"\n".into(),
+        };
+        let process = Process {
+            pid: 3,
+            start_ticks: 4,
+        };
+        let launch = Launch {
+            run: 7,
+            kind: LaunchKind::Incoming,
+            begin: Begin::Paused,
+            boot: BootId("b".into()),
+            pid_namespace: 5,
+            exit_device: true,
+            actor: actor.clone(),
+        };
+        let verb = Verb::Destroy;
+        let message = "no".to_owned();
+        let words = LogWords {
+            terminated: Some(SignalSender {
+                signal: Some(15),
+                pid: Some(9),
+                command: Some("x".into()),
+            }),
+            gdb_killed: true,
+            last_line: Some("bye".into()),
+        };
+        let exited = |exit| Event::Exited {
+            pid: Some(3),
+            exit,
+            boot: BootId("b".into()),
+            words: words.clone(),
+        };
+        let signal = Exit::Signal {
+            signal: 11,
+            core_dumped: true,
+        };
+        for event in [
+            Event::Launched(Box::new(launch)),
+            Event::Spawned(process),
+            Event::Identified(process),
+            Event::Asked { verb, actor },
+            Event::Sent { verb, pid: 2 },
+            Event::Done { verb, pid: 2 },
+            Event::Failed {
+                verb,
+                pid: 2,
+                message,
+            },
+            exited(Some(Exit::Status(1))),
+            exited(Some(signal)),
+            exited(None),
+            Event::Checkpoint(Box::new(Checkpoint {
+                fold: Fold::default(),
+                offset: 5,
+            })),
+            Event::SpawnFailed {
+                message: "no".into(),
+            },
+        ] {
+            let at = Timestamp(1_763_866_800_000_001);
+            let line = encode(at, &event).unwrap();
+            assert_eq!(line.first(), Some(&b'\n'));
+            assert_eq!(line.iter().filter(|b| **b == b'\n').count(), 2, "one line");
+            let record = parse_line(line.trim_ascii()).unwrap();
+            assert_eq!(
+                record,
+                Record {
+                    at: Some(at),
+                    event
+                }
+            );
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A journal's file: appending whole lines, keeping room for the last words, giving up space in front.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::fcntl::{FallocateFlags, fallocate};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+
+use super::encode::encode;
+use super::reader::{Position, read_records};
+use crate::domain::{Event, Record, Timestamp};
+
+/// The journal's name in its run's folder.
+pub const JOURNAL_FILE: &str = "journal";
+
+/// Room kept allocated behind the end, so that a full disk does not silence the last words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservedBytes {
+    /// 64 KiB: before the run.
+    AtStart,
+    /// 16 KiB: renewed at each checkpoint.
+    Renewed,
+}
+
+impl ReservedBytes {
+    fn bytes(self) -> i64 {
+        match self {
+            Self::AtStart => 64 * 1024,
+            Self::Renewed => 16 * 1024,
+        }
+    }
+}
+
+/// An open journal. Appends are one `write(2)` each, with O_APPEND, beside QEMU's own.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+}
+
+impl Journal {
+    /// Makes the journal of a new run, mode 0600, with room for its last words.
+    pub fn create(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(JOURNAL_FILE);
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create_new(true).mode(0o600);
+        let file = options.open(path)?;
+        // btrfs copies on write, so that a full disk takes even allocated space; not for a file that is
+        // marked while it is empty. Elsewhere the flag means nothing and is refused.
+        if let Ok(flags) = ioctl_getflags(&file) {
+            let _ = ioctl_setflags(&file, flags | IFlags::NOCOW);
+        }
+        let journal = Self { file };
+        journal.reserve(ReservedBytes::AtStart)?;
+        Ok(journal)
+    }
+
+    /// Opens the journal of a run to append to it.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(JOURNAL_FILE);
+        let file = OpenOptions::new().read(true).append(true).open(path)?;
+        Ok(Self { file })
+    }
+
+    /// Opens it to read only.
+    pub fn open_read_only(folder: &Path) -> io::Result<Self> {
+        let file = File::open(folder.join(JOURNAL_FILE))?;
+        Ok(Self { file })
+    }
+
+    /// Appends a line for `event`. After an error part of it may stand in the file: a gap to the reader.
+    pub fn append(&self, at: Timestamp, event: &Event) -> io::Result<()> {
+        match encode(at, event) {
+            Some(line) => (&self.file).write_all(&line),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts everything appended so far, by whomever, on the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Reads the records from `offset` on.
+    pub fn read(&self, offset: u64, each: &mut dyn FnMut(Record)) -> io::Result<Position> {
+        read_records(&self.file, offset, each)
+    }
+
+    /// The file, for its descriptor and metadata.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Length in bytes, holes included.
+    pub fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Bytes of disk that it takes, room for the last words included.
+    pub fn disk_bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.blocks() * 512)
+    }
+
+    /// Keeps room allocated behind the end. Where the file system cannot, there is none: no error.
+    pub fn reserve(&self, room: ReservedBytes) -> io::Result<()> {
+        let end = i64::try_from(self.length()?).map_err(io::Error::other)?;
+        match fallocate(
+            &self.file,
+            FallocateFlags::FALLOC_FL_KEEP_SIZE,
+            end,
+            room.bytes(),
+        ) {
+            Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Gives the space in front of `offset` back to the disk; offsets stay. Only behind a checkpoint that is
+    /// on the disk may this be called: the checkpoint is then the only account of what was there.
+    pub fn give_up_front(&self, offset: u64) -> io::Result<()> {
+        self.punch(0, offset)
+    }
+
+    /// Gives back the room behind the end: nothing more will be said.
+    pub fn release_reserve(&self) -> io::Result<()> {
+        let end = self.length()?;
+        self.punch(end, ReservedBytes::AtStart.bytes().unsigned_abs())
+    }
+
+    fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        punch_hole(&self.file, offset, length)
+    }
+}
+
+/// Gives the space of a part of a file back to the disk. It reads as zeros; the file keeps its length.
+pub fn punch_hole(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    if length == 0 {
+        return Ok(());
+    }
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let offset = i64::try_from(offset).map_err(io::Error::other)?;
+    let length = i64::try_from(length).map_err(io::Error::other)?;
+    fallocate(file, flags, offset, length).map_err(io::Error::from)
+}

@@ -1,0 +1,273 @@
+//! The whole fold as JSON, for checkpoints. Every field is written and every field is needed: a checkpoint
+//! that lacks one is not believed, and the journal is folded from further back instead.
+
+use serde_json::{Map, Value, json};
+
+use super::encode::{asked_data, exit_fields, launch_to_json, process_to_json, words_to_json};
+use super::parse::{
+    actor_from_json, exit_from_json, launch_from_json, owned, process_from_json, text, verb,
+    words_from_json,
+};
+use crate::domain::{
+    BootId, Exited, Fold, Intent, Intents, IoError, Machine, Panic, Progress, Shutdown,
+    ShutdownCause, State, StopCause, Timestamp,
+};
+
+/// The fold as JSON.
+pub fn fold_to_json(fold: &Fold) -> Value {
+    json!({
+        "launch": fold.launch.as_ref().map(launch_to_json),
+        "launcher": fold.launcher.map(process_to_json),
+        "qemu": fold.qemu.map(process_to_json),
+        "began": time(fold.began),
+        "live": fold.live.to_string(),
+        "since": time(fold.since),
+        "moved": fold.moved,
+        "incoming": fold.incoming,
+        "outgoing": fold.outgoing,
+        "migrated_away": fold.migrated_away,
+        "suspended": fold.suspended,
+        "stop_cause": fold.stop_cause.as_ref().map(stop_cause_to_json),
+        "panic": fold.panic.as_ref().map(|p| json!({"info": p.info, "at": time(p.at)})),
+        "shutdown": fold.shutdown.as_ref().map(shutdown_to_json),
+        "watchdog_poweroff": fold.watchdog_poweroff,
+        "intents": fold.intents.0.iter().map(intent_to_json).collect::<Vec<_>>(),
+        "launcher_exit": fold.launcher_exit.as_ref().map(exited_to_json),
+        "qemu_exit": fold.qemu_exit.as_ref().map(exited_to_json),
+        "refusal": fold.refusal,
+        "gap": fold.gap,
+    })
+}
+
+/// The fold from JSON; `None` if anything is missing or strange.
+pub fn fold_from_json(value: &Value) -> Option<Fold> {
+    let data = value.as_object()?;
+    let flag = |key| data.get(key)?.as_bool();
+    Some(Fold {
+        launch: optional(data, "launch", |v| launch_from_json(v.as_object()?))?,
+        launcher: optional(data, "launcher", |v| process_from_json(v.as_object()?))?,
+        qemu: optional(data, "qemu", |v| process_from_json(v.as_object()?))?,
+        began: time_from(data, "began")?,
+        live: text(data, "live")?.parse::<State>().ok()?,
+        since: time_from(data, "since")?,
+        moved: flag("moved")?,
+        incoming: flag("incoming")?,
+        outgoing: flag("outgoing")?,
+        migrated_away: flag("migrated_away")?,
+        suspended: flag("suspended")?,
+        stop_cause: optional(data, "stop_cause", stop_cause_from_json)?,
+        panic: optional(data, "panic", |v| {
+            Some(Panic {
+                info: optional(v.as_object()?, "info", |i| Some(i.as_str()?.to_owned()))?,
+                at: time_from(v.as_object()?, "at")?,
+            })
+        })?,
+        shutdown: optional(data, "shutdown", shutdown_from_json)?,
+        watchdog_poweroff: flag("watchdog_poweroff")?,
+        intents: Intents(
+            data.get("intents")?
+                .as_array()?
+                .iter()
+                .map(intent_from_json)
+                .collect::<Option<_>>()?,
+        ),
+        launcher_exit: optional(data, "launcher_exit", exited_from_json)?,
+        qemu_exit: optional(data, "qemu_exit", exited_from_json)?,
+        refusal: optional(data, "refusal", |v| Some(v.as_str()?.to_owned()))?,
+        gap: flag("gap")?,
+    })
+}
+
+fn time(at: Option<Timestamp>) -> Value {
+    json!(at.map(|at| at.0))
+}
+
+fn time_from(data: &Map<String, Value>, key: &str) -> Option<Option<Timestamp>> {
+    optional(data, key, |value| value.as_u64().map(Timestamp))
+}
+
+/// A field that may be null, but must be there; `None` for one that cannot be read.
+fn optional<T>(
+    data: &Map<String, Value>,
+    key: &str,
+    read: impl FnOnce(&Value) -> Option<T>,
+) -> Option<Option<T>> {
+    let value = data.get(key)?;
+    if value.is_null() {
+        return Some(None);
+    }
+    read(value).map(Some)
+}
+
+fn stop_cause_to_json((cause, at): &(StopCause, Option<Timestamp>)) -> Value {
+    match cause {
+        StopCause::Watchdog => json!({"kind": "watchdog", "at": time(*at)}),
+        StopCause::IoError(e) => json!({
+            "kind": "io-error",
+            "at": time(*at),
+            "device": e.device,
+            "node-name": e.node,
+            "operation": e.operation,
+            "nospace": e.nospace,
+            "reason": e.error,
+        }),
+    }
+}
+
+fn stop_cause_from_json(value: &Value) -> Option<(StopCause, Option<Timestamp>)> {
+    let data = value.as_object()?;
+    let at = time_from(data, "at")?;
+    let cause = match text(data, "kind")? {
+        "watchdog" => StopCause::Watchdog,
+        "io-error" => StopCause::IoError(IoError {
+            device: owned(data, "device"),
+            node: owned(data, "node-name"),
+            operation: owned(data, "operation"),
+            nospace: data.get("nospace")?.as_bool()?,
+            error: owned(data, "reason"),
+        }),
+        _ => return None,
+    };
+    Some((cause, at))
+}
+
+/// QEMU's own words for the causes, so that both directions share one table.
+const SHUTDOWN_WORDS: &[(ShutdownCause, &str)] = &[
+    (ShutdownCause::GuestShutdown, "guest-shutdown"),
+    (ShutdownCause::GuestReset, "guest-reset"),
+    (ShutdownCause::GuestPanic, "guest-panic"),
+    (ShutdownCause::HostError, "host-error"),
+    (ShutdownCause::HostQmpQuit, "host-qmp-quit"),
+    (ShutdownCause::HostQmpSystemReset, "host-qmp-system-reset"),
+    (ShutdownCause::HostSignal, "host-signal"),
+    (ShutdownCause::HostUi, "host-ui"),
+    (ShutdownCause::Unknown, "unknown"),
+];
+
+/// The cause that QEMU's word stands for.
+pub(super) fn shutdown_cause(word: Option<&str>) -> ShutdownCause {
+    let row = SHUTDOWN_WORDS.iter().find(|(_, w)| Some(*w) == word);
+    row.map_or(ShutdownCause::Unknown, |(cause, _)| *cause)
+}
+
+fn shutdown_to_json(shutdown: &Shutdown) -> Value {
+    let row = SHUTDOWN_WORDS.iter().find(|(c, _)| *c == shutdown.cause);
+    json!({
+        "cause": row.map(|(_, word)| *word),
+        "machine": match shutdown.machine { Machine::Ran => "ran", Machine::Stood => "stood" },
+        "at": time(shutdown.at),
+        "stayed": shutdown.stayed,
+    })
+}
+
+fn shutdown_from_json(value: &Value) -> Option<Shutdown> {
+    let data = value.as_object()?;
+    Some(Shutdown {
+        cause: shutdown_cause(Some(text(data, "cause")?)),
+        machine: match text(data, "machine")? {
+            "ran" => Machine::Ran,
+            "stood" => Machine::Stood,
+            _ => return None,
+        },
+        at: time_from(data, "at")?,
+        stayed: data.get("stayed")?.as_bool()?,
+    })
+}
+
+fn intent_to_json(intent: &Intent) -> Value {
+    let mut value = asked_data(intent.verb, &intent.actor);
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("at".to_owned(), json!(intent.at.0));
+        let progress = match intent.progress {
+            Progress::Asked => "asked",
+            Progress::Sent => "sent",
+            Progress::Done => "done",
+        };
+        fields.insert("progress".to_owned(), json!(progress));
+    }
+    value
+}
+
+fn intent_from_json(value: &Value) -> Option<Intent> {
+    let data = value.as_object()?;
+    Some(Intent {
+        verb: verb(data)?,
+        actor: actor_from_json(data)?,
+        at: Timestamp(data.get("at")?.as_u64()?),
+        progress: match text(data, "progress")? {
+            "asked" => Progress::Asked,
+            "sent" => Progress::Sent,
+            "done" => Progress::Done,
+            _ => return None,
+        },
+    })
+}
+
+fn exited_to_json(exited: &Exited) -> Value {
+    let mut fields = exit_fields(exited.exit);
+    fields.insert("boot".to_owned(), json!(exited.boot.0));
+    fields.insert("at".to_owned(), time(exited.at));
+    fields.insert("log".to_owned(), words_to_json(&exited.words));
+    Value::Object(fields)
+}
+
+fn exited_from_json(value: &Value) -> Option<Exited> {
+    let data = value.as_object()?;
+    Some(Exited {
+        exit: exit_from_json(data),
+        boot: BootId(owned(data, "boot")?),
+        words: words_from_json(data.get("log")),
+        at: time_from(data, "at")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Exit, LogWords, Paused, Running, Verb};
+
+    #[test]
+    fn a_fold_comes_back_as_it_went() {
+        let mut fold = Fold::default();
+        assert_eq!(fold_from_json(&fold_to_json(&fold)), Some(fold.clone()));
+        fold.live = State::Paused(Paused::IoError);
+        fold.began = Some(Timestamp(5));
+        fold.stop_cause = Some((StopCause::IoError(IoError::default()), None));
+        fold.panic = Some(Panic {
+            info: Some("{}".into()),
+            at: None,
+        });
+        fold.shutdown = Some(Shutdown {
+            cause: ShutdownCause::HostUi,
+            machine: Machine::Stood,
+            at: Some(Timestamp(6)),
+            stayed: true,
+        });
+        let actor = crate::domain::Actor {
+            uid: 1,
+            pid: 2,
+            command: "c".into(),
+        };
+        fold.intents.ask(Verb::Suspend, actor, Timestamp(3));
+        fold.qemu_exit = Some(Exited {
+            exit: Some(Exit::Status(3)),
+            boot: BootId("b".into()),
+            words: LogWords::default(),
+            at: Some(Timestamp(9)),
+        });
+        assert_eq!(fold_from_json(&fold_to_json(&fold)), Some(fold));
+    }
+
+    #[test]
+    fn a_checkpoint_that_lacks_a_field_is_not_believed() {
+        let whole = fold_to_json(&Fold {
+            live: State::Running(Running::Booted),
+            ..Fold::default()
+        });
+        for key in whole.as_object().unwrap().keys() {
+            let mut cut = whole.clone();
+            cut.as_object_mut().unwrap().remove(key);
+            assert_eq!(fold_from_json(&cut), None, "{key}");
+        }
+    }
+}

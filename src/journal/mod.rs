@@ -1,0 +1,20 @@
+//! The journal: the one file of a run that holds, in order, what QEMU announced, what users asked for and how
+//! the process ended. QEMU writes it itself (the chardev's logfile, O_APPEND, one `write(2)` a line, CR LF at
+//! the end); domstate appends lines of the same shape.
+//!
+//! This is the only room that spells QEMU's event names. It promises that no content of the file, however
+//! damaged, makes a reader fail or grow without bound: what cannot be read becomes [`Event::Gap`].
+//!
+//! [`Event::Gap`]: crate::domain::Event::Gap
+
+mod encode;
+mod file;
+mod fold_json;
+mod parse;
+mod reader;
+
+pub use encode::{asked_data, encode};
+pub use file::{JOURNAL_FILE, Journal, ReservedBytes, punch_hole};
+pub use fold_json::{fold_from_json, fold_to_json};
+pub use parse::parse_line;
+pub use reader::{Position, read_records};

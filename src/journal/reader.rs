@@ -1,0 +1,243 @@
+//! A journal's bytes -> records, from a position on.
+//!
+//! What the reader makes of damage: a line that cannot be read is an [`Event::Gap`], and reading goes on at
+//! the last `{"timestamp"` in it (QEMU's stump of a line on a full disk, with a whole line behind it). Zeros
+//! are a gap too: a hole that the supervisor punched, always followed by a checkpoint that mends it, or what a
+//! power cut left. A last line without an end is not consumed: its writer may still be at it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::parse::parse_line;
+use crate::domain::{Event, Record};
+
+/// What is read at once. Small: the supervisor keeps the pages that it once touched.
+const CHUNK_BYTES: usize = 8 * 1024;
+
+/// The longest line that is believed; QEMU's longest are a few hundred bytes, our checkpoints a few thousand.
+const LINE_BYTES_MAX: usize = 256 * 1024;
+
+/// What a whole line of either kind begins with.
+const LINE_START: &[u8] = b"{\"timestamp\"";
+
+/// How far reading came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The first byte that no record was made of.
+    pub offset: u64,
+    /// Bytes behind `offset` that are no whole line.
+    pub unfinished: bool,
+}
+
+/// Reads every whole line from `offset` on and hands its record to `each`, in order.
+pub fn read_records(
+    file: &File,
+    offset: u64,
+    each: &mut dyn FnMut(Record),
+) -> io::Result<Position> {
+    let mut at = skip_hole(file, offset);
+    if at > offset {
+        each(gap());
+    }
+    // Bytes that were read but not consumed: the beginning of a line, starting at `at`.
+    let mut pending: Vec<u8> = Vec::new();
+    let mut overlong = false;
+    loop {
+        let mut chunk = [0_u8; CHUNK_BYTES];
+        let read = match file.read_at(&mut chunk, at + pending.len() as u64) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => result?,
+        };
+        if read == 0 {
+            return Ok(Position {
+                offset: at,
+                unfinished: !pending.is_empty(),
+            });
+        }
+        pending.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        let mut consumed = 0;
+        while let Some(length) = pending
+            .get(consumed..)
+            .and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
+        {
+            let line = pending.get(consumed..consumed + length).unwrap_or_default();
+            if std::mem::take(&mut overlong) {
+                each(gap());
+            } else {
+                line_to_records(line, at + consumed as u64, each);
+            }
+            consumed += length + 1;
+        }
+        pending.drain(..consumed);
+        at += consumed as u64;
+        if pending.len() > LINE_BYTES_MAX {
+            at += pending.len() as u64;
+            pending.clear();
+            overlong = true;
+        }
+    }
+}
+
+/// The first byte at or behind `offset` that is no hole.
+fn skip_hole(file: &File, offset: u64) -> u64 {
+    use nix::unistd::{Whence, lseek};
+    let Ok(from) = i64::try_from(offset) else {
+        return offset;
+    };
+    // ENXIO: nothing but hole up to the end, or the end itself.
+    match lseek(file, from, Whence::SeekData) {
+        Ok(data) => u64::try_from(data).unwrap_or(offset).max(offset),
+        Err(_) => offset,
+    }
+}
+
+fn gap() -> Record {
+    Record {
+        at: None,
+        event: Event::Gap,
+    }
+}
+
+fn line_to_records(line: &[u8], start: u64, each: &mut dyn FnMut(Record)) {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return;
+    }
+    if let Some(record) = parse_line(line) {
+        if !is_void(&record.event, start) {
+            each(record);
+        }
+        return;
+    }
+    each(gap());
+    let tail = last_start(line).and_then(|start| line.get(start..));
+    if let Some(record) = tail.and_then(parse_line) {
+        each(record);
+    }
+}
+
+/// Whether a checkpoint does not stand where it was meant to: something was written between the reading that
+/// it sums up and itself. One byte is the newline that our lines begin with.
+fn is_void(event: &Event, start: u64) -> bool {
+    matches!(event, Event::Checkpoint(checkpoint) if checkpoint.offset + 1 != start)
+}
+
+/// Where in a damaged line a whole one may begin. Not at its front: that was tried.
+fn last_start(line: &[u8]) -> Option<usize> {
+    let starts = line.windows(LINE_START.len());
+    starts
+        .rev()
+        .position(|w| w == LINE_START)
+        .map(|from_end| line.len() - LINE_START.len() - from_end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const STOP: &str = r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}"#;
+
+    fn read(bytes: &[u8]) -> (Vec<Event>, Position) {
+        let mut file = tempfile();
+        file.write_all(bytes).unwrap();
+        let mut events = Vec::new();
+        let end = read_records(&file, 0, &mut |record| events.push(record.event)).unwrap();
+        (events, end)
+    }
+
+    fn tempfile() -> File {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("domstate-reader-{}-{number}", std::process::id()));
+        let file = File::options()
+            .create_new(true)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_stump_before_a_whole_line_is_a_gap_and_the_line_is_read() {
+        let stump = &STOP[..20];
+        let ours = format!("{stump}{STOP}\r\n");
+        assert_eq!(read(ours.as_bytes()).0, [Event::Gap, Event::Stopped]);
+        let newline_first = format!("{stump}\n{STOP}\r\n");
+        assert_eq!(
+            read(newline_first.as_bytes()).0,
+            [Event::Gap, Event::Stopped]
+        );
+    }
+
+    #[test]
+    fn a_line_without_its_end_is_left_for_later() {
+        let (events, end) = read(format!("{STOP}\r\n{STOP}").as_bytes());
+        assert_eq!(events, [Event::Stopped]);
+        assert_eq!(end.offset, STOP.len() as u64 + 2);
+        assert!(end.unfinished);
+        assert!(!read(format!("{STOP}\n").as_bytes()).1.unfinished);
+    }
+
+    #[test]
+    fn zeros_junk_and_endless_lines_are_gaps_and_what_follows_is_read() {
+        for junk in [
+            vec![0_u8; 100],
+            vec![0xff; 100],
+            vec![b'x'; LINE_BYTES_MAX * 2 + 10],
+        ] {
+            let mut bytes = junk;
+            bytes.extend_from_slice(format!("\n{STOP}\n").as_bytes());
+            let (events, _) = read(&bytes);
+            assert_eq!(events, [Event::Gap, Event::Stopped]);
+        }
+    }
+
+    #[test]
+    fn a_journal_cut_at_any_byte_gives_no_line_that_was_not_there() {
+        let whole = format!("{STOP}\r\n\n{STOP}\n");
+        for end in 0..whole.len() {
+            let (events, _) = read(&whole.as_bytes()[..end]);
+            assert!(events.len() <= 2, "{end}");
+            assert!(
+                events.iter().all(|e| *e == Event::Stopped),
+                "{end}: {events:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_counts_only_where_it_was_meant_to_stand() {
+        let checkpoint = |offset| {
+            let fold = crate::domain::Fold::default();
+            let event = Event::Checkpoint(Box::new(crate::domain::Checkpoint { fold, offset }));
+            super::super::encode(crate::domain::Timestamp(1), &event).unwrap()
+        };
+        let stop = format!("{STOP}\r\n").into_bytes();
+        let at = stop.len() as u64;
+        let there = [stop.clone(), checkpoint(at)].concat();
+        assert!(matches!(
+            read(&there).0[..],
+            [Event::Stopped, Event::Checkpoint(_)]
+        ));
+        let overtaken = [stop.clone(), stop, checkpoint(at)].concat();
+        assert_eq!(read(&overtaken).0, [Event::Stopped, Event::Stopped]);
+    }
+
+    #[test]
+    fn a_hole_of_a_gigabyte_is_not_read_byte_by_byte() {
+        let mut file = tempfile();
+        use std::io::Seek;
+        file.seek(io::SeekFrom::Start(1 << 40)).unwrap();
+        file.write_all(format!("\n{STOP}\n").as_bytes()).unwrap();
+        let mut events = Vec::new();
+        read_records(&file, 0, &mut |record| events.push(record.event)).unwrap();
+        assert_eq!(events.last(), Some(&Event::Stopped));
+        assert_eq!(events.first(), Some(&Event::Gap));
+    }
+}
