@@ -49,3 +49,11 @@ pub enum Life {
     /// the status of a zombie that nobody has reaped yet, its log) rides along.
     Gone(Exited),
 }
+
+/// What is wrong with a run's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Path within the domain's folder.
+    pub file: String,
+    pub why: String,
+}

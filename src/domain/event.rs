@@ -130,7 +130,7 @@ pub enum Begin {
 }
 
 /// The kernel's name for one boot of the host (`/proc/sys/kernel/random/boot_id`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootId(pub String);
 
 /// A process that cannot be mistaken for a later one with the same number.

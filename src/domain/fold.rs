@@ -4,7 +4,7 @@
 //! The rules are libvirt's (`src/qemu/qemu_process.c`, 11.3) where libvirt has them. What restarts the
 //! guest, RESET or RESUME, clears every pending end: a panic that was survived is no longer why it ended.
 
-use super::answer::{Answer, Certainty, Life};
+use super::answer::{Answer, Certainty, Damage, Life};
 use super::cause::{Cause, IoError};
 use super::ending;
 use super::event::{
@@ -12,7 +12,7 @@ use super::event::{
     RunStatus, ShutdownCause, Timestamp, Verb, WatchdogAction,
 };
 use super::intent::{Intents, Progress};
-use super::state::{Paused, Running, State};
+use super::state::{Paused, Running, ShutOff, State};
 
 /// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
 const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
@@ -21,6 +21,7 @@ const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fold {
     pub launch: Option<Launch>,
+    pub launched_at: Option<Timestamp>,
     /// What was spawned: QEMU, or a wrapper round it.
     pub launcher: Option<Process>,
     /// QEMU itself, once the control socket has named it.
@@ -88,7 +89,7 @@ pub enum Machine {
 }
 
 /// A process of the run was seen to be gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exited {
     pub exit: Option<Exit>,
     pub boot: BootId,
@@ -100,6 +101,7 @@ impl Default for Fold {
     fn default() -> Self {
         Self {
             launch: None,
+            launched_at: None,
             launcher: None,
             qemu: None,
             began: None,
@@ -190,6 +192,32 @@ impl Fold {
         }
     }
 
+    /// What can be said when the journal that this was folded from is not whole. What survived of the record may
+    /// tell of bad news; of success it is no proof.
+    pub fn answer_despite(&self, damage: &Damage, life: &Life) -> Answer {
+        let known = self.answer(life);
+        let cause = Some(Cause::JournalDamaged {
+            file: damage.file.clone(),
+            why: damage.why.clone(),
+        });
+        let is_bad_news = known.state != State::ShutOff(ShutOff::Shutdown) && self.has_end();
+        let (state, certainty) = match life {
+            Life::Lives if self.launch.is_none() => {
+                (State::Running(Running::Unknown), Certainty::Unknown)
+            }
+            Life::Lives => (known.state, Certainty::Inferred),
+            Life::Gone(_) if is_bad_news => (known.state, Certainty::Inferred),
+            Life::Gone(_) => (State::ShutOff(ShutOff::Unknown), Certainty::Unknown),
+        };
+        let since = (state == known.state).then_some(known.since).flatten();
+        Answer {
+            state,
+            since,
+            cause,
+            certainty,
+        }
+    }
+
     /// Whether the end of QEMU itself is on record.
     pub fn has_end(&self) -> bool {
         self.end().is_some()
@@ -218,6 +246,7 @@ impl Fold {
     fn launched(&mut self, launch: &Launch, at: Option<Timestamp>) {
         *self = Self {
             launch: Some(launch.clone()),
+            launched_at: at,
             since: at,
             gap: self.gap,
             ..Self::default()

@@ -287,7 +287,7 @@ fn in_every_sequence_of_events_success_has_a_guest_shutdown_on_record() {
         assert!(lives.state.is_active(), "{events:?}");
         let ended = fold.answer(&gone);
         assert!(!ended.state.is_active(), "{events:?}");
-        if ended.state == State::ShutOff(super::super::state::ShutOff::Shutdown) {
+        if ended.state == State::ShutOff(ShutOff::Shutdown) {
             let shut = events
                 .iter()
                 .rposition(|e| *e == Event::ShutDown(ShutdownCause::GuestShutdown));

@@ -13,7 +13,7 @@ mod intent;
 mod name;
 mod state;
 
-pub use answer::{Answer, Certainty, Life};
+pub use answer::{Answer, Certainty, Damage, Life};
 pub use cause::{Cause, IoError};
 pub use event::{
     Actor, Begin, BootId, Checkpoint, Event, Exit, Launch, LaunchKind, LogWords, PanicAction,

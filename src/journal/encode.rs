@@ -13,12 +13,13 @@ use crate::domain::{
 /// The bytes to append for `event`, or `None` for events that only QEMU writes.
 pub fn encode(at: Timestamp, event: &Event) -> Option<Vec<u8>> {
     let (name, data) = own_event(event)?;
-    let line = json!({
-        "timestamp": {"seconds": at.0 / 1_000_000, "microseconds": at.0 % 1_000_000},
-        "event": format!("DOMSTATE_{name}"),
-        "data": data,
-    });
-    Some(format!("\n{line}\n").into_bytes())
+    let (seconds, micros) = (at.0 / 1_000_000, at.0 % 1_000_000);
+    // By hand: a reader finds a line of ours behind a stump by how it begins, and serde_json sorts keys.
+    let line = format!(
+        "\n{{\"timestamp\":{{\"seconds\":{seconds},\"microseconds\":{micros}}},\
+         \"event\":\"DOMSTATE_{name}\",\"data\":{data}}}\n"
+    );
+    Some(line.into_bytes())
 }
 
 fn own_event(event: &Event) -> Option<(&'static str, Value)> {
@@ -198,7 +199,7 @@ mod tests {
         ] {
             let at = Timestamp(1_763_866_800_000_001);
             let line = encode(at, &event).unwrap();
-            assert_eq!(line.first(), Some(&b'\n'));
+            assert!(line.starts_with(b"\n{\"timestamp\""));
             assert_eq!(line.iter().filter(|b| **b == b'\n').count(), 2, "one line");
             let record = parse_line(line.trim_ascii()).unwrap();
             assert_eq!(

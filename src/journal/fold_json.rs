@@ -17,6 +17,7 @@ use crate::domain::{
 pub fn fold_to_json(fold: &Fold) -> Value {
     json!({
         "launch": fold.launch.as_ref().map(launch_to_json),
+        "launched_at": time(fold.launched_at),
         "launcher": fold.launcher.map(process_to_json),
         "qemu": fold.qemu.map(process_to_json),
         "began": time(fold.began),
@@ -45,6 +46,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
     let flag = |key| data.get(key)?.as_bool();
     Some(Fold {
         launch: optional(data, "launch", |v| launch_from_json(v.as_object()?))?,
+        launched_at: time_from(data, "launched_at")?,
         launcher: optional(data, "launcher", |v| process_from_json(v.as_object()?))?,
         qemu: optional(data, "qemu", |v| process_from_json(v.as_object()?))?,
         began: time_from(data, "began")?,

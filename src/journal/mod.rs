@@ -8,12 +8,14 @@
 //! [`Event::Gap`]: crate::domain::Event::Gap
 
 mod encode;
+mod evidence;
 mod file;
 mod fold_json;
 mod parse;
 mod reader;
 
 pub use encode::{asked_data, encode};
+pub use evidence::{EvidenceLine, read_evidence};
 pub use file::{JOURNAL_FILE, Journal, ReservedBytes, punch_hole};
 pub use fold_json::{fold_from_json, fold_to_json};
 pub use parse::parse_line;

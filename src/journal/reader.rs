@@ -36,9 +36,29 @@ pub fn read_records(
     offset: u64,
     each: &mut dyn FnMut(Record),
 ) -> io::Result<Position> {
+    read_lines(file, offset, &mut |line, start| match line {
+        Line::Lost => each(gap()),
+        Line::Whole(line) => line_to_records(line, start, each),
+    })
+}
+
+/// A piece of a journal between two line ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line<'a> {
+    Whole(&'a [u8]),
+    /// A hole, or more than any line has.
+    Lost,
+}
+
+/// Reads every line that has its end, from `offset` on, with the offset at which it starts.
+pub(super) fn read_lines(
+    file: &File,
+    offset: u64,
+    each: &mut dyn FnMut(Line<'_>, u64),
+) -> io::Result<Position> {
     let mut at = skip_hole(file, offset);
     if at > offset {
-        each(gap());
+        each(Line::Lost, offset);
     }
     // Bytes that were read but not consumed: the beginning of a line, starting at `at`.
     let mut pending: Vec<u8> = Vec::new();
@@ -63,9 +83,9 @@ pub fn read_records(
         {
             let line = pending.get(consumed..consumed + length).unwrap_or_default();
             if std::mem::take(&mut overlong) {
-                each(gap());
+                each(Line::Lost, at + consumed as u64);
             } else {
-                line_to_records(line, at + consumed as u64, each);
+                each(Line::Whole(line), at + consumed as u64);
             }
             consumed += length + 1;
         }

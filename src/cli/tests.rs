@@ -1,0 +1,390 @@
+//! Command lines as people type them, and what becomes of them.
+
+use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+use super::words::{FLAGS, LETTERS, VALUED};
+use super::*;
+use crate::output::{Color, Format, Volume};
+
+fn parse_words(words: &[&str]) -> Result<Cli, Usage> {
+    let args = ["domstate"].iter().chain(words);
+    parse(args.map(OsString::from).collect())
+}
+
+fn verb(words: &[&str]) -> Verb {
+    parse_words(words)
+        .unwrap_or_else(|e| panic!("{words:?}: {e:?}"))
+        .verb
+}
+
+/// The line and the hint about a wrong command line.
+fn wrong(words: &[&str]) -> (String, String) {
+    match parse_words(words) {
+        Err(Usage::Wrong { message, hint, .. }) => (message, hint),
+        other => panic!("{words:?}: {other:?}"),
+    }
+}
+
+fn help(words: &[&str]) -> String {
+    match parse_words(words) {
+        Err(Usage::Asked(text)) => text,
+        other => panic!("{words:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_first_word_that_is_no_verb_is_a_domain() {
+    for (typed, meant) in [
+        (&["v"][..], &["state", "v"][..]),
+        (&["--reason", "v"], &["state", "--reason", "v"]),
+        (&["--reason", "list"], &["state", "--reason", "list"]),
+        (&["-q", "v", "w"], &["state", "v", "w", "-q"]),
+        (&["--", "v"], &["state", "--", "v"]),
+        (&["--", "list"], &["state", "list"]),
+        (&["--domain", "v"], &["state", "--domain", "v"]),
+        (
+            &["--state-dir", "list", "v"],
+            &["state", "v", "--state-dir=list"],
+        ),
+        (&["--format", "json", "v"], &["state", "v", "--format=json"]),
+        (&["--format=json", "v"], &["state", "v", "--format=json"]),
+        (&["domstate", "v", "--reason"], &["state", "--reason", "v"]),
+        (&["await", "v"], &["wait", "v"]),
+        (
+            &["-q", "--color", "never", "list"],
+            &["list", "-q", "--color", "never"],
+        ),
+    ] {
+        assert_eq!(parse_words(typed), parse_words(meant), "{typed:?}");
+        assert!(parse_words(typed).is_ok(), "{typed:?}");
+    }
+}
+
+#[test]
+fn a_domain_may_be_named_like_a_verb() {
+    let Verb::State(state) = verb(&["state", "list", "state"]) else {
+        panic!("no state");
+    };
+    assert_eq!(state.domains.iter().collect::<Vec<_>>(), ["list", "state"]);
+}
+
+#[test]
+fn the_options_for_every_verb_stand_before_it_or_after_it() {
+    for verb in command().get_subcommands().map(Command::get_name) {
+        let tail: &[&str] = match verb {
+            "list" => &[],
+            "define" => &["--domain", "v", "--", "qemu"],
+            _ => &["--domain", "v"],
+        };
+        let options = [
+            "--state-dir",
+            "/d",
+            "-q",
+            "--format",
+            "json",
+            "--color",
+            "always",
+        ];
+        let before = [&options, &[verb][..], tail].concat();
+        let after = [&[verb], &options[..], tail].concat();
+        for words in [before, after] {
+            let cli = parse_words(&words).unwrap();
+            let asked = cli.global.asked();
+            assert_eq!(asked.format, Format::Json, "{words:?}");
+            assert_eq!(asked.volume, Volume::Quiet, "{words:?}");
+            assert_eq!(asked.color, Color::Always, "{words:?}");
+            assert_eq!(cli.global.state_dir.unwrap().to_str(), Some("/d"));
+        }
+    }
+}
+
+#[test]
+fn the_list_of_options_that_may_stand_before_a_domain_is_complete() {
+    let mut command = command();
+    command.build();
+    let options = || command.get_opts().chain(command.get_arguments());
+    for option in options() {
+        let long = format!("--{}", option.get_long().unwrap());
+        let list = if option.get_action().takes_values() {
+            VALUED
+        } else {
+            FLAGS
+        };
+        assert!(list.contains(&long.as_str()), "{long}");
+        assert!(
+            option.get_short().is_none_or(|c| LETTERS.contains(&c)),
+            "{long}"
+        );
+    }
+}
+
+#[test]
+fn every_name_that_clap_takes_for_a_verb_is_known_before_clap_runs() {
+    let mut command = command();
+    command.build();
+    for verb in command.get_subcommands() {
+        for name in verb.get_all_aliases().chain([verb.get_name()]) {
+            assert!(is_verb(name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn state_is_read_the_same_in_the_short_way_and_the_long_way() {
+    for line in [
+        &["v"][..],
+        &["--reason", "v", "w", "--domain", "x"],
+        &["-q", "state", "v", "-q", "--format", "json"],
+        &["--state-dir", "a", "v", "--state-dir", "b"],
+        &["state", "--", "-v", "--reason"],
+        &["--reason", "--reason", "v"],
+        &["state"],
+        &["v", "--bogus"],
+        &["v", "--color", "red"],
+    ] {
+        let args = ["domstate"].iter().chain(line).map(OsString::from);
+        let words = Words::read(args.collect(), is_verb);
+        let long = read(command(), words.args()).ok();
+        assert!(
+            read_state(&words).is_none_or(|short| Some(short) == long),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn qemus_arguments_are_passed_on_untouched() {
+    let odd = OsString::from_vec(b"-drive=\xff".to_vec());
+    let mut args: Vec<OsString> = [
+        "domstate",
+        "run",
+        "v",
+        "--timeout",
+        "2m",
+        "--",
+        "qemu",
+        "--",
+        "-q",
+    ]
+    .map(OsString::from)
+    .to_vec();
+    args.push(odd.clone());
+    let Ok(Cli {
+        verb: Verb::Run(run),
+        global,
+    }) = parse(args)
+    else {
+        panic!("no run");
+    };
+    assert_eq!(run.qemu, ["qemu".into(), "--".into(), "-q".into(), odd]);
+    assert_eq!(
+        (run.domain.as_str(), run.timeout),
+        ("v", Some(Duration::from_secs(120)))
+    );
+    assert_eq!(global.asked().volume, Volume::Normal);
+    let Verb::Start(start) = verb(&[
+        "start",
+        "--domain",
+        "v",
+        "--pass-fds",
+        "3,4",
+        "--paused",
+        "--",
+        "q",
+    ]) else {
+        panic!("no start");
+    };
+    assert_eq!(
+        (start.domain.as_str(), start.pass_fds.as_slice()),
+        ("v", &[3, 4][..])
+    );
+    assert!(start.paused);
+    assert_eq!(start.qemu, ["q"]);
+}
+
+#[test]
+fn wait_takes_its_own_conditions_and_virshs() {
+    let line = [
+        "await",
+        "v",
+        "w",
+        "--for",
+        "shut off (saved)",
+        "--condition",
+        "domain-inactive",
+        "--any",
+    ];
+    let Verb::Wait(wait) = verb(&line) else {
+        panic!("no wait");
+    };
+    let words: Vec<String> = wait.conditions().iter().map(Condition::to_string).collect();
+    assert_eq!(words, ["shut off (saved)", "inactive"]);
+    assert_eq!(wait.domains.iter().collect::<Vec<_>>(), ["v", "w"]);
+    assert_eq!((wait.domains.count(), wait.any), (2, true));
+}
+
+#[test]
+fn a_wrong_command_line_is_told_in_one_line() {
+    for (words, message, hint) in [
+        (
+            &["--reason"][..],
+            "the required argument <DOMAIN>... was not provided",
+            "try 'domstate --help'",
+        ),
+        (
+            &["start"],
+            "the required argument <DOMAIN> was not provided",
+            "try 'domstate start --help'",
+        ),
+        (
+            &["define", "v"],
+            "the required argument <QEMU ARG>... was not provided",
+            "try 'domstate define --help'",
+        ),
+        (
+            &["define"],
+            "the required arguments <DOMAIN> and <QEMU ARG>... were not provided",
+            "try 'domstate define --help'",
+        ),
+        (
+            &["list", "--bogus"],
+            "unexpected argument '--bogus' found",
+            "try 'domstate list --help'",
+        ),
+        (
+            &["state", "v", "--reson"],
+            "unexpected argument '--reson' found",
+            "did you mean '--reason'? See 'domstate state --help'",
+        ),
+        (
+            &["domid", "a", "b"],
+            "unexpected argument 'b' found",
+            "try 'domstate domid --help'",
+        ),
+        (
+            &["start", "--domain", "a", "b"],
+            "the argument '--domain <DOMAIN>' cannot be used with '[DOMAIN]'",
+            "try 'domstate start --help'",
+        ),
+        (
+            &["list", "--table", "--name"],
+            "the argument '--table' cannot be used with '--name'",
+            "try 'domstate list --help'",
+        ),
+        (
+            &["--format"],
+            "a value is required for '--format <FORMAT>' but none was supplied [possible values: text, json]",
+            "try 'domstate --help'",
+        ),
+        (
+            &["v", "--format", "xml"],
+            "invalid value 'xml' for '--format <FORMAT>' [possible values: text, json]",
+            "try 'domstate --help'",
+        ),
+        (
+            &["wait", "v", "--timeout", "x"],
+            "invalid value 'x' for '--timeout <DURATION>': use 30 (seconds), 500ms, 30s, 2m or 1h",
+            "try 'domstate wait --help'",
+        ),
+        (
+            &["wait", "v", "--for", "a\nb"],
+            "invalid value 'a b' for '--for <CONDITION>': use a state as in 'shut off', a state with its reason as in 'shut off (crashed)', 'active', 'inactive' or 'change'",
+            "try 'domstate wait --help'",
+        ),
+        (
+            &["explain", "v", "--run", "0"],
+            "invalid value '0' for '--run <N>': use a run's number as 'domstate history' shows it",
+            "try 'domstate explain --help'",
+        ),
+        (
+            &["start", "v", "--pass-fds", "-1"],
+            "unexpected argument '-1' found",
+            "try 'domstate start --help'",
+        ),
+        (
+            &["start", "v", "--pass-fds", "3,a"],
+            "invalid value 'a' for '--pass-fds <N,M>': use numbers of open file descriptors, as in 3,4",
+            "try 'domstate start --help'",
+        ),
+        (
+            &["snapshot-list", "v", "--name"],
+            "unexpected argument '--name' found",
+            "domstate has not got virsh's 'snapshot-list'; 'domstate --help' lists the verbs",
+        ),
+        (
+            &["help", "nope"],
+            "unknown verb 'nope'",
+            "try 'domstate --help'",
+        ),
+    ] {
+        assert_eq!(
+            wrong(words),
+            (message.to_owned(), hint.to_owned()),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn a_usage_error_knows_the_format_that_was_asked_for() {
+    for (words, expected) in [
+        (&["--format", "json", "list", "--bogus"][..], Format::Json),
+        (&["list", "--bogus", "--format=json"], Format::Json),
+        (&["list", "--bogus"], Format::Text),
+        (&["run", "--bogus", "--", "--format=json"], Format::Text),
+    ] {
+        match parse_words(words) {
+            Err(Usage::Wrong { format, .. }) => assert_eq!(format, expected, "{words:?}"),
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn no_arguments_at_all_is_wrong_usage() {
+    let usage = "Usage: domstate [--reason] DOMAIN...\n       domstate VERB [OPTION]... [DOMAIN]...\n\n\
+                 Try 'domstate --help'\n";
+    assert_eq!(parse_words(&[]), Err(Usage::Nothing(usage.to_owned())));
+    assert_eq!(parse(vec![]), Err(Usage::Nothing(usage.to_owned())));
+}
+
+#[test]
+fn help_is_asked_for_in_every_way_that_people_try() {
+    let all = help(&["--help"]);
+    assert!(all.starts_with("Run QEMU, wait on it and tell why it ended, in virsh's words, without a daemon\n\nUsage: domstate [--reason] DOMAIN...\n"));
+    assert_eq!(help(&["-h"]), all);
+    assert_eq!(help(&["help"]), all);
+    assert_eq!(help(&["-q", "--help"]), all);
+    let start = help(&["start", "--help"]);
+    assert!(start.starts_with(
+        "Start QEMU in the background\n\nUsage: domstate start DOMAIN [--paused] [--pass-fds N,M] [-- QEMU ARG...]\n"
+    ));
+    assert_eq!(help(&["help", "start"]), start);
+    assert_eq!(help(&["start", "-h"]), start);
+    for words in [&["-V"][..], &["--version"], &["list", "-V"]] {
+        assert_eq!(
+            help(words),
+            concat!("domstate ", env!("CARGO_PKG_VERSION"), "\n")
+        );
+    }
+}
+
+#[test]
+fn every_help_text_is_a_line_in_the_imperative_without_a_full_stop() {
+    let mut command = command();
+    command.clone().debug_assert();
+    command.build();
+    for verb in command.get_subcommands() {
+        let about = verb.get_about().map(ToString::to_string).unwrap();
+        for text in verb.get_arguments().filter_map(|arg| arg.get_help()) {
+            let text = text.to_string();
+            assert!(
+                !text.ends_with('.') && text.starts_with(char::is_uppercase),
+                "{text}"
+            );
+        }
+        assert!(!about.ends_with('.') && !about.contains('\n'), "{about}");
+        assert!(verb.get_name() == "help" || help(&[verb.get_name(), "-h"]).starts_with(&about));
+    }
+}

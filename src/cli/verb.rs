@@ -1,0 +1,304 @@
+//! The verbs and their own options.
+//!
+//! Every help text here is what a person reads at three in the morning: what the verb does, in the
+//! imperative, and nothing else. A test compares this list with the contract.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::condition::{Condition, condition, virsh_condition};
+use super::duration::duration;
+use super::number::{descriptor, run};
+
+// clap would take a `///` on this and the structs below for the help text of a verb that holds it.
+// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+#[command(defer = true)]
+pub enum Verb {
+    /// Print the state of each domain ('state' may be left out)
+    #[command(
+        alias = "domstate",
+        override_usage = "domstate state [--reason] DOMAIN..."
+    )]
+    State(StateArgs),
+    /// List domains; without options, the active ones
+    #[command(override_usage = "domstate list [OPTION]...")]
+    List(ListArgs),
+    /// Show why a domain is in its state, with the evidence
+    #[command(override_usage = "domstate explain [--run N] DOMAIN")]
+    Explain(ExplainArgs),
+    /// List the last runs of a domain and how each ended
+    #[command(override_usage = "domstate history DOMAIN")]
+    History(DomainArg),
+    /// Print what QEMU wrote
+    #[command(override_usage = "domstate logs [--run N] [--follow] DOMAIN")]
+    Logs(LogsArgs),
+    /// Wait until each domain has ended, or meets a condition
+    #[command(alias = "await", after_help = WAIT_STATUS, override_usage = "domstate wait [--for CONDITION]... [--any] [--timeout DURATION] DOMAIN...")]
+    Wait(WaitArgs),
+    /// Run QEMU in the foreground and tell how it ended
+    #[command(after_help = RUN_STATUS, override_usage = "domstate run DOMAIN [--timeout DURATION] [--guest-status] [-- QEMU ARG...]")]
+    Run(RunArgs),
+    /// Start QEMU in the background
+    #[command(
+        override_usage = "domstate start DOMAIN [--paused] [--pass-fds N,M] [-- QEMU ARG...]"
+    )]
+    Start(StartArgs),
+    /// Ask the guest to power itself off
+    #[command(override_usage = "domstate shutdown DOMAIN")]
+    Shutdown(DomainArg),
+    /// End QEMU at once, as if the guest's power were cut
+    #[command(override_usage = "domstate destroy [--graceful] DOMAIN")]
+    Destroy(DestroyArgs),
+    /// Reset the guest, as its reset button would
+    #[command(override_usage = "domstate reset DOMAIN")]
+    Reset(DomainArg),
+    /// Pause the guest
+    #[command(override_usage = "domstate suspend DOMAIN")]
+    Suspend(DomainArg),
+    /// Let a paused guest run on
+    #[command(override_usage = "domstate resume DOMAIN")]
+    Resume(DomainArg),
+    /// Keep a domain's command line without starting it
+    #[command(override_usage = "domstate define DOMAIN -- QEMU ARG...")]
+    Define(DefineArgs),
+    /// Forget an inactive domain and its history
+    #[command(override_usage = "domstate undefine DOMAIN")]
+    Undefine(DomainArg),
+    /// Print a domain's command line, fit to be pasted
+    #[command(override_usage = "domstate show DOMAIN")]
+    Show(DomainArg),
+    /// Print what is known of a domain
+    #[command(override_usage = "domstate dominfo DOMAIN")]
+    Dominfo(DomainArg),
+    /// Print a domain's id, which is QEMU's pid, or '-' while it is inactive
+    #[command(override_usage = "domstate domid DOMAIN")]
+    Domid(DomainArg),
+    /// Print a domain's UUID
+    #[command(override_usage = "domstate domuuid DOMAIN")]
+    Domuuid(DomainArg),
+    /// Print a domain's name
+    #[command(override_usage = "domstate domname DOMAIN")]
+    Domname(DomainArg),
+}
+
+const WAIT_STATUS: &str = "\
+CONDITION is a state ('running'), a state with its reason ('shut off (crashed)'), 'active', 'inactive',
+or 'change' (anything other than now). Without --for: the domain has ended.
+
+Exit status:
+  0    met
+  1    failed, unknown domain
+  2    wrong usage
+  3    can no longer be met: the domain ended otherwise
+  124  timed out";
+
+const RUN_STATUS: &str = "\
+Exit status:
+  0    shut off (shutdown), (saved), (migrated) or (from snapshot)
+  2    wrong usage
+  3    crashed
+  4    destroyed
+  5    failed: QEMU ended before it was ready
+  6    unknown
+  124  timed out
+  125  domstate itself failed
+  126  QEMU cannot be executed
+  127  QEMU not found";
+
+// One domain, as a word or as an option.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct DomainArg {
+    /// Id, UUID or name
+    #[arg(value_name = "DOMAIN", required_unless_present = "domain_option")]
+    domain: Option<String>,
+    /// The same, as an option
+    #[arg(long = "domain", value_name = "DOMAIN", conflicts_with = "domain")]
+    domain_option: Option<String>,
+}
+
+impl DomainArg {
+    /// What was typed: an id, a UUID or a name.
+    pub fn as_str(&self) -> &str {
+        let typed = self.domain.as_deref().or(self.domain_option.as_deref());
+        typed.unwrap_or_default()
+    }
+}
+
+// Domains, as words or as options.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct DomainArgs {
+    /// Ids, UUIDs or names
+    #[arg(value_name = "DOMAIN", required_unless_present = "domain_options")]
+    domains: Vec<String>,
+    /// The same, as an option
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    domain_options: Vec<String>,
+}
+
+impl DomainArgs {
+    /// What was typed, the words first.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let both = self.domains.iter().chain(&self.domain_options);
+        both.map(String::as_str)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.domains.len() + self.domain_options.len()
+    }
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct StateArgs {
+    /// Print the reason too: 'shut off (crashed)'
+    #[arg(long)]
+    pub reason: bool,
+    #[command(flatten)]
+    pub domains: DomainArgs,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct ListArgs {
+    /// List inactive domains too
+    #[arg(long)]
+    pub all: bool,
+    /// List inactive domains only
+    #[arg(long)]
+    pub inactive: bool,
+    /// List running domains
+    #[arg(long)]
+    pub state_running: bool,
+    /// List paused domains
+    #[arg(long)]
+    pub state_paused: bool,
+    /// List domains that are shut off
+    #[arg(long)]
+    pub state_shutoff: bool,
+    /// List domains in any other state
+    #[arg(long)]
+    pub state_other: bool,
+    /// Show the reason too: 'shut off (crashed)'
+    #[arg(long)]
+    pub reason: bool,
+    /// Print names only
+    #[arg(long)]
+    pub name: bool,
+    /// Print UUIDs only
+    #[arg(long)]
+    pub uuid: bool,
+    /// Print ids only
+    #[arg(long)]
+    pub id: bool,
+    /// Print the table, which is the default
+    #[arg(long, conflicts_with_all = ["name", "uuid", "id"])]
+    pub table: bool,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub domain: DomainArg,
+    /// Explain run N instead of the last one
+    #[arg(long, value_name = "N", value_parser = run)]
+    pub run: Option<u32>,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct LogsArgs {
+    #[command(flatten)]
+    pub domain: DomainArg,
+    /// Print the log of run N instead of the last one
+    #[arg(long, value_name = "N", value_parser = run)]
+    pub run: Option<u32>,
+    /// Print what is added until QEMU ends
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct WaitArgs {
+    #[command(flatten)]
+    pub domains: DomainArgs,
+    /// Wait for CONDITION; given several times, any of them
+    #[arg(long = "for", value_name = "CONDITION", value_parser = condition)]
+    conditions: Vec<Condition>,
+    /// Wait for virsh's CONDITION: domain-inactive
+    #[arg(long = "condition", value_name = "CONDITION", value_parser = virsh_condition)]
+    virsh_conditions: Vec<Condition>,
+    /// Return when one of the domains meets a condition
+    #[arg(long)]
+    pub any: bool,
+    /// Give up after DURATION: 30 (seconds), 500ms, 2m, 1h; 0 looks once
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+impl WaitArgs {
+    /// The conditions that were asked for; none means that the domain has ended.
+    pub fn conditions(&self) -> Vec<Condition> {
+        let both = self.conditions.iter().chain(&self.virsh_conditions);
+        both.copied().collect()
+    }
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub domain: DomainArg,
+    /// Destroy the guest after DURATION: 30 (seconds), 500ms, 2m, 1h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Exit with the status that the guest itself gave, where it gave one
+    #[arg(long)]
+    pub guest_status: bool,
+    /// Run this QEMU; without it, the one that the domain was defined with
+    #[arg(last = true, value_name = "QEMU ARG")]
+    pub qemu: Vec<OsString>,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct StartArgs {
+    #[command(flatten)]
+    pub domain: DomainArg,
+    /// Leave the guest paused until 'resume'
+    #[arg(long)]
+    pub paused: bool,
+    /// Pass these file descriptors on to QEMU
+    #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = descriptor)]
+    pub pass_fds: Vec<i32>,
+    /// Start this QEMU; without it, the one that the domain was defined with
+    #[arg(last = true, value_name = "QEMU ARG")]
+    pub qemu: Vec<OsString>,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct DestroyArgs {
+    #[command(flatten)]
+    pub domain: DomainArg,
+    /// Ask QEMU to quit and fail if it does not, instead of killing it
+    #[arg(long)]
+    pub graceful: bool,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct DefineArgs {
+    #[command(flatten)]
+    pub domain: DomainArg,
+    /// Keep this QEMU
+    #[arg(last = true, required = true, value_name = "QEMU ARG")]
+    pub qemu: Vec<OsString>,
+}

@@ -1,0 +1,70 @@
+//! `domstate define`: keeps a command line without starting it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::context::uuid;
+use super::{Context, Exit, Failure};
+use crate::cli::DefineArgs;
+use crate::domain::{Name, Uuid};
+use crate::operation;
+use crate::qemu;
+use crate::store::{Definition, DomainFolder, StateDir};
+
+pub(super) fn run(args: &DefineArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let sentence = "Failed to define domain";
+    let typed = args.domain.as_str();
+    let name: Name = typed
+        .parse()
+        .map_err(|e| Failure::new("invalid-name", vec![format!("{e}")]))?;
+    let domain = context.state.domain(&name);
+    definition(&context.state, &domain, &args.qemu)
+        .and_then(|definition| {
+            context.state.create()?;
+            operation::define(&domain, &definition)
+        })
+        .map_err(|error| Failure::of_command(format!("{sentence} '{name}'"), &error))?;
+    context
+        .printer
+        .success(&format!("Domain '{name}' defined"))?;
+    Ok(Exit::Done)
+}
+
+/// The definition of `domain` with this command line: the UUID is the user's `-uuid`, else the one that the domain
+/// has, else a new one; the working directory is the caller's.
+pub(super) fn definition(
+    state: &StateDir,
+    domain: &DomainFolder,
+    argv: &[OsString],
+) -> Result<Definition> {
+    let facts = qemu::examine(argv)?;
+    let uuid = match facts.uuid.or_else(|| uuid(domain)) {
+        Some(uuid) => uuid,
+        None => random_uuid()?,
+    };
+    for name in state.names()?.iter().filter(|name| *name != domain.name()) {
+        if self::uuid(&state.domain(name)) == Some(uuid) {
+            bail!("operation failed: domain '{name}' already exists with uuid {uuid}");
+        }
+    }
+    Ok(Definition {
+        uuid,
+        argv: argv.to_vec(),
+        workdir: workdir()?,
+    })
+}
+
+fn workdir() -> Result<PathBuf> {
+    std::env::current_dir().context("cannot tell the working directory")
+}
+
+fn random_uuid() -> Result<Uuid> {
+    use std::io::Read;
+    let path = "/dev/urandom";
+    let mut bytes = [0; 16];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
+    read.with_context(|| format!("cannot read {path}"))?;
+    Ok(Uuid::from_random(bytes))
+}

@@ -1,0 +1,61 @@
+//! From what the user typed to a domain: an id, a UUID or a name, tried in that order as virsh does.
+
+use crate::cli::is_virsh_verb;
+use crate::domain::{Name, Uuid};
+use crate::observe::look;
+use crate::store::{DomainFolder, StateDir};
+
+use super::context::uuid;
+use super::failure::Failure;
+
+/// Finds the domain that `typed` means.
+pub(super) fn find(state: &StateDir, typed: &str) -> Result<DomainFolder, Failure> {
+    if let Some(found) = find_by_id_or_uuid(state, typed)? {
+        return Ok(found);
+    }
+    let name: Option<Name> = typed.parse().ok();
+    let named = name
+        .map(|name| state.domain(&name))
+        .filter(DomainFolder::exists);
+    named.ok_or_else(|| unknown(state, typed))
+}
+
+/// The same without names: `domname` turns the other two into one.
+pub(super) fn find_unnamed(state: &StateDir, typed: &str) -> Result<DomainFolder, Failure> {
+    find_by_id_or_uuid(state, typed)?.ok_or_else(|| unknown(state, typed))
+}
+
+fn find_by_id_or_uuid(state: &StateDir, typed: &str) -> Result<Option<DomainFolder>, Failure> {
+    if let Ok(id) = typed.parse::<u32>() {
+        for name in state.names()? {
+            let domain = state.domain(&name);
+            // A domain that cannot be read has no id to be found by.
+            if look(&domain).is_ok_and(|seen| seen.id() == Some(id)) {
+                return Ok(Some(domain));
+            }
+        }
+    }
+    if let Ok(wanted) = typed.parse::<Uuid>() {
+        let names = state.names()?.into_iter().map(|name| state.domain(&name));
+        return Ok(names
+            .into_iter()
+            .find(|domain| uuid(domain) == Some(wanted)));
+    }
+    Ok(None)
+}
+
+fn unknown(state: &StateDir, typed: &str) -> Failure {
+    let hint = if is_virsh_verb(typed) {
+        format!("domstate has not got virsh's '{typed}'; 'domstate --help' lists the verbs")
+    } else {
+        format!(
+            "'domstate list --all' shows the domains in {}",
+            state.path().display()
+        )
+    };
+    Failure::new(
+        "no-such-domain",
+        vec![format!("failed to get domain '{typed}'")],
+    )
+    .hinting(hint)
+}

@@ -1,0 +1,58 @@
+//! One file a verb: the arguments, the rooms below, a value to print. Nothing is decided here that the fold or
+//! an operation could decide.
+
+mod context;
+mod define;
+mod destroy;
+mod dominfo;
+mod explain;
+mod failure;
+mod fields;
+mod history;
+mod list;
+mod logs;
+mod lookup;
+mod reset;
+mod resume;
+mod run;
+mod show;
+mod shutdown;
+mod start;
+mod state;
+mod suspend;
+mod undefine;
+mod wait;
+
+use crate::cli::Verb;
+
+pub use context::Context;
+pub use failure::{Exit, Failure};
+
+/// Carries out a verb.
+///
+/// # Errors
+/// What to complain about, and the exit status that goes with it.
+pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
+    match verb {
+        Verb::State(args) => state::run(args, context),
+        Verb::List(args) => list::run(args, context),
+        Verb::Explain(args) => explain::run(args, context),
+        Verb::History(args) => history::run(args, context),
+        Verb::Logs(args) => logs::run(args, context),
+        Verb::Wait(args) => wait::run(args, context),
+        Verb::Run(args) => run::run(args, context),
+        Verb::Start(args) => start::run(args, context),
+        Verb::Shutdown(args) => shutdown::run(args, context),
+        Verb::Destroy(args) => destroy::run(args, context),
+        Verb::Reset(args) => reset::run(args, context),
+        Verb::Suspend(args) => suspend::run(args, context),
+        Verb::Resume(args) => resume::run(args, context),
+        Verb::Define(args) => define::run(args, context),
+        Verb::Undefine(args) => undefine::run(args, context),
+        Verb::Show(args) => show::run(args, context),
+        Verb::Dominfo(args) => dominfo::run(args, context),
+        Verb::Domid(args) => fields::domid(args, context),
+        Verb::Domuuid(args) => fields::domuuid(args, context),
+        Verb::Domname(args) => fields::domname(args, context),
+    }
+}

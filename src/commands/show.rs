@@ -1,0 +1,57 @@
+//! `domstate show`: the definition, as a command line that can be pasted.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::lookup::find;
+use super::{Context, Exit, Failure};
+use crate::cli::DomainArg;
+use crate::domain::Name;
+use crate::output::Format;
+use crate::store::Definition;
+
+pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failure> {
+    let domain = find(&context.state, args.as_str())?;
+    let name = domain.name();
+    let definition = Definition::load(&domain.definition())
+        .with_context(|| format!("cannot read domain '{name}'"))?;
+    if context.printer.format() == Format::Json {
+        let argv: Vec<_> = definition
+            .argv
+            .iter()
+            .map(|a| a.to_string_lossy())
+            .collect();
+        context.printer.object(&json!({
+            "name": name.as_str(),
+            "uuid": definition.uuid.to_string(),
+            "workdir": definition.workdir.to_string_lossy(),
+            "argv": argv,
+        }))?;
+    } else {
+        context
+            .printer
+            .verbatim(&command_line(name, &definition)?)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn command_line(name: &Name, definition: &Definition) -> Result<Vec<u8>> {
+    let mut line = b"cd ".to_vec();
+    line.extend_from_slice(&quoted(definition.workdir.as_os_str())?);
+    line.extend_from_slice(format!(" && domstate define {name} --").as_bytes());
+    for word in &definition.argv {
+        line.push(b' ');
+        line.extend_from_slice(&quoted(word)?);
+    }
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn quoted(word: &OsStr) -> Result<Vec<u8>> {
+    let quoted =
+        shlex::bytes::try_quote(word.as_bytes()).context("an argument cannot be quoted")?;
+    Ok(quoted.into_owned())
+}

@@ -1,0 +1,168 @@
+//! `domstate wait`: returns when each domain, or one of them, meets a condition.
+
+use std::time::{Duration, Instant};
+
+use super::{Context, Exit, Failure};
+use crate::cli::{Condition, WaitArgs};
+use crate::domain::State;
+use crate::journal::Journal;
+use crate::observe::{Observation, Watcher, look};
+use crate::operation::adopt_and_wait;
+use crate::output::{Detail, Naming};
+use crate::store::DomainFolder;
+
+/// How long a supervisor may take to write down an end that is there for all to see, before the end is told without
+/// it (it may be stopped).
+const RECORD_GRACE: Duration = Duration::from_secs(2);
+
+/// One domain that is waited for.
+#[derive(Debug)]
+struct Waiting {
+    domain: DomainFolder,
+    seen: Observation,
+    first: State,
+    /// It was active at some time since.
+    was_active: bool,
+    gone_at: Option<Instant>,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Open,
+    Met,
+    /// It ended otherwise.
+    Unmeetable,
+}
+
+pub(super) fn run(args: &WaitArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let deadline = args
+        .timeout
+        .and_then(|timeout| Instant::now().checked_add(timeout));
+    let conditions = args.conditions();
+    let mut all = Vec::new();
+    for typed in args.domains.iter() {
+        let (domain, seen) = context.look(typed)?;
+        let seen = adopt_and_wait(&domain, seen)?;
+        all.push(Waiting::new(domain, seen));
+    }
+    let mut watcher = Watcher::new();
+    let exit = loop {
+        for waiting in &mut all {
+            waiting.look_again(&mut watcher, &conditions)?;
+        }
+        if let Some(exit) = outcome(&all, args.any) {
+            break exit;
+        }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            break Exit::TimedOut;
+        }
+        let grace = all.iter().filter_map(Waiting::grace_ends).min();
+        watcher.sleep([deadline, grace].into_iter().flatten().min())?;
+    };
+    let naming = if all.len() > 1 {
+        Naming::Named
+    } else {
+        Naming::Bare
+    };
+    for waiting in &all {
+        let report = context.report(&waiting.domain, &waiting.seen);
+        context
+            .printer
+            .answer(&report, Detail::StateAndReason, naming)?;
+    }
+    Ok(exit)
+}
+
+fn outcome(all: &[Waiting], any: bool) -> Option<Exit> {
+    let has = |verdict| all.iter().any(|waiting| waiting.verdict == verdict);
+    let met = if any {
+        has(Verdict::Met)
+    } else {
+        !has(Verdict::Open) && !has(Verdict::Unmeetable)
+    };
+    let lost = if any {
+        !has(Verdict::Open) && !has(Verdict::Met)
+    } else {
+        has(Verdict::Unmeetable)
+    };
+    match (met, lost) {
+        (true, _) => Some(Exit::Done),
+        (false, true) => Some(Exit::CrashedOrUnmeetable),
+        (false, false) => None,
+    }
+}
+
+impl Waiting {
+    fn new(domain: DomainFolder, seen: Observation) -> Self {
+        Self {
+            first: seen.answer.state,
+            was_active: seen.is_active(),
+            domain,
+            seen,
+            gone_at: None,
+            verdict: Verdict::Open,
+        }
+    }
+
+    fn look_again(
+        &mut self,
+        watcher: &mut Watcher,
+        conditions: &[Condition],
+    ) -> Result<(), Failure> {
+        if self.verdict == Verdict::Met {
+            return Ok(());
+        }
+        watcher.watch(&self.domain, &self.seen);
+        self.seen = look(&self.domain)?;
+        // What it turned out to be may want watching too: a run that has just appeared.
+        watcher.watch(&self.domain, &self.seen);
+        if self.seen.is_active() {
+            self.was_active = true;
+            self.gone_at = None;
+        } else if !self.is_on_disk() {
+            return Ok(());
+        }
+        self.verdict = self.judge(conditions);
+        Ok(())
+    }
+
+    fn judge(&self, conditions: &[Condition]) -> Verdict {
+        let state = self.seen.answer.state;
+        let met = if conditions.is_empty() {
+            matches!(state, State::ShutOff(_) | State::Crashed)
+        } else {
+            conditions
+                .iter()
+                .any(|condition| condition.is_met(state, self.first))
+        };
+        let waits_for_start = !self.was_active && conditions.iter().any(|c| c.needs_active());
+        let waits_for_change = !self.was_active && conditions.contains(&Condition::Change);
+        if met {
+            Verdict::Met
+        } else if state.is_active() || waits_for_start || waits_for_change {
+            Verdict::Open
+        } else {
+            Verdict::Unmeetable
+        }
+    }
+
+    /// Whether the end that was seen outlives a power cut. Normally its supervisor has seen to that; without one, or
+    /// with one that does not come to it, we do what can be done.
+    fn is_on_disk(&mut self) -> bool {
+        let gone_at = *self.gone_at.get_or_insert_with(Instant::now);
+        let is_late = gone_at.elapsed() >= RECORD_GRACE;
+        if !self.seen.is_settled() && !self.seen.supervised.is_nobody() && !is_late {
+            return false;
+        }
+        if let Some(run) = &self.seen.run {
+            let _ = Journal::open_read_only(run.path()).and_then(|journal| journal.sync());
+        }
+        true
+    }
+
+    fn grace_ends(&self) -> Option<Instant> {
+        let gone_at = self.gone_at.filter(|_| self.verdict == Verdict::Open)?;
+        Some(gone_at + RECORD_GRACE).filter(|at| *at > Instant::now())
+    }
+}

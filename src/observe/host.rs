@@ -1,0 +1,29 @@
+//! The host's own facts: its clock, its boot, this process's pid namespace.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+
+use crate::domain::{BootId, Timestamp};
+
+/// The host's time.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// The kernel's name for this boot of the host.
+pub fn boot_id() -> Result<BootId> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    Ok(BootId(text.trim().to_owned()))
+}
+
+/// Inode number of this process's pid namespace. A pid of another namespace means somebody else here.
+pub fn pid_namespace() -> io::Result<u64> {
+    Ok(std::fs::metadata("/proc/self/ns/pid")?.ino())
+}

@@ -1,0 +1,135 @@
+//! Does QEMU live? Not by a pid file: by its pid together with its start time, and by the lock that it
+//! inherited, which the kernel drops with it.
+//!
+//! Neither alone would do. A process that a wrapper left behind may hold the lock long after QEMU is dead, and what
+//! was spawned need not be QEMU. So a held lock counts only with a process that has this run's journal open for
+//! writing only, as QEMU's chardev has it (our own processes open it to read as well).
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+
+use anyhow::Result;
+
+use super::host::{boot_id, pid_namespace};
+use super::process::{ProcessState, process, process_state};
+use crate::domain::{Exit, Exited, Fold, Life, LogWords, Process};
+use crate::journal::JOURNAL_FILE;
+use crate::store::{DomainFolder, Log, RunFolder, is_held};
+
+/// Whether a run has a supervisor now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervised {
+    /// Its pid, where it has noted it already.
+    By(Option<u32>),
+    Nobody,
+}
+
+impl Supervised {
+    /// Looks who holds the supervisor's lock of `run`.
+    pub fn look(run: &RunFolder) -> Self {
+        let Ok(mut file) = File::open(run.supervisor_lock()) else {
+            return Self::Nobody;
+        };
+        if !is_held(&file).unwrap_or(false) {
+            return Self::Nobody;
+        }
+        let mut text = String::new();
+        let _ = file.by_ref().take(32).read_to_string(&mut text);
+        Self::By(text.trim().parse().ok())
+    }
+
+    /// Whether nobody looks after the run.
+    pub fn is_nobody(self) -> bool {
+        self == Self::Nobody
+    }
+}
+
+/// Looks whether the QEMU of a run that was folded to `fold` lives.
+///
+/// # Errors
+/// When the host's boot id cannot be read: without it every pid would be a guess.
+pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Result<Life> {
+    let boot = boot_id()?;
+    let gone = |exit: Option<Exit>| {
+        let words = Log::open_read_only(run.path()).and_then(|log| log.words());
+        Ok(Life::Gone(Exited {
+            exit,
+            boot: boot.clone(),
+            words: words.unwrap_or_default(),
+            at: None,
+        }))
+    };
+    let launch = fold.launch.as_ref();
+    if launch.is_some_and(|launch| launch.boot != boot) {
+        return gone(None);
+    }
+    // An end on record is an end, unless what ended was only the wrapper.
+    if fold.qemu_exit.is_some() {
+        return gone(None);
+    }
+    let same_namespace = launch.is_some_and(|l| pid_namespace().ok() == Some(l.pid_namespace));
+    let known = fold.qemu.or(fold.launcher).filter(|_| same_namespace);
+    match known.map(process_state) {
+        Some(ProcessState::Alive | ProcessState::Stopped) => return Ok(Life::Lives),
+        Some(ProcessState::Zombie(exit)) if fold.qemu.is_some() || !lock_is_held(domain) => {
+            return gone(exit);
+        }
+        Some(ProcessState::Zombie(_) | ProcessState::Absent) | None => {}
+    }
+    if !lock_is_held(domain) {
+        return gone(None);
+    }
+    // Nothing was spawned yet: the lock is held by who is about to.
+    let starting = fold.launcher.is_none() && fold.refusal.is_none();
+    if !same_namespace || (starting && !Supervised::look(run).is_nobody()) {
+        return Ok(Life::Lives);
+    }
+    match find_qemu(run) {
+        Some(_) => Ok(Life::Lives),
+        None => gone(match known.map(process_state) {
+            Some(ProcessState::Zombie(exit)) => exit,
+            Some(ProcessState::Alive | ProcessState::Stopped | ProcessState::Absent) | None => None,
+        }),
+    }
+}
+
+/// Reads QEMU's last words from the log of `run`.
+pub fn last_words(run: &RunFolder) -> LogWords {
+    let words = Log::open_read_only(run.path()).and_then(|log| log.words());
+    words.unwrap_or_default()
+}
+
+fn lock_is_held(domain: &DomainFolder) -> bool {
+    File::open(domain.lock())
+        .and_then(|file| is_held(&file))
+        .unwrap_or(false)
+}
+
+/// Searches all processes for one that has the journal of `run` open as QEMU's chardev opens it. Slow: only where
+/// nothing better is known.
+pub fn find_qemu(run: &RunFolder) -> Option<Process> {
+    let journal = fs::metadata(run.path().join(JOURNAL_FILE)).ok()?;
+    let processes = fs::read_dir("/proc").ok()?;
+    processes.filter_map(Result::ok).find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let descriptors = fs::read_dir(entry.path().join("fd")).ok()?;
+        let mut descriptors = descriptors.filter_map(Result::ok);
+        descriptors.find(|descriptor| {
+            let is_journal = fs::metadata(descriptor.path())
+                .is_ok_and(|m| m.ino() == journal.ino() && m.dev() == journal.dev());
+            is_journal && is_write_only(pid, &descriptor.file_name().to_string_lossy())
+        })?;
+        process(pid)
+    })
+}
+
+/// O_WRONLY is 1 in the lowest two bits of the flags, which are octal (proc(5), fdinfo).
+fn is_write_only(pid: u32, descriptor: &str) -> bool {
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")) else {
+        return false;
+    };
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & 0o3 == 1)
+}

@@ -1,0 +1,200 @@
+//! One look at a domain.
+
+use std::fs::File;
+use std::io;
+
+use anyhow::{Context, Result};
+
+use super::life::{Supervised, life};
+use crate::domain::{
+    Answer, Cause, Certainty, Damage, Event, Fold, Life, Record, ShutOff, State, Timestamp,
+};
+use crate::journal::{JOURNAL_FILE, Journal};
+use crate::store::{Agreement, DomainFolder, RunFolder, StoredCheckpoint};
+
+/// What one look saw.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The current run; `None` if the domain never ran.
+    pub run: Option<RunFolder>,
+    pub fold: Fold,
+    pub life: Life,
+    pub supervised: Supervised,
+    pub answer: Answer,
+}
+
+impl Observation {
+    /// QEMU's pid while the domain is active: its id.
+    pub fn id(&self) -> Option<u32> {
+        let pid = self.fold.qemu.or(self.fold.launcher)?.pid;
+        self.is_active().then_some(pid)
+    }
+
+    /// Whether QEMU is there.
+    pub fn is_active(&self) -> bool {
+        self.answer.state.is_active()
+    }
+
+    /// Whether the run has ended and its end is on record.
+    pub fn is_settled(&self) -> bool {
+        match (&self.run, &self.life) {
+            (None, _) => true,
+            (Some(_), Life::Gone(_)) => self.fold.has_end(),
+            (Some(_), Life::Lives) => false,
+        }
+    }
+
+    /// Whether somebody should be started to look after the run: it lives or ended, and nobody writes it down.
+    pub fn is_orphaned(&self) -> bool {
+        let written_down = self.is_settled() || self.fold.launch.is_none();
+        self.run.is_some() && !written_down && self.supervised.is_nobody()
+    }
+
+    fn never_ran() -> Self {
+        Self {
+            run: None,
+            fold: Fold::default(),
+            life: Life::Gone(crate::domain::Exited::default()),
+            supervised: Supervised::Nobody,
+            answer: Answer {
+                state: State::ShutOff(ShutOff::Unknown),
+                since: None,
+                cause: Some(Cause::NeverRun),
+                // Nothing happened, and that is on record.
+                certainty: Certainty::Witnessed,
+            },
+        }
+    }
+}
+
+/// Looks at the domain's current run.
+pub fn look(domain: &DomainFolder) -> Result<Observation> {
+    let context = || format!("cannot read domain '{}'", domain.name());
+    let Some(numbers) = domain.run_numbers().with_context(context)? else {
+        return Ok(Observation::never_ran());
+    };
+    match numbers.last() {
+        Some(number) => look_at_run(domain, &domain.run(*number)).with_context(context),
+        None => Ok(Observation::never_ran()),
+    }
+}
+
+/// Looks at one run of the domain.
+pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation> {
+    let replay = replay(run)?;
+    let mut life = life(domain, run, &replay.fold)?;
+    let mut replay = replay;
+    if matches!(life, Life::Gone(_)) && !replay.fold.has_end() {
+        // QEMU, or the supervisor, may have written its last lines between the reading and the look at /proc.
+        replay = self::replay(run)?;
+        life = self::life(domain, run, &replay.fold)?;
+    }
+    let answer = match &replay.damage {
+        Some(damage) => replay.fold.answer_despite(damage, &life),
+        None => replay.fold.answer(&life),
+    };
+    Ok(Observation {
+        run: Some(run.clone()),
+        supervised: Supervised::look(run),
+        fold: replay.fold,
+        life,
+        answer,
+    })
+}
+
+/// A run's journal, folded.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    pub fold: Fold,
+    /// The first byte of the journal that is not in `fold`.
+    pub offset: u64,
+    pub last_at: Option<Timestamp>,
+    /// Why the journal cannot be believed whole.
+    pub damage: Option<Damage>,
+}
+
+impl Replay {
+    fn apply(&mut self, record: &Record) {
+        self.fold.apply(record);
+        self.last_at = record.at.or(self.last_at);
+    }
+}
+
+/// Folds the journal of `run`, from its checkpoint on where that can be believed.
+///
+/// # Errors
+/// A checkpoint in a newer format, or a journal that cannot be opened for a reason other than being gone.
+pub fn replay(run: &RunFolder) -> Result<Replay> {
+    let checkpoint =
+        StoredCheckpoint::load(run).with_context(|| format!("{}", run.checkpoint().display()))?;
+    let damage = |why: String| {
+        Some(Damage {
+            file: run.relative(JOURNAL_FILE),
+            why,
+        })
+    };
+    let journal = match Journal::open_read_only(run.path()) {
+        Ok(journal) => journal,
+        Err(error) => {
+            let mut replay = start(checkpoint.as_ref());
+            replay.damage = damage(error.to_string());
+            return Ok(replay);
+        }
+    };
+    let read = |replay: &mut Replay, newer_than: Option<Timestamp>| -> io::Result<()> {
+        let end = journal.read(replay.offset, &mut |record| {
+            if newer_than.is_none_or(|last| record.at.is_some_and(|at| at > last)) {
+                replay.apply(&record);
+            }
+        });
+        end.map(|end| replay.offset = end.offset)
+    };
+    let context = || format!("{}", run.path().join(JOURNAL_FILE).display());
+    let agreement = checkpoint.as_ref().map(|c| c.compare(journal.file()));
+    let mut replay = match agreement.transpose().with_context(context)? {
+        Some(Agreement::Agrees) => {
+            let mut replay = start(checkpoint.as_ref());
+            read(&mut replay, None).with_context(context)?;
+            replay
+        }
+        Some(Agreement::Differs(why)) => {
+            // What the checkpoint knew, and what was written since into whatever the journal is now.
+            let mut replay = start(checkpoint.as_ref());
+            replay.damage = damage(why);
+            replay.apply(&Record {
+                at: None,
+                event: Event::Gap,
+            });
+            let last = replay.last_at.unwrap_or_default();
+            replay.offset = 0;
+            read(&mut replay, Some(last)).with_context(context)?;
+            replay
+        }
+        Some(Agreement::Overtaken) | None => {
+            let mut replay = start(None);
+            read(&mut replay, None).with_context(context)?;
+            replay
+        }
+    };
+    if replay.fold.launch.is_none() && replay.damage.is_none() {
+        replay.damage = damage(describe(journal.file()));
+    }
+    Ok(replay)
+}
+
+fn start(checkpoint: Option<&StoredCheckpoint>) -> Replay {
+    Replay {
+        fold: checkpoint.map(|c| c.fold.clone()).unwrap_or_default(),
+        offset: checkpoint.map_or(0, |c| c.offset),
+        last_at: checkpoint.and_then(|c| c.last_at),
+        damage: None,
+    }
+}
+
+fn describe(journal: &File) -> String {
+    match journal.metadata() {
+        Ok(metadata) if metadata.len() == 0 => "it is empty".to_owned(),
+        Ok(_) => "its beginning cannot be read".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,17 @@
+//! Looking: checkpoint + journal + lock + boot -> answer, and waiting for it to change. What `state`, `wait`
+//! and the supervisor share.
+//!
+//! Looking changes nothing: it takes no lock, sends QEMU no command and signals nobody, so a QEMU or a
+//! supervisor that hangs cannot make it hang, and no number of lookers disturbs a start.
+
+mod host;
+mod life;
+mod look;
+mod process;
+mod watcher;
+
+pub use host::{boot_id, now, pid_namespace};
+pub use life::{Supervised, find_qemu, last_words};
+pub use look::{Observation, look, look_at_run, replay};
+pub use process::{ProcessState, exit_of_wait_status, process, process_state, start_ticks};
+pub use watcher::Watcher;

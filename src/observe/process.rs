@@ -1,0 +1,149 @@
+//! What /proc tells of a process, by pid and start time, so that a reused pid is nobody's.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use crate::domain::{Exit, Process};
+
+/// What became of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessState {
+    Alive,
+    /// Stopped by a signal (SIGSTOP) or a tracer. Alive.
+    Stopped,
+    /// Dead and not yet reaped; `None` where the kernel keeps the status from us.
+    Zombie(Option<Exit>),
+    Absent,
+}
+
+/// Looks what became of `process`.
+pub fn process_state(process: Process) -> ProcessState {
+    match Stat::read(process.pid) {
+        Some(stat) if stat.start_ticks == process.start_ticks => match stat.letter {
+            'Z' | 'X' | 'x' => ProcessState::Zombie(zombie_exit(process.pid, stat.exit_code)),
+            'T' | 't' => ProcessState::Stopped,
+            _ => ProcessState::Alive,
+        },
+        _ => ProcessState::Absent,
+    }
+}
+
+/// The process that has this pid now.
+pub fn process(pid: u32) -> Option<Process> {
+    start_ticks(pid).map(|start_ticks| Process { pid, start_ticks })
+}
+
+/// `/proc/PID/stat` field 22 of the process that has this pid now.
+pub fn start_ticks(pid: u32) -> Option<u64> {
+    Stat::read(pid).map(|stat| stat.start_ticks)
+}
+
+/// The wait status as `wait(2)` has it.
+pub fn exit_of_wait_status(status: i32) -> Exit {
+    match status & 0x7f {
+        0 => Exit::Status((status >> 8) & 0xff),
+        signal => Exit::Signal {
+            signal,
+            core_dumped: status & 0x80 != 0,
+        },
+    }
+}
+
+/// The fields of `/proc/PID/stat` (proc(5)) that matter here.
+struct Stat {
+    letter: char,
+    start_ticks: u64,
+    exit_code: Option<i32>,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Self::parse(&String::from_utf8_lossy(&text))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The command's name may hold spaces and brackets; nothing behind it does.
+        let (_, fields) = text.rsplit_once(')')?;
+        let mut fields = fields.split_ascii_whitespace();
+        let letter = fields.next()?.chars().next()?;
+        // Field 3 is taken; 22 is the 19th after it, 52 the 30th after that.
+        let start_ticks = fields.nth(18)?.parse().ok()?;
+        let exit_code = fields.nth(29).and_then(|code| code.parse().ok());
+        Some(Self {
+            letter,
+            start_ticks,
+            exit_code,
+        })
+    }
+}
+
+/// The kernel shows an exit status of 0 to those who may not see it (`fs/proc/array.c`, `do_task_stat`), so a zero
+/// counts only where we may.
+fn zombie_exit(pid: u32, exit_code: Option<i32>) -> Option<Exit> {
+    let code = exit_code?;
+    if code == 0 && !may_see(pid).unwrap_or(false) {
+        return None;
+    }
+    Some(exit_of_wait_status(code))
+}
+
+fn may_see(pid: u32) -> io::Result<bool> {
+    let me = fs::metadata("/proc/self")?.uid();
+    if me == 0 {
+        return Ok(true);
+    }
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let same = |uids: &str| {
+        uids.split_ascii_whitespace()
+            .all(|uid| uid.parse() == Ok(me))
+    };
+    Ok(uids.is_some_and(same))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_command_name_with_brackets_and_spaces_does_not_shift_the_fields() {
+        let fields: Vec<String> = (4..=52).map(|n| n.to_string()).collect();
+        let stat = Stat::parse(&format!("7 (a) R (b) Z {}\n", fields.join(" "))).unwrap();
+        assert_eq!(stat.letter, 'Z');
+        assert_eq!(stat.start_ticks, 22);
+        assert_eq!(stat.exit_code, Some(52));
+    }
+
+    #[test]
+    fn a_zombie_tells_how_it_ended() {
+        let mut child = Command::new("sh")
+            .args(["-c", "kill -9 $$"])
+            .spawn()
+            .unwrap();
+        let it = process(child.id()).unwrap();
+        let exit = loop {
+            if let ProcessState::Zombie(exit) = process_state(it) {
+                break exit;
+            }
+            std::thread::yield_now();
+        };
+        let killed = Exit::Signal {
+            signal: 9,
+            core_dumped: false,
+        };
+        assert_eq!(exit, Some(killed));
+        child.wait().unwrap();
+        assert_eq!(process_state(it), ProcessState::Absent);
+    }
+
+    #[test]
+    fn another_process_with_the_same_pid_is_nobody() {
+        let mut me = process(std::process::id()).unwrap();
+        assert_eq!(process_state(me), ProcessState::Alive);
+        me.start_ticks += 1;
+        assert_eq!(process_state(me), ProcessState::Absent);
+    }
+}

@@ -1,0 +1,58 @@
+//! Giving a run whose supervisor died a new one.
+
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::order::{PROGRAM_NAME, watch_args};
+use crate::observe::{Observation, Supervised, Watcher, look};
+use crate::store::DomainFolder;
+
+/// How long a verb that is about to act waits for the new supervisor to be there.
+const ADOPTION_WAIT: Duration = Duration::from_millis(500);
+
+/// Starts a supervisor for the run that `seen` is about, if it needs one and is the caller's own. What cannot be done
+/// is left: the next command may be able to.
+pub fn adopt(domain: &DomainFolder, seen: &Observation) {
+    let Some(run) = seen.run.as_ref().filter(|_| seen.is_orphaned()) else {
+        return;
+    };
+    let mine = |path: &std::path::Path| {
+        let uid = nix::unistd::geteuid().as_raw();
+        std::fs::metadata(path).is_ok_and(|m| m.uid() == uid)
+    };
+    if !mine(domain.path()) || !mine(run.path()) {
+        return;
+    }
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0(PROGRAM_NAME)
+        .args(watch_args(run, None))
+        .env_clear();
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // Nobody waits for it: it outlives this command.
+    let _ = command.spawn();
+}
+
+/// The same for a verb that is about to act: what it brings about should be witnessed.
+pub fn adopt_and_wait(domain: &DomainFolder, seen: Observation) -> Result<Observation> {
+    if !seen.is_orphaned() {
+        return Ok(seen);
+    }
+    let mut watcher = Watcher::new();
+    watcher.watch(domain, &seen);
+    adopt(domain, &seen);
+    let deadline = Instant::now() + ADOPTION_WAIT;
+    if let Some(run) = &seen.run {
+        while Supervised::look(run).is_nobody() && Instant::now() < deadline {
+            watcher.sleep(Some(deadline))?;
+        }
+    }
+    look(domain)
+}

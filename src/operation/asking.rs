@@ -1,0 +1,75 @@
+//! The trace that a verb leaves: asked, sent, done or failed.
+
+use anyhow::{Context, Result};
+
+use crate::domain::{Actor, Event, Verb};
+use crate::journal::{JOURNAL_FILE, Journal};
+use crate::observe::now;
+use crate::store::RunFolder;
+
+/// The longest command line that is kept of who asked.
+const COMMAND_BYTES_MAX: usize = 200;
+
+/// A request under way.
+#[derive(Debug)]
+pub struct Asking {
+    journal: Journal,
+    verb: Verb,
+    pid: u32,
+}
+
+impl Asking {
+    /// Announces in the journal of `run` that this process is about to do `verb`.
+    ///
+    /// # Errors
+    /// When it cannot be written: what nobody could explain afterwards must not be done.
+    pub fn begin(run: &RunFolder, verb: Verb) -> Result<Self> {
+        let context = || format!("cannot write {}", run.path().join(JOURNAL_FILE).display());
+        let journal = Journal::open(run.path()).with_context(context)?;
+        let actor = actor();
+        let pid = actor.pid;
+        journal
+            .append(now(), &Event::Asked { verb, actor })
+            .with_context(context)?;
+        Ok(Self { journal, verb, pid })
+    }
+
+    /// It acted. A line that cannot be written now is no reason to undo what was done.
+    pub fn sent(&self) {
+        let (verb, pid) = (self.verb, self.pid);
+        let _ = self.journal.append(now(), &Event::Sent { verb, pid });
+    }
+
+    /// What was asked for came true.
+    pub fn done(self) {
+        let (verb, pid) = (self.verb, self.pid);
+        let _ = self.journal.append(now(), &Event::Done { verb, pid });
+    }
+
+    /// It gave up.
+    pub fn failed(self, message: &str) {
+        let (verb, pid) = (self.verb, self.pid);
+        let message = message.to_owned();
+        let _ = self
+            .journal
+            .append(now(), &Event::Failed { verb, pid, message });
+    }
+}
+
+/// Who this process acts for.
+pub fn actor() -> Actor {
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let mut command = words.join(" ");
+    let mut end = command.len().min(COMMAND_BYTES_MAX);
+    while !command.is_char_boundary(end) {
+        end -= 1;
+    }
+    command.truncate(end);
+    Actor {
+        uid: nix::unistd::getuid().as_raw(),
+        pid: std::process::id(),
+        command,
+    }
+}

@@ -1,0 +1,140 @@
+//! Ending a guest without asking it.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::adopt::adopt_and_wait;
+use super::asking::Asking;
+use super::ward::Ward;
+use crate::domain::Verb;
+use crate::observe::{Observation, ProcessState, Watcher, find_qemu, look, process_state};
+use crate::qemu::Control;
+use crate::store::{DomainFolder, RunFolder};
+
+/// Whether QEMU is killed if it does not end when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mercy {
+    Graceful,
+    None,
+}
+
+/// How long QEMU gets to end by itself, to flush its disks; libvirt gives as much (`virProcessKillPainfully`).
+const TERM_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a killed process may take to be gone: the kernel has its memory to free.
+const KILL_GRACE: Duration = Duration::from_secs(30);
+
+/// How long the supervisor may take to write down an end that is there for all to see.
+const RECORD_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a guest that is on its way out already is given to be gone.
+const LEAVE_WAIT: Duration = Duration::from_secs(2);
+
+/// Ends the guest that `seen` shows. On return it is over, and its end is on the disk as far as there is room.
+///
+/// # Errors
+/// In virsh's words if it is not running; otherwise why QEMU could not be ended.
+pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result<()> {
+    let mut seen = adopt_and_wait(domain, seen)?;
+    if seen.fold.is_leaving() {
+        // It announced its own end: who asks now is too late to be the cause.
+        seen = wait_for_end(domain, seen, Instant::now() + LEAVE_WAIT)?;
+    }
+    let (true, Some(run)) = (seen.is_active(), seen.run.clone()) else {
+        bail!("Requested operation is not valid: domain is not running");
+    };
+    let asking = Asking::begin(&run, Verb::Destroy)?;
+    match end(domain, seen, &run, &asking, mercy) {
+        Ok(()) => {
+            asking.done();
+            Ok(())
+        }
+        Err(error) => {
+            asking.failed(&format!("{error:#}"));
+            Err(error)
+        }
+    }
+}
+
+fn end(
+    domain: &DomainFolder,
+    seen: Observation,
+    run: &RunFolder,
+    asking: &Asking,
+    mercy: Mercy,
+) -> Result<()> {
+    let known = seen
+        .fold
+        .qemu
+        .or_else(|| find_qemu(run))
+        .or(seen.fold.launcher);
+    let Some(target) = known else {
+        bail!("QEMU has not been started yet");
+    };
+    let ward = Ward::of(target);
+    let is_stopped = process_state(target) == ProcessState::Stopped;
+    if mercy == Mercy::None && is_stopped {
+        // A stopped process obeys nothing else.
+        ward.kill()?;
+        asking.sent();
+    } else {
+        if let Err(error) = ward.terminate() {
+            quit(run).map_err(|_| error)?;
+        }
+        asking.sent();
+    }
+    let seen = wait_for_end(domain, seen, Instant::now() + TERM_GRACE)?;
+    if !seen.is_active() {
+        return Ok(());
+    }
+    if mercy == Mercy::Graceful {
+        bail!("QEMU did not end within {} s", TERM_GRACE.as_secs());
+    }
+    ward.kill()?;
+    let seen = wait_for_end(domain, seen, Instant::now() + KILL_GRACE)?;
+    if seen.is_active() {
+        bail!(
+            "QEMU is still there {} s after SIGKILL",
+            KILL_GRACE.as_secs()
+        );
+    }
+    Ok(())
+}
+
+/// For a QEMU of another user, behind sudo: its monitor obeys where the kernel refuses the signal.
+fn quit(run: &RunFolder) -> Result<()> {
+    let folder = File::open(run.path())?;
+    let control = Control::connect(folder.as_fd(), Instant::now() + Duration::from_secs(5))?;
+    control.quit()?;
+    Ok(())
+}
+
+/// Waits until QEMU is gone and its end written down, by whoever does that; without a supervisor nobody does.
+fn wait_for_end(
+    domain: &DomainFolder,
+    seen: Observation,
+    deadline: Instant,
+) -> Result<Observation> {
+    let mut watcher = Watcher::new();
+    let mut seen = seen;
+    let mut gone_at: Option<Instant> = None;
+    loop {
+        watcher.watch(domain, &seen);
+        let before = seen.run.clone();
+        seen = look(domain)?;
+        let limit = if seen.is_active() {
+            deadline
+        } else {
+            *gone_at.get_or_insert_with(Instant::now) + RECORD_GRACE
+        };
+        let is_over = !seen.is_active() && (seen.is_settled() || seen.supervised.is_nobody());
+        // A later run is not ours to wait for.
+        if is_over || seen.run != before || Instant::now() >= limit {
+            return Ok(seen);
+        }
+        watcher.sleep(Some(limit))?;
+    }
+}

@@ -1,0 +1,275 @@
+//! Starting a domain: everything up to the moment at which a supervisor takes over.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use super::adopt::adopt;
+use super::asking::actor;
+use super::define::{make_folder, save};
+use super::order::{LaunchOrder, PROGRAM_NAME};
+use crate::domain::{Begin, Event, Launch, Life, LogWords, Paused, State};
+use crate::journal::Journal;
+use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now, pid_namespace};
+use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
+use crate::store::{Definition, DomainFolder, FolderLock, Lock, NewRun, RunFolder, prune};
+
+/// How long another command that is changing the domain is waited for.
+const FOLDER_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the supervisor may take to write down that QEMU ended.
+const RECORD_GRACE: Duration = Duration::from_secs(5);
+
+/// A socket's path holds 108 bytes, the NUL at its end included (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// How a domain is to be started.
+#[derive(Clone, Debug)]
+pub struct StartOptions {
+    pub begin: Begin,
+    /// Descriptors of the caller that QEMU is to have, by their numbers.
+    pub passed: Vec<RawFd>,
+    pub keep: Keep,
+}
+
+/// Whether the definition is new and to be kept, or the one that the domain has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Definition,
+    Nothing,
+}
+
+/// The domain cannot be started now, in virsh's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartRefused {
+    AlreadyActive,
+}
+
+impl fmt::Display for StartRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyActive => f.write_str("Domain is already active"),
+        }
+    }
+}
+
+impl std::error::Error for StartRefused {}
+
+/// A run that every reader sees, and that only waits for its QEMU.
+#[derive(Debug)]
+pub struct Prepared {
+    pub order: LaunchOrder,
+    pub lock: Lock,
+    pub supervisor_lock: Lock,
+    pub workdir: PathBuf,
+    pub facts: Facts,
+    /// The run's folder, for QEMU to bind its socket by, where the path is too long for a socket.
+    pub socket_folder: Option<OwnedFd>,
+}
+
+/// Makes the next run of `domain`.
+///
+/// # Errors
+/// [`StartRefused`] if it is active; otherwise what is wrong with the command line, the working directory or the disk.
+/// Nothing was started then.
+pub fn prepare(
+    domain: &DomainFolder,
+    definition: &Definition,
+    options: &StartOptions,
+) -> Result<Prepared> {
+    let facts = qemu::examine(&definition.argv)?;
+    for number in &options.passed {
+        if !std::path::Path::new(&format!("/proc/self/fd/{number}")).exists() {
+            bail!("cannot pass descriptor {number}: it is not open");
+        }
+    }
+    make_folder(domain)?;
+    let begin = if facts.starts_paused {
+        Begin::Paused
+    } else {
+        options.begin
+    };
+    let _folder_lock = take_folder_lock(domain)?;
+    let seen = look(domain)?;
+    if seen.is_active() {
+        return Err(StartRefused::AlreadyActive.into());
+    }
+    if options.keep == Keep::Definition {
+        save(domain, definition)?;
+    }
+    // The end of the last run is still to be written down, if its supervisor died.
+    adopt(domain, &seen);
+    let context = || format!("cannot make a new run in {}", domain.path().display());
+    let lock = take_lock(domain).with_context(context)?;
+    let new = NewRun::create(domain, &qemu::recorder_commands(begin)).with_context(context)?;
+    let supervisor_lock = new.take_supervisor_lock().with_context(context)?;
+    let launch = Launch {
+        run: new.number(),
+        kind: facts.kind,
+        begin,
+        boot: boot_id()?,
+        pid_namespace: pid_namespace()?,
+        exit_device: facts.exit_device,
+        actor: actor(),
+    };
+    let run = new.publish(now(), &launch).with_context(context)?;
+    let _ = prune(domain);
+    let workdir = definition.workdir.clone();
+    // Looked at here, so that a missing folder is not taken for a missing program.
+    if let Err(error) = File::open(&workdir) {
+        let words = Errno::from_raw(error.raw_os_error().unwrap_or_default()).desc();
+        let message = format!(
+            "cannot enter the working directory '{}': {words}",
+            workdir.display()
+        );
+        record_refusal(&run, &message)?;
+        bail!(message);
+    }
+    let socket_folder = socket_folder(&run)?;
+    let paths = RecorderPaths {
+        run: run.path().to_owned(),
+        socket: socket_path(&run, socket_folder.as_ref()),
+    };
+    let mut passed = options.passed.clone();
+    passed.extend(socket_folder.as_ref().map(AsRawFd::as_raw_fd));
+    let order = LaunchOrder {
+        lock: lock.as_fd().as_raw_fd(),
+        supervisor_lock: supervisor_lock.as_fd().as_raw_fd(),
+        passed,
+        argv: qemu::with_recorder(&definition.argv, &paths),
+        run,
+    };
+    Ok(Prepared {
+        order,
+        lock,
+        supervisor_lock,
+        workdir,
+        facts,
+        socket_folder,
+    })
+}
+
+/// Writes down that nothing was spawned, and why.
+fn record_refusal(run: &RunFolder, message: &str) -> Result<()> {
+    let journal = Journal::open(run.path())?;
+    let message = message.to_owned();
+    journal.append(now(), &Event::SpawnFailed { message })?;
+    let gone = Event::Exited {
+        pid: None,
+        exit: None,
+        boot: boot_id()?,
+        words: LogWords::default(),
+    };
+    journal.append(now(), &gone)?;
+    Ok(journal.sync()?)
+}
+
+/// Takes the right to change the domain. Who holds it either starts it, and is done when it is active, or is done in
+/// a moment.
+pub(super) fn take_folder_lock(domain: &DomainFolder) -> Result<FolderLock> {
+    let deadline = Instant::now() + FOLDER_WAIT;
+    loop {
+        if let Some(lock) = FolderLock::try_take(domain.path())? {
+            return Ok(lock);
+        }
+        if look(domain)?.is_active() {
+            return Err(StartRefused::AlreadyActive.into());
+        }
+        if Instant::now() >= deadline {
+            bail!("another command is busy with the domain");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Takes the lock that QEMU is to inherit. A domain that is not active may still have it held, by what a wrapper left
+/// behind: then that keeps a file that nobody looks at any more.
+fn take_lock(domain: &DomainFolder) -> io::Result<Lock> {
+    if let Some(lock) = Lock::try_take(&domain.lock())? {
+        return Ok(lock);
+    }
+    let fresh = domain.path().join(format!(".lock-{}", std::process::id()));
+    let _ = std::fs::remove_file(&fresh);
+    let lock =
+        Lock::try_take(&fresh)?.ok_or_else(|| io::Error::other("somebody holds a new lock"))?;
+    std::fs::rename(&fresh, domain.lock())?;
+    Ok(lock)
+}
+
+fn socket_folder(run: &RunFolder) -> io::Result<Option<OwnedFd>> {
+    let direct = run.path().join(SOCKET_NAME);
+    if direct.as_os_str().as_bytes().len() <= SOCKET_PATH_BYTES_MAX {
+        return Ok(None);
+    }
+    Ok(Some(File::open(run.path())?.into()))
+}
+
+fn socket_path(run: &RunFolder, folder: Option<&OwnedFd>) -> PathBuf {
+    match folder {
+        None => run.path().join(SOCKET_NAME),
+        Some(folder) => PathBuf::from(format!(
+            "/proc/self/fd/{}/{SOCKET_NAME}",
+            folder.as_raw_fd()
+        )),
+    }
+}
+
+/// Hands a prepared run over to a supervisor in the background. Our copies of its locks go with it.
+#[expect(clippy::needless_pass_by_value, reason = "the locks are to be dropped")]
+pub fn spawn_supervisor(prepared: Prepared) -> Result<RunFolder> {
+    let run = prepared.order.run.clone();
+    let descriptors = [
+        Some(prepared.lock.as_fd()),
+        Some(prepared.supervisor_lock.as_fd()),
+    ];
+    let folder = prepared.socket_folder.as_ref().map(AsFd::as_fd);
+    for descriptor in descriptors.into_iter().chain([folder]).flatten() {
+        fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    }
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0(PROGRAM_NAME)
+        .args(prepared.order.to_args())
+        .current_dir(&prepared.workdir);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().context("cannot start the supervisor")?;
+    Ok(run)
+}
+
+/// Waits until the guest of `run` runs, or stands where it was meant to, or never will. The last look is returned.
+pub fn await_start(domain: &DomainFolder, run: &RunFolder) -> Result<Observation> {
+    let mut watcher = Watcher::new();
+    let mut gone_at: Option<Instant> = None;
+    let mut seen = look_at_run(domain, run)?;
+    loop {
+        watcher.watch(domain, &seen);
+        seen = look_at_run(domain, run)?;
+        let arrives = seen.answer.state == State::Paused(Paused::Migrating);
+        if seen.fold.began.is_some() || arrives {
+            return Ok(seen);
+        }
+        let mut limit = None;
+        if matches!(seen.life, Life::Gone(_)) {
+            let gone_at = *gone_at.get_or_insert_with(Instant::now);
+            let is_late = gone_at.elapsed() >= RECORD_GRACE;
+            if seen.is_settled() || seen.supervised.is_nobody() || is_late {
+                return Ok(seen);
+            }
+            limit = Some(gone_at + RECORD_GRACE);
+        }
+        watcher.sleep(limit)?;
+    }
+}

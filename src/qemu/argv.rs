@@ -1,0 +1,280 @@
+//! The user's QEMU command line: what it says that domstate must know, and how the recorder is added to it.
+//!
+//! Pure: no file, no process. The user's words are never changed, reordered or dropped, only added to.
+//! Bytes are not assumed to be UTF-8. The command may begin with a wrapper (`sudo -n`, a script), whose own
+//! words are not QEMU's. The value of an option is never read as an option, whatever it looks like.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::options::{self, Word};
+use crate::domain::{Begin, LaunchKind, Uuid};
+
+/// What ids of ours begin with.
+const RESERVED: &[u8] = b"domstate-";
+
+/// What a value holds that names a stream inherited from us, or the terminal.
+const STDIO_MENTIONS: &[&[u8]] = &[
+    b"stdio",
+    b"/dev/stdout",
+    b"/dev/stderr",
+    b"/dev/tty",
+    b"/dev/fd/",
+    b"/proc/self/fd/",
+];
+
+/// What the command line says, as far as domstate's answers and doings depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The guest can end QEMU with a status of its own: isa-debug-exit, or semihosting.
+    pub exit_device: bool,
+    /// `-S`: the user wants the guest paused.
+    pub starts_paused: bool,
+    pub kind: LaunchKind,
+    /// The value of `-uuid`. An invalid one is left for QEMU to refuse.
+    pub uuid: Option<Uuid>,
+    /// QEMU may write the guest's output on our stdout, or read our stdin. Errs toward true.
+    pub uses_stdio: bool,
+}
+
+/// Why a command line cannot be run by domstate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefusedArgument {
+    /// There is no program to run.
+    Empty,
+    /// The argument at this place (the program is 0) holds a NUL byte.
+    Nul(usize),
+    /// QEMU would go into the background by itself, as the user wrote the option.
+    Daemonize(String),
+    /// QEMU would answer nobody, as the user wrote the option.
+    Preconfig(String),
+    /// An id that belongs to domstate.
+    ReservedId(String),
+    /// The last word is an option that needs a value, and would swallow what domstate adds.
+    ValueMissing(String),
+}
+
+impl fmt::Display for RefusedArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("no QEMU command is given"),
+            Self::Nul(at) => write!(f, "argument {at} of the QEMU command holds a NUL byte"),
+            Self::Daemonize(option) => {
+                write!(
+                    f,
+                    "option '{option}' is not allowed: domstate itself keeps QEMU in the background"
+                )
+            }
+            Self::Preconfig(option) => write!(
+                f,
+                "option '{option}' is not allowed: QEMU would not answer before it is configured"
+            ),
+            Self::ReservedId(id) => {
+                write!(
+                    f,
+                    "id '{id}' is not allowed: ids that begin with 'domstate-' belong to domstate"
+                )
+            }
+            Self::ValueMissing(option) => write!(f, "option '{option}' lacks its value"),
+        }
+    }
+}
+
+impl std::error::Error for RefusedArgument {}
+
+/// Reads the command line; argv\[0\] is the program, QEMU or a wrapper that starts it.
+pub fn examine(argv: &[OsString]) -> Result<Facts, RefusedArgument> {
+    if argv.is_empty() {
+        return Err(RefusedArgument::Empty);
+    }
+    let nul = argv.iter().position(|word| word.as_bytes().contains(&0));
+    if let Some(at) = nul {
+        return Err(RefusedArgument::Nul(at));
+    }
+    let mut facts = Facts {
+        exit_device: false,
+        starts_paused: false,
+        kind: LaunchKind::Boot,
+        uuid: None,
+        uses_stdio: false,
+    };
+    for word in options::words(argv) {
+        match word {
+            Word::Plain(word) => note_plain(&mut facts, word)?,
+            Word::Valued { name, value } => note_valued(&mut facts, name, value)?,
+            Word::Unfinished(word) => return Err(RefusedArgument::ValueMissing(shown(word))),
+        }
+    }
+    Ok(facts)
+}
+
+/// Notes an option without a value, or a word that is no option.
+fn note_plain(facts: &mut Facts, word: &[u8]) -> Result<(), RefusedArgument> {
+    match options::name(word) {
+        Some(b"daemonize") => return Err(RefusedArgument::Daemonize(shown(word))),
+        Some(b"preconfig") => return Err(RefusedArgument::Preconfig(shown(word))),
+        Some(b"S") => facts.starts_paused = true,
+        Some(b"semihosting") => facts.exit_device = true,
+        Some(b"nographic" | b"curses") => facts.uses_stdio = true,
+        // Perhaps the value of an option that this domstate does not know.
+        _ => {
+            facts.uses_stdio |= mentions_stdio(word);
+            refuse_reserved_id(word)?;
+        }
+    }
+    Ok(())
+}
+
+fn note_valued(facts: &mut Facts, name: &[u8], value: &[u8]) -> Result<(), RefusedArgument> {
+    match name {
+        // Text for the guest and for people: nothing in it names anything on the host.
+        b"append" => return Ok(()),
+        b"device" => facts.exit_device |= holds(value, b"isa-debug-exit"),
+        b"semihosting-config" => {
+            let off = |part: &Vec<u8>| part == b"enable=off";
+            facts.exit_device |= !parts(value).iter().any(off);
+        }
+        b"incoming" => facts.kind = LaunchKind::Incoming,
+        b"loadvm" if facts.kind == LaunchKind::Boot => facts.kind = LaunchKind::Snapshot,
+        b"uuid" => facts.uuid = str::from_utf8(value).ok().and_then(|v| v.parse().ok()),
+        b"display" => facts.uses_stdio |= holds(value, b"curses"),
+        _ => {}
+    }
+    facts.uses_stdio |= mentions_stdio(value);
+    refuse_reserved_id(value)
+}
+
+fn mentions_stdio(value: &[u8]) -> bool {
+    STDIO_MENTIONS.iter().any(|mention| holds(value, mention))
+}
+
+fn refuse_reserved_id(value: &[u8]) -> Result<(), RefusedArgument> {
+    let id = if value.starts_with(b"{") {
+        reserved_in_json(value)
+    } else {
+        parts(value).into_iter().find_map(|part| {
+            let id = part.strip_prefix(b"id=")?;
+            id.starts_with(RESERVED).then(|| shown(id))
+        })
+    };
+    id.map_or(Ok(()), |id| Err(RefusedArgument::ReservedId(id)))
+}
+
+fn reserved_in_json(value: &[u8]) -> Option<String> {
+    let id = match serde_json::from_slice::<Value>(value) {
+        Ok(object) => object.get("id")?.as_str()?.to_owned(),
+        // QEMU's JSON has strings in single quotes too, which is no JSON to others.
+        Err(_) if holds(value, b"'domstate-") || holds(value, b"\"domstate-") => {
+            "domstate-".to_owned()
+        }
+        Err(_) => return None,
+    };
+    id.as_bytes()
+        .starts_with(RESERVED)
+        .then(|| shown(id.as_bytes()))
+}
+
+fn holds(value: &[u8], what: &[u8]) -> bool {
+    value.windows(what.len()).any(|window| window == what)
+}
+
+/// The comma-separated parts of a value; a doubled comma stands for one that separates nothing.
+fn parts(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = Vec::new();
+    let mut part = Vec::new();
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        if byte != b',' || bytes.next_if_eq(&b',').is_some() {
+            part.push(byte);
+        } else {
+            parts.push(std::mem::take(&mut part));
+        }
+    }
+    parts.push(part);
+    parts
+}
+
+/// A word as it can stand in a message: on one line, without control characters.
+fn shown(word: &[u8]) -> String {
+    let text = String::from_utf8_lossy(word);
+    text.chars().flat_map(char::escape_debug).collect()
+}
+
+/// Where QEMU finds what the recorder needs, as QEMU itself can open it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecorderPaths {
+    /// The run's folder: `recorder.in`, `recorder.out` and `journal` lie in it.
+    pub run: PathBuf,
+    /// The control socket that QEMU binds; at most 107 bytes.
+    pub socket: PathBuf,
+}
+
+/// Adds the recorder and the control socket to a command line that [`examine`] let pass.
+///
+/// `-S` given twice is the same as once; `-qmp chardev:ID` works on 7.2 and draws no warning on 11.1.
+pub fn with_recorder(argv: &[OsString], paths: &RecorderPaths) -> Vec<OsString> {
+    let recorder = [
+        "pipe,id=domstate-recorder,path=".into(),
+        escaped(&paths.run.join("recorder")),
+        ",logfile=".into(),
+        escaped(&paths.run.join("journal")),
+        ",logappend=on".into(),
+    ];
+    let control = [
+        "socket,id=domstate-control,path=".into(),
+        escaped(&paths.socket),
+        ",server=on,wait=off".into(),
+    ];
+    // `-S` is last: should the user's last word be an option unknown to us that lacks its value, it swallows
+    // a `-chardev` and QEMU refuses the rest, where a swallowed `-S` would start the guest unrecorded.
+    let added = [
+        "-chardev".into(),
+        recorder.into_iter().collect(),
+        "-qmp".into(),
+        "chardev:domstate-recorder".into(),
+        "-chardev".into(),
+        control.into_iter().collect(),
+        "-qmp".into(),
+        "chardev:domstate-control".into(),
+        "-S".into(),
+    ];
+    argv.iter().cloned().chain(added).collect()
+}
+
+/// The path as it stands in the value of an option: commas doubled.
+fn escaped(path: &Path) -> OsString {
+    let mut bytes = Vec::new();
+    for &byte in OsStr::as_bytes(path.as_os_str()) {
+        bytes.push(byte);
+        if byte == b',' {
+            bytes.push(byte);
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+/// What `recorder.in` holds: the commands that QEMU reads at its start, one a line.
+pub fn recorder_commands(begin: Begin) -> String {
+    let mut commands = concat!(
+        r#"{"execute":"qmp_capabilities"}"#,
+        "\n",
+        r#"{"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"events","state":true}]}}"#,
+        "\n",
+        r#"{"execute":"query-status","id":"domstate-status"}"#,
+        "\n",
+    )
+    .to_owned();
+    if begin == Begin::Running {
+        commands.push_str(r#"{"execute":"cont","id":"domstate-cont"}"#);
+        commands.push('\n');
+    }
+    commands
+}
+
+#[cfg(test)]
+#[path = "argv_tests.rs"]
+mod tests;

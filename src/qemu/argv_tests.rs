@@ -1,0 +1,184 @@
+//! The command line tables: what is refused, what is noted, what is left alone, and what is added.
+
+use super::*;
+
+fn argv(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+fn facts(words: &[&str]) -> Facts {
+    let mut all = vec!["qemu-system-x86_64"];
+    all.extend(words);
+    examine(&argv(&all)).unwrap()
+}
+
+const UUID: &str = "c7a5fdbd-cdaf-9455-926a-d65c16db1809";
+
+#[test]
+fn what_domstate_cannot_run_is_refused_in_one_clear_line() {
+    let table: &[(&[&str], &str)] = &[
+        (&[], "no QEMU command is given"),
+        (
+            &["q", "a\0b"],
+            "argument 1 of the QEMU command holds a NUL byte",
+        ),
+        (
+            &["q", "-m", "1", "-daemonize"],
+            "option '-daemonize' is not allowed: domstate itself keeps QEMU in the background",
+        ),
+        (
+            &["sudo", "-n", "qemu-kvm", "--daemonize"],
+            "option '--daemonize' is not allowed: domstate itself keeps QEMU in the background",
+        ),
+        (
+            &["./vm.sh", "--verbose", "--preconfig"],
+            "option '--preconfig' is not allowed: QEMU would not answer before it is configured",
+        ),
+        (
+            &["q", "-chardev", "null,id=domstate-recorder"],
+            "id 'domstate-recorder' is not allowed: ids that begin with 'domstate-' belong to domstate",
+        ),
+        (
+            &["q", "-device", r#"{"driver":"x","id":"domstate-\u001b"}"#],
+            "id 'domstate-\\u{1b}' is not allowed: ids that begin with 'domstate-' belong to domstate",
+        ),
+        (
+            &["q", "-device", "{'driver':'x','id':'domstate-x'}"],
+            "id 'domstate-' is not allowed: ids that begin with 'domstate-' belong to domstate",
+        ),
+        (
+            &["q", "-future", "id=domstate-x"],
+            "id 'domstate-x' is not allowed: ids that begin with 'domstate-' belong to domstate",
+        ),
+        (
+            &["q", "-m", "1", "-append"],
+            "option '-append' lacks its value",
+        ),
+    ];
+    for (words, message) in table {
+        let refused = examine(&argv(words)).unwrap_err();
+        assert_eq!(refused.to_string(), *message, "{words:?}");
+    }
+}
+
+#[test]
+fn a_value_that_looks_like_an_option_is_none() {
+    let plain = facts(&[]);
+    for words in [
+        ["-append", "-S"],
+        ["--append", "-S"],
+        ["-name", "-daemonize"],
+        ["-name", "--preconfig"],
+        ["-k", "-nographic"],
+        ["-append", "console=/dev/tty0 id=domstate-x,id=domstate-y"],
+        ["-drive", "file=a,,id=domstate-x"],
+        ["-chardev", "null,id=mydomstate-x"],
+        ["-object", r#"{"qom-type":"x","id":"mine"}"#],
+    ] {
+        assert_eq!(facts(&words), plain, "{words:?}");
+    }
+    assert!(facts(&["-append", "-S", "-S"]).starts_paused);
+}
+
+#[test]
+fn the_words_of_a_wrapper_are_not_qemus() {
+    let sudo = argv(&[
+        "sudo",
+        "-S",
+        "-u",
+        "nobody",
+        "/usr/bin/qemu-system-arm",
+        "-m",
+        "1",
+    ]);
+    assert!(!examine(&sudo).unwrap().starts_paused);
+    let sudo = argv(&["sudo", "-n", "qemu-system-arm", "-m", "1", "--S"]);
+    assert!(examine(&sudo).unwrap().starts_paused);
+    let script = argv(&[
+        "./vm.sh",
+        "big",
+        "--verbose",
+        "-S",
+        "-name",
+        "qemu-system-x",
+    ]);
+    assert!(examine(&script).unwrap().starts_paused);
+}
+
+#[test]
+fn what_the_answers_depend_on_is_noted() {
+    assert!(facts(&["-device", "isa-debug-exit,iobase=0xf4"]).exit_device);
+    assert!(facts(&["-device", r#"{"driver":"isa-debug-exit"}"#]).exit_device);
+    assert!(facts(&["-semihosting"]).exit_device);
+    assert!(facts(&["--semihosting-config", "enable=on,target=native"]).exit_device);
+    assert!(facts(&["-semihosting-config", "target=native"]).exit_device);
+    assert!(!facts(&["-semihosting-config", "enable=off"]).exit_device);
+    assert!(!facts(&["-append", "isa-debug-exit"]).exit_device);
+
+    assert_eq!(facts(&[]).kind, LaunchKind::Boot);
+    assert_eq!(facts(&["--loadvm", "t"]).kind, LaunchKind::Snapshot);
+    assert_eq!(facts(&["-incoming", "defer"]).kind, LaunchKind::Incoming);
+    let both = facts(&["-incoming", "defer", "-loadvm", "t"]);
+    assert_eq!(both.kind, LaunchKind::Incoming);
+
+    assert_eq!(facts(&["-uuid", UUID]).uuid, UUID.parse().ok());
+    assert_eq!(facts(&["-uuid", "junk"]).uuid, None);
+}
+
+#[test]
+fn whatever_may_write_on_our_stdout_is_noted() {
+    for words in [
+        &["-nographic"][..],
+        &["--nographic"],
+        &["-curses"],
+        &["-display", "curses,charset=CP437"],
+        &["-serial", "stdio"],
+        &["-serial", "mon:stdio"],
+        &["-chardev", "stdio,id=c"],
+        &["-chardev", "file,id=c,path=/dev/stdout"],
+        &["-serial", "/dev/tty"],
+        &["-D", "/dev/fd/1"],
+        &["-future", "stdio"],
+    ] {
+        assert!(facts(words).uses_stdio, "{words:?}");
+    }
+    assert!(!facts(&["-display", "none", "-serial", "file:out"]).uses_stdio);
+}
+
+#[test]
+fn the_recorder_is_added_behind_the_users_words_with_commas_doubled() {
+    let paths = RecorderPaths {
+        run: OsString::from_vec(b"/s/a,b/\xff".to_vec()).into(),
+        socket: "/proc/self/fd/9/qmp.sock".into(),
+    };
+    let user = argv(&["qemu-system-x86_64", "-m", "1"]);
+    let all = with_recorder(&user, &paths);
+    assert_eq!(all[..3], user[..]);
+    let added: Vec<&[u8]> = all[3..].iter().map(|word| word.as_bytes()).collect();
+    let wanted: &[&[u8]] = &[
+        b"-chardev",
+        b"pipe,id=domstate-recorder,path=/s/a,,b/\xff/recorder,logfile=/s/a,,b/\xff/journal,logappend=on",
+        b"-qmp",
+        b"chardev:domstate-recorder",
+        b"-chardev",
+        b"socket,id=domstate-control,path=/proc/self/fd/9/qmp.sock,server=on,wait=off",
+        b"-qmp",
+        b"chardev:domstate-control",
+        b"-S",
+    ];
+    assert_eq!(added, wanted);
+}
+
+#[test]
+fn the_recorder_lets_the_guest_run_only_if_it_is_meant_to() {
+    let running = recorder_commands(Begin::Running);
+    let paused = recorder_commands(Begin::Paused);
+    assert_eq!(running.lines().count(), 4);
+    assert_eq!(
+        running.strip_prefix(&paused),
+        Some("{\"execute\":\"cont\",\"id\":\"domstate-cont\"}\n")
+    );
+    for line in running.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+    }
+}

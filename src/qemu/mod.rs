@@ -1,0 +1,12 @@
+//! QEMU's two faces: the command line it is started with and the monitor it is spoken to over.
+//!
+//! [`argv`] reads the user's command line and adds the recorder and the control socket to it; it is pure.
+//! [`control`] speaks QMP over the control socket, every call under a deadline. Nothing here knows what an
+//! event means, starts a process, or decides anything about a domain: values in, values out.
+
+pub mod argv;
+pub mod control;
+mod options;
+
+pub use argv::{Facts, RecorderPaths, RefusedArgument, examine, recorder_commands, with_recorder};
+pub use control::{Control, ControlError, SOCKET_NAME, listener_pid};

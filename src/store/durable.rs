@@ -1,0 +1,99 @@
+//! Writing so that it lasts: a reader sees the old file or the new one, and after a power cut too.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// The format version that every JSON file carries. Older ones are read, newer ones refused.
+pub const FORMAT: u64 = 1;
+
+/// A file that a newer domstate wrote. What it means cannot be guessed.
+#[derive(Debug)]
+pub(super) struct NewerFormat(u64);
+
+impl std::fmt::Display for NewerFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(format) = self;
+        write!(
+            f,
+            "format {format} is newer than this domstate, which knows {FORMAT}"
+        )
+    }
+}
+
+impl std::error::Error for NewerFormat {}
+
+/// Far above what any of our JSON files needs: a definition holds one command line (at most 2 MiB on Linux).
+const JSON_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Replaces `path` by a file of `bytes`, mode 0600; on return it is on the disk, name and all.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary(path);
+    let written = write_new(&temporary, bytes)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&temporary);
+        return Err(error);
+    }
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Replaces `path` by a file of `bytes`, mode 0600: whole to every reader, not sure to outlive the host. For
+/// what can be made anew from the journal.
+pub fn write_lightly(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary(path);
+    let written = write_new(&temporary, bytes).and_then(|_| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn temporary(path: &Path) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    // Two processes may write the same file; neither may rename the other's half.
+    name.push(format!(".{}.new", std::process::id()));
+    name.into()
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// Puts a folder's entries on the disk.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Makes a folder, mode 0700, with its parents.
+pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Reads one of our JSON files: an object with a format that this program knows.
+///
+/// # Errors
+/// The chain ends in what is wrong, without the path: not there, not JSON, a newer format.
+pub fn read_json(path: &Path) -> Result<Value> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() > JSON_BYTES_MAX {
+        bail!("it is larger than {JSON_BYTES_MAX} bytes");
+    }
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, JSON_BYTES_MAX), &mut bytes)?;
+    let value: Value = serde_json::from_slice(&bytes).context("not JSON")?;
+    match value.get("format").and_then(Value::as_u64) {
+        Some(FORMAT) => Ok(value),
+        Some(format) => Err(NewerFormat(format).into()),
+        None => bail!("field 'format' is missing"),
+    }
+}

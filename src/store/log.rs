@@ -1,0 +1,214 @@
+//! A run's log: what QEMU wrote on its standard output and error. Its first and last parts are kept.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::unistd::{Whence, lseek};
+
+use crate::domain::{LogWords, SignalSender};
+use crate::journal::punch_hole;
+
+/// The log's name in its run's folder.
+pub const LOG_FILE: &str = "log";
+
+/// What is kept of the beginning: how QEMU was started and what it said first.
+const HEAD_BYTES: u64 = 64 * 1024;
+
+/// What is kept of the end: why it ended.
+const TAIL_BYTES: u64 = 64 * 1024;
+
+/// The disk space at which the middle is given up.
+const DISK_BYTES_MAX: u64 = 384 * 1024;
+
+/// As much of the end as QEMU's own words about its end can stand in.
+const WORDS_BYTES: u64 = 8 * 1024;
+
+/// The longest last line that is quoted.
+const LAST_LINE_BYTES_MAX: usize = 500;
+
+/// An open log.
+#[derive(Debug)]
+pub struct Log {
+    file: File,
+}
+
+impl Log {
+    /// Makes the log of a new run, mode 0600.
+    pub fn create(folder: &Path) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true).mode(0o600);
+        options.open(folder.join(LOG_FILE)).map(|_| ())
+    }
+
+    /// Opens the log of a run.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(folder.join(LOG_FILE))?;
+        Ok(Self { file })
+    }
+
+    /// Opens it to read only.
+    pub fn open_read_only(folder: &Path) -> io::Result<Self> {
+        let file = File::open(folder.join(LOG_FILE))?;
+        Ok(Self { file })
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives up the middle once the log takes too much disk.
+    pub fn bound(&self) -> io::Result<()> {
+        let metadata = self.file.metadata()?;
+        if metadata.blocks() * 512 > DISK_BYTES_MAX {
+            self.give_up_middle(metadata.len())?;
+        }
+        Ok(())
+    }
+
+    /// Keeps only the first and last parts: the run is history.
+    pub fn shrink(&self) -> io::Result<()> {
+        self.give_up_middle(self.file.metadata()?.len())
+    }
+
+    fn give_up_middle(&self, length: u64) -> io::Result<()> {
+        let middle = length.saturating_sub(HEAD_BYTES + TAIL_BYTES);
+        punch_hole(&self.file, HEAD_BYTES, middle)
+    }
+
+    /// Hands everything from `offset` on to `each`, and returns where the end was.
+    pub fn read(&self, offset: u64, each: &mut dyn FnMut(LogPart<'_>)) -> io::Result<u64> {
+        let mut at = offset;
+        let mut chunk = vec![0_u8; CHUNK_BYTES];
+        loop {
+            let data = next_data(&self.file, at);
+            if data > at {
+                each(LogPart::GivenUp(data - at));
+                at = data;
+            }
+            let room = usize::try_from(next_hole(&self.file, at).saturating_sub(at))
+                .unwrap_or(CHUNK_BYTES);
+            let part = chunk
+                .get_mut(..room.clamp(1, CHUNK_BYTES))
+                .unwrap_or_default();
+            let read = self.file.read_at(part, at)?;
+            if read == 0 {
+                return Ok(at);
+            }
+            each(LogPart::Text(part.get(..read).unwrap_or_default()));
+            at += read as u64;
+        }
+    }
+
+    /// Reads what QEMU said about its own end.
+    pub fn words(&self) -> io::Result<LogWords> {
+        Ok(words(&self.end()?))
+    }
+
+    /// Reads the last `lines_max` lines.
+    pub fn last_lines(&self, lines_max: usize) -> io::Result<Vec<String>> {
+        let text = self.end()?;
+        let mut lines: Vec<String> = text
+            .lines()
+            .rev()
+            .take(lines_max)
+            .map(str::to_owned)
+            .collect();
+        lines.reverse();
+        Ok(lines)
+    }
+
+    fn end(&self) -> io::Result<String> {
+        let length = self.file.metadata()?.len();
+        let start = length.saturating_sub(WORDS_BYTES);
+        let mut bytes = vec![0; usize::try_from(length - start).unwrap_or_default()];
+        let read = self.file.read_at(&mut bytes, start)?;
+        bytes.truncate(read);
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// A piece of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogPart<'a> {
+    Text(&'a [u8]),
+    /// So many bytes are not kept.
+    GivenUp(u64),
+}
+
+/// What is read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+fn next_data(file: &File, from: u64) -> u64 {
+    seek(file, from, Whence::SeekData).unwrap_or(from).max(from)
+}
+
+fn next_hole(file: &File, from: u64) -> u64 {
+    seek(file, from, Whence::SeekHole).unwrap_or(u64::MAX)
+}
+
+fn seek(file: &File, from: u64, whence: Whence) -> Option<u64> {
+    let from = i64::try_from(from).ok()?;
+    u64::try_from(lseek(file, from, whence).ok()?).ok()
+}
+
+/// What `text`, the end of a log, says about QEMU's end.
+fn words(text: &str) -> LogWords {
+    let lines = text.lines().map(|l| l.trim_matches(['\0', '\r', ' ']));
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let terminated = lines.iter().rev().find_map(|line| terminated(line));
+    let last = lines.last().map(|line| {
+        let end = line.floor_char_boundary(LAST_LINE_BYTES_MAX);
+        line.get(..end).unwrap_or_default().to_owned()
+    });
+    LogWords {
+        terminated,
+        gdb_killed: lines.iter().any(|l| l.ends_with("Terminated via GDBstub")),
+        last_line: last,
+    }
+}
+
+/// `PROGRAM: terminating on signal 15 from pid 811 (/usr/lib/systemd/systemd)` (QEMU `softmmu/runstate.c`,
+/// `qemu_kill_report`; without a pid for Ctrl-C).
+fn terminated(line: &str) -> Option<SignalSender> {
+    let (_, rest) = line.split_once(": terminating on signal ")?;
+    let (number, sender) = match rest.split_once(" from pid ") {
+        Some((number, sender)) => (number, Some(sender)),
+        None => (rest, None),
+    };
+    let (pid, command) = match sender.map(|s| s.split_once(" (")) {
+        Some(Some((pid, command))) => (pid.parse().ok(), command.strip_suffix(')')),
+        Some(None) => (sender.and_then(|s| s.parse().ok()), None),
+        None => (None, None),
+    };
+    Some(SignalSender {
+        signal: Some(number.trim().parse().ok()?),
+        pid,
+        command: command
+            .filter(|c| *c != "<unknown process>")
+            .map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qemus_words_about_its_end_are_understood() {
+        let text = "x\nqemu-system-x86_64: terminating on signal 15 from pid 811 (/usr/bin/sh)\n";
+        let sender = words(text).terminated.unwrap();
+        assert_eq!(sender.signal, Some(15));
+        assert_eq!(sender.pid, Some(811));
+        assert_eq!(sender.command.as_deref(), Some("/usr/bin/sh"));
+        let ctrl_c = words("q: terminating on signal 2\n").terminated.unwrap();
+        assert_eq!((ctrl_c.signal, ctrl_c.pid), (Some(2), None));
+        assert!(words("QEMU: Terminated via GDBstub\n").gdb_killed);
+        assert_eq!(words("a\nb\n\n").last_line.as_deref(), Some("b"));
+        assert_eq!(words(""), LogWords::default());
+    }
+}

@@ -1,0 +1,29 @@
+//! The state directory: where things lie, how they are written so that they last, and who holds what.
+//!
+//! ```text
+//! STATE/NAME/domain.json       the definition
+//! STATE/NAME/state.json        symbolic link to the current run's checkpoint
+//! STATE/NAME/lock              held by QEMU while it lives
+//! STATE/NAME/runs/00000007/    one run: journal, state.json, log, recorder.in, recorder.out,
+//!                              supervisor.lock, qmp.sock
+//! ```
+//! The checkpoint lies in its run's folder, so that a supervisor which was stopped for a week cannot write
+//! over what a later run has to say. The newest folder in `runs` is the current run: it appears there whole,
+//! by one rename, with its first journal line in it.
+
+mod checkpoint;
+mod definition;
+mod durable;
+pub mod encode;
+mod lock;
+mod log;
+mod paths;
+mod run;
+
+pub use checkpoint::{Agreement, StoredCheckpoint, Sync};
+pub use definition::Definition;
+pub use durable::{FORMAT, read_json, sync_folder, write_durably, write_lightly};
+pub use lock::{FolderLock, Lock, is_held};
+pub use log::{LOG_FILE, Log, LogPart};
+pub use paths::{DomainFolder, RunFolder, StateDir};
+pub use run::{NewRun, prune, shrink};

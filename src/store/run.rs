@@ -1,0 +1,135 @@
+//! Making a run's folder, and keeping the folders of past runs few and small.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::PathBuf;
+
+use super::durable::{create_folder, sync_folder, write_lightly};
+use super::lock::Lock;
+use super::log::Log;
+use super::paths::{DomainFolder, RunFolder};
+use crate::domain::{Event, Launch, Timestamp};
+use crate::journal::Journal;
+
+/// The runs that are kept, the current one included.
+const RUNS_KEPT: usize = 10;
+
+/// What the journal of a past run may take.
+const OLD_JOURNAL_BYTES: u64 = 64 * 1024;
+
+/// A run's folder under a name that no reader looks at, until it is whole.
+#[derive(Debug)]
+pub struct NewRun {
+    temporary: PathBuf,
+    run: RunFolder,
+    domain: DomainFolder,
+}
+
+impl NewRun {
+    /// Makes the folder of the run after the last one, with everything that QEMU's recorder needs.
+    /// `recorder_commands` is what QEMU is told at its start.
+    pub fn create(domain: &DomainFolder, recorder_commands: &str) -> io::Result<Self> {
+        create_folder(&domain.runs())?;
+        let last = domain.run_numbers()?.and_then(|n| n.last().copied());
+        let run = domain.run(last.map_or(1, |last| last.saturating_add(1)));
+        let temporary = domain.runs().join(format!(".new-{}", std::process::id()));
+        match std::fs::remove_dir_all(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        DirBuilder::new().mode(0o700).create(&temporary)?;
+        let new = Self {
+            temporary,
+            run,
+            domain: domain.clone(),
+        };
+        new.fill(recorder_commands).inspect_err(|_| new.abandon())?;
+        Ok(new)
+    }
+
+    fn fill(&self, recorder_commands: &str) -> io::Result<()> {
+        Log::create(&self.temporary)?;
+        write_lightly(
+            &self.temporary.join("recorder.in"),
+            recorder_commands.as_bytes(),
+        )?;
+        // What QEMU would write to the other end of its pipe goes into the journal as the chardev's log.
+        symlink("/dev/null", self.temporary.join("recorder.out"))?;
+        Journal::create(&self.temporary).map(|_| ())
+    }
+
+    /// The number that the run will have.
+    pub fn number(&self) -> u32 {
+        self.run.number()
+    }
+
+    /// Takes the lock that only this run's supervisor holds, before anybody else can see the run.
+    pub fn take_supervisor_lock(&self) -> io::Result<Lock> {
+        let path = self.temporary.join("supervisor.lock");
+        Lock::try_take(&path)?.ok_or_else(|| io::Error::other("somebody holds a new lock"))
+    }
+
+    /// Makes the run the current one: on return it is on the disk with its first line, and every reader sees it.
+    pub fn publish(self, at: Timestamp, launch: &Launch) -> io::Result<RunFolder> {
+        let published = self.try_publish(at, launch);
+        if published.is_err() {
+            self.abandon();
+        }
+        published.map(|()| self.run)
+    }
+
+    fn try_publish(&self, at: Timestamp, launch: &Launch) -> io::Result<()> {
+        let journal = Journal::open(&self.temporary)?;
+        journal.append(at, &Event::Launched(Box::new(launch.clone())))?;
+        journal.file().sync_all()?;
+        sync_folder(&self.temporary)?;
+        std::fs::rename(&self.temporary, self.run.path())?;
+        sync_folder(&self.domain.runs())?;
+        self.link_checkpoint()?;
+        sync_folder(self.domain.path())
+    }
+
+    fn link_checkpoint(&self) -> io::Result<()> {
+        let temporary = self
+            .domain
+            .path()
+            .join(format!(".state-{}", std::process::id()));
+        let _ = std::fs::remove_file(&temporary);
+        symlink(self.run.relative("state.json"), &temporary)?;
+        std::fs::rename(&temporary, self.domain.state())
+    }
+
+    fn abandon(&self) {
+        let _ = std::fs::remove_dir_all(&self.temporary);
+    }
+}
+
+/// Removes the folders of runs that are too long ago, and what a killed `start` has left half made. Runs are
+/// removed oldest first, so that the numbers never begin anew.
+pub fn prune(domain: &DomainFolder) -> io::Result<()> {
+    let numbers = domain.run_numbers()?.unwrap_or_default();
+    let surplus = numbers.len().saturating_sub(RUNS_KEPT);
+    for number in numbers.iter().take(surplus) {
+        std::fs::remove_dir_all(domain.run(*number).path())?;
+    }
+    for entry in std::fs::read_dir(domain.runs())? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".new-") {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the files of a run that has ended small: what history and `explain` need is kept.
+pub fn shrink(run: &RunFolder, checkpoint_offset: Option<u64>) -> io::Result<()> {
+    let journal = Journal::open(run.path())?;
+    journal.release_reserve()?;
+    if journal.disk_bytes()? > OLD_JOURNAL_BYTES
+        && let Some(offset) = checkpoint_offset
+    {
+        journal.give_up_front(offset)?;
+    }
+    Log::open(run.path())?.shrink()
+}

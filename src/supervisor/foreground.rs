@@ -1,0 +1,212 @@
+//! `run`: the same watch, in the foreground, with the terminal. QEMU has stdin and stdout; its stderr goes to the log
+//! and from there to ours, so that our death cannot break a pipe under it.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+
+use super::launch::spawn_qemu;
+use super::watch::{Patience, Turn, Watch, sign};
+use crate::domain::{Answer, Event, Verb};
+use crate::journal::Journal;
+use crate::operation::{Prepared, actor};
+use crate::store::Log;
+use crate::sys;
+
+/// How long QEMU gets to end by itself before it is killed; as `destroy` gives it.
+const TERM_GRACE: Duration = Duration::from_secs(10);
+
+/// How a run in the foreground came out.
+#[derive(Debug)]
+pub enum Conclusion {
+    Ended {
+        answer: Answer,
+        timed_out: TimedOut,
+        /// Why the answer is not on the disk, if it is not.
+        unrecorded: Option<String>,
+    },
+    /// There is no QEMU to run: the system's error, and the line that was recorded of it.
+    NotExecuted { error: io::Error, message: String },
+}
+
+/// Whether the run was ended because its time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimedOut {
+    Yes,
+    No,
+}
+
+/// Runs a prepared run to its end. `stderr` is where QEMU's own words are repeated.
+pub fn run_in_foreground(
+    prepared: Prepared,
+    timeout: Option<Duration>,
+    stderr: &mut dyn Write,
+) -> Result<Conclusion> {
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let run = prepared.order.run.clone();
+    sign(&prepared.supervisor_lock)?;
+    let signals = take_signals()?;
+    let terminal = Terminal::remember();
+    let log = Log::open(run.path()).context("cannot open the log")?;
+    let mut words = prepared.order.argv.iter();
+    let mut command = Command::new(words.next().cloned().unwrap_or_default());
+    command
+        .args(words)
+        .current_dir(&prepared.workdir)
+        .stderr(log.file().try_clone()?);
+    let journal = Journal::open(run.path())?;
+    let passed = &prepared.order.passed;
+    if let Some(folder) = &prepared.socket_folder {
+        fcntl(folder, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    }
+    let spawned = spawn_qemu(
+        &mut command,
+        &prepared.order.argv,
+        &journal,
+        prepared.lock,
+        passed,
+    );
+    drop(command);
+    let not_executed = spawned.err();
+    let mut watch = Watch::new(run, prepared.supervisor_lock, Patience::Limited)?;
+    let mut repeated = Repeater { log, offset: 0 };
+    let mut ending = Ending::default();
+    loop {
+        let kill_at = ending.kill_at;
+        let deadline = if ending.is_asked() { kill_at } else { deadline };
+        let turn = watch.turn(&[signals.as_fd()], deadline)?;
+        repeated.repeat(stderr);
+        if turn == Turn::Ended {
+            break;
+        }
+        let told_to_stop = signals.read_signal().is_ok_and(|signal| signal.is_some());
+        let is_time_up = deadline.is_some_and(|at| at <= Instant::now());
+        if ending.is_asked() {
+            if is_time_up && let Some(ward) = watch.target() {
+                let _ = ward.kill();
+            }
+        } else if told_to_stop || is_time_up {
+            ending.ask(
+                &mut watch,
+                if told_to_stop {
+                    TimedOut::No
+                } else {
+                    TimedOut::Yes
+                },
+            );
+        }
+    }
+    drop(terminal);
+    Ok(match not_executed {
+        Some(error) => Conclusion::NotExecuted {
+            message: watch.fold().refusal.clone().unwrap_or_default(),
+            error,
+        },
+        None => Conclusion::Ended {
+            answer: watch.conclusion(),
+            timed_out: ending.timed_out(),
+            unrecorded: watch.unrecorded().map(ToString::to_string),
+        },
+    })
+}
+
+/// SIGTERM and SIGHUP are ours to obey. What the terminal sends with Ctrl-C goes to QEMU as well, which shares our
+/// process group, and is the guest's alone.
+fn take_signals() -> Result<SignalFd> {
+    sys::default_signal_actions();
+    let mut obeyed = SigSet::empty();
+    obeyed.add(Signal::SIGTERM);
+    obeyed.add(Signal::SIGHUP);
+    let mut blocked = obeyed;
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGPIPE,
+        Signal::SIGTTOU,
+    ] {
+        blocked.add(signal);
+    }
+    blocked.thread_block()?;
+    Ok(SignalFd::with_flags(
+        &obeyed,
+        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+    )?)
+}
+
+/// The end that was asked of QEMU by us, if one was.
+#[derive(Debug, Default)]
+struct Ending {
+    kill_at: Option<Instant>,
+    because_of_time: Option<TimedOut>,
+}
+
+impl Ending {
+    fn is_asked(&self) -> bool {
+        self.because_of_time.is_some()
+    }
+
+    fn timed_out(&self) -> TimedOut {
+        self.because_of_time.unwrap_or(TimedOut::No)
+    }
+
+    fn ask(&mut self, watch: &mut Watch, timed_out: TimedOut) {
+        self.because_of_time = Some(timed_out);
+        self.kill_at = Some(Instant::now() + TERM_GRACE);
+        let (verb, actor) = (Verb::Run, actor());
+        let pid = actor.pid;
+        // Written or not, the guest is ended: that is what the signal was sent for.
+        let _ = watch.note(&Event::Asked { verb, actor });
+        if let Some(ward) = watch.target() {
+            let _ = ward.terminate();
+        }
+        let _ = watch.note(&Event::Sent { verb, pid });
+    }
+}
+
+/// Repeats what is appended to the log.
+#[derive(Debug)]
+struct Repeater {
+    log: Log,
+    offset: u64,
+}
+
+impl Repeater {
+    fn repeat(&mut self, to: &mut dyn Write) {
+        let mut chunk = [0_u8; 4096];
+        while let Ok(read @ 1..) = self.log.file().read_at(&mut chunk, self.offset) {
+            // A closed stderr is no reason to stop watching.
+            let _ = to.write_all(chunk.get(..read).unwrap_or_default());
+            self.offset += read as u64;
+        }
+        let _ = to.flush();
+    }
+}
+
+/// The terminal's settings, put back when QEMU has ended: one that is killed leaves it raw.
+struct Terminal {
+    settings: Option<Termios>,
+}
+
+impl Terminal {
+    fn remember() -> Self {
+        Self {
+            settings: tcgetattr(io::stdin().as_fd()).ok(),
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some(settings) = &self.settings {
+            let _ = tcsetattr(io::stdin().as_fd(), SetArg::TCSADRAIN, settings);
+        }
+    }
+}

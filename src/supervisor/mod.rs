@@ -1,0 +1,38 @@
+//! The supervisor: one small process a run, of this same binary, taken before clap is touched. It spawns QEMU,
+//! waits, writes down how it ended, writes checkpoints, and keeps journal and log bounded. It decides nothing
+//! that the fold does not decide.
+//!
+//! Two stages, one pid. `launch` spawns QEMU as its child and then becomes `watch` by exec: a fresh image that
+//! never parsed a command line or held QEMU's arguments, and the very code that adopts a run whose supervisor
+//! died. There is no other way to stop it than to kill it, and no other way to start again than to adopt.
+
+mod foreground;
+mod launch;
+mod memory;
+mod recorder;
+mod watch;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::operation::{LAUNCH, LaunchOrder, PROGRAM_NAME, WATCH};
+
+pub use foreground::{Conclusion, TimedOut, run_in_foreground};
+
+/// Runs as a supervisor if that is what this process was started as.
+pub fn take_over(args: &[OsString]) -> Option<ExitCode> {
+    let mut args = args.iter();
+    if args.next()?.to_str()? != PROGRAM_NAME {
+        return None;
+    }
+    let result = match args.next()?.to_str()? {
+        LAUNCH => LaunchOrder::from_args(args).map(launch::launch),
+        WATCH => watch::watch_by_args(args),
+        _ => return None,
+    };
+    // Nobody reads what a supervisor would print: it leaves its traces in the journal, or none.
+    Some(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    })
+}

@@ -1,0 +1,211 @@
+//! The supervisor's side of the record: the running fold, its checkpoints, and the bounds of journal and log.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::domain::{
+    Answer, BootId, Checkpoint, Event, Exit, Exited, Fold, Life, Record, Timestamp,
+};
+use crate::journal::{Journal, ReservedBytes};
+use crate::observe::{boot_id, last_words, now, replay};
+use crate::store::{Log, RunFolder, StoredCheckpoint, Sync, shrink};
+
+/// How much journal may gather in front of the next checkpoint in the journal itself. A guest that floods it writes
+/// about a megabyte a second.
+const JOURNAL_BYTES_MAX: u64 = 512 * 1024;
+
+/// How often a checkpoint in the journal is tried while QEMU writes in between.
+const CHECKPOINT_TRIES: u32 = 50;
+
+/// How long after a failed checkpoint the next is tried.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Recorder {
+    run: RunFolder,
+    journal: Journal,
+    log: Log,
+    boot: BootId,
+    fold: Fold,
+    offset: u64,
+    last_at: Option<Timestamp>,
+    /// Everything before this was given up.
+    front: u64,
+    /// The answer that the checkpoint on the disk has.
+    saved: Option<Answer>,
+    retry_at: Option<Instant>,
+    /// Behind the last checkpoint in the journal itself, if one was met.
+    checkpoint_end: Option<u64>,
+    qemu_spoke: bool,
+}
+
+impl Recorder {
+    /// Opens the record of `run` and folds it as every reader does.
+    pub(super) fn open(run: &RunFolder) -> Result<Self> {
+        let journal = Journal::open(run.path())?;
+        let replay = replay(run)?;
+        Ok(Self {
+            run: run.clone(),
+            journal,
+            log: Log::open(run.path())?,
+            boot: boot_id()?,
+            qemu_spoke: replay.offset > 0,
+            fold: replay.fold,
+            offset: replay.offset,
+            last_at: replay.last_at,
+            front: 0,
+            saved: None,
+            retry_at: None,
+            checkpoint_end: None,
+        })
+    }
+
+    pub(super) fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// Whether the journal has grown since it was opened, so that QEMU may listen by now.
+    pub(super) fn qemu_spoke(&self) -> bool {
+        self.qemu_spoke
+    }
+
+    /// When to look again although nothing happened: a checkpoint could not be written.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Folds what was written since.
+    pub(super) fn catch_up(&mut self) -> io::Result<()> {
+        let (fold, last_at, mark) = (&mut self.fold, &mut self.last_at, &mut self.checkpoint_end);
+        let mut spoke = false;
+        let end = self.journal.read(self.offset, &mut |record: Record| {
+            spoke = true;
+            *last_at = record.at.or(*last_at);
+            if let Event::Checkpoint(checkpoint) = &record.event {
+                *mark = Some(checkpoint.offset);
+            }
+            fold.apply(&record);
+        })?;
+        self.offset = end.offset;
+        self.qemu_spoke |= spoke;
+        Ok(())
+    }
+
+    /// Writes an event of ours and folds it with what stands before it.
+    pub(super) fn append(&mut self, event: &Event) -> io::Result<()> {
+        self.journal.append(now(), event)?;
+        self.catch_up()
+    }
+
+    /// Puts an end on the disk.
+    pub(super) fn record_exit(&mut self, pid: Option<u32>, exit: Option<Exit>) -> io::Result<()> {
+        let event = self.exited(pid, exit);
+        self.append(&event)?;
+        self.journal.sync()
+    }
+
+    /// Takes an end as known that could not be written down.
+    pub(super) fn presume_exit(&mut self, pid: Option<u32>, exit: Option<Exit>) {
+        let event = self.exited(pid, exit);
+        let at = Some(now());
+        self.fold.apply(&Record { at, event });
+    }
+
+    fn exited(&self, pid: Option<u32>, exit: Option<Exit>) -> Event {
+        Event::Exited {
+            pid,
+            exit,
+            boot: self.boot.clone(),
+            words: last_words(&self.run),
+        }
+    }
+
+    /// Writes the checkpoint if the answer is another than the one on the disk. Whether it was written.
+    pub(super) fn checkpoint_if_news(&mut self) -> bool {
+        let answer = self.fold.answer(&Life::Lives);
+        let is_due = self.retry_at.is_none_or(|at| at <= Instant::now());
+        if self.saved.as_ref() == Some(&answer) || !is_due {
+            return false;
+        }
+        // The journal first: a checkpoint must never know more than the journal that it sums up.
+        let written = self
+            .journal
+            .sync()
+            .and_then(|()| self.save(&answer, Sync::Light));
+        self.retry_at = written.is_err().then(|| Instant::now() + RETRY_INTERVAL);
+        if written.is_ok() {
+            self.saved = Some(answer);
+        }
+        written.is_ok()
+    }
+
+    fn save(&self, answer: &Answer, sync: Sync) -> io::Result<()> {
+        let last = (self.offset, self.last_at);
+        let stored = StoredCheckpoint::new(self.fold.clone(), last.0, last.1, self.journal.file())?;
+        stored.save(&self.run, answer, sync)
+    }
+
+    /// Gives up what the journal and the log no longer need. A disk or file system that cannot is no reason to
+    /// stop watching.
+    pub(super) fn bound(&mut self) {
+        let _ = self.log.bound();
+        if self.offset.saturating_sub(self.front) > JOURNAL_BYTES_MAX {
+            let _ = self.give_up_front();
+        }
+    }
+
+    fn give_up_front(&mut self) -> io::Result<()> {
+        let Some(offset) = self.checkpoint_in_journal()? else {
+            return Ok(());
+        };
+        // On the disk before what it replaces is gone.
+        self.journal.sync()?;
+        let answer = self.fold.answer(&Life::Lives);
+        let _ = self.save(&answer, Sync::Light);
+        self.journal.give_up_front(offset)?;
+        self.front = offset;
+        self.journal.reserve(ReservedBytes::Renewed)
+    }
+
+    /// Appends the whole fold where it counts: directly behind the last line that is in it.
+    fn checkpoint_in_journal(&mut self) -> io::Result<Option<u64>> {
+        for _ in 0..CHECKPOINT_TRIES {
+            self.catch_up()?;
+            let offset = self.offset;
+            let checkpoint = Checkpoint {
+                fold: self.fold.clone(),
+                offset,
+            };
+            self.checkpoint_end = None;
+            self.append(&Event::Checkpoint(Box::new(checkpoint)))?;
+            if self.checkpoint_end == Some(offset) {
+                return Ok(Some(offset));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The run is over: writes the last checkpoint, and makes the files small.
+    pub(super) fn conclude(&mut self) {
+        let answer = self.conclusion();
+        let _ = self.save(&answer, Sync::Durable);
+        let large = self
+            .journal
+            .disk_bytes()
+            .is_ok_and(|bytes| bytes > JOURNAL_BYTES_MAX / 2);
+        if large {
+            let _ = self.give_up_front();
+        }
+        let _ = shrink(&self.run, None);
+    }
+
+    /// The answer now that QEMU is gone.
+    pub(super) fn conclusion(&self) -> Answer {
+        self.fold.answer(&Life::Gone(Exited {
+            boot: self.boot.clone(),
+            ..Exited::default()
+        }))
+    }
+}

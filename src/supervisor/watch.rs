@@ -1,0 +1,357 @@
+//! The watcher: sees what QEMU writes, keeps the checkpoint true, and writes down how QEMU ended.
+//!
+//! Order at the end, so that nothing is reported that a power cut could take back: see the exit status without
+//! reaping, append it, fsync the journal, write the checkpoint durably, then reap. While the disk is full the
+//! zombie is kept, for everybody to read its status from, and the record is tried again.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{SigSet, Signal};
+
+use super::memory::give_back_program_pages;
+use super::recorder::Recorder;
+use crate::domain::{Answer, Event, Exit, Fold, Process};
+use crate::observe::{find_qemu, process};
+use crate::operation::{Ward, number};
+use crate::qemu;
+use crate::store::{Lock, RunFolder};
+use crate::sys;
+
+/// How often a watcher without inotify looks: the user's instances (128 by default) were used up.
+const BLIND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long `run` tries to put the end on a full disk before it tells it all the same.
+const FOREGROUND_PATIENCE: Duration = Duration::from_secs(3);
+
+/// QEMU announced its end and does not come to it: 7.2 and 10.0 can hang in monitor_cleanup. libvirt gives it as
+/// long before it kills (`virProcessKillPainfully`, 10 s, and more for slow disks).
+const LEAVE_GRACE: Duration = Duration::from_secs(15);
+
+pub(super) fn watch_by_args<'a>(mut args: impl Iterator<Item = &'a OsString>) -> Result<()> {
+    let missing = || anyhow!("an argument is missing");
+    let path = PathBuf::from(args.next().ok_or_else(missing)?);
+    let run_number = number(args.next().ok_or_else(missing)?)?;
+    let run = RunFolder::at(path, run_number);
+    let lock = match args.next() {
+        Some(descriptor) => {
+            let descriptor = number(descriptor)?;
+            sys::close_descriptors_except(&[descriptor])?;
+            Lock::inherited(sys::inherited_descriptor(descriptor)?)
+        }
+        None => {
+            sys::close_descriptors_except(&[])?;
+            let _ = nix::unistd::setsid();
+            std::env::set_current_dir("/")?;
+            // Two commands at once adopt once: the second finds the lock taken.
+            let Some(lock) = Lock::try_take(&run.supervisor_lock())? else {
+                return Ok(());
+            };
+            sign(&lock)?;
+            lock
+        }
+    };
+    watch(run, lock)
+}
+
+/// Notes this process in the lock's file, for those who want to know who supervises.
+pub(super) fn sign(lock: &Lock) -> io::Result<()> {
+    let mut file = lock.file()?;
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())
+}
+
+/// Watches `run` to its end, in the background.
+pub(super) fn watch(run: RunFolder, lock: Lock) -> Result<()> {
+    // A host that shuts down sends these to everybody; we are needed until QEMU has ended.
+    let mut blocked = SigSet::empty();
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGPIPE,
+    ] {
+        blocked.add(signal);
+    }
+    blocked.thread_block()?;
+    let mut watch = Watch::new(run, lock, Patience::Endless)?;
+    while watch.turn(&[], None)? == Turn::Continues {}
+    Ok(())
+}
+
+/// Whether there is still something to watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Continues,
+    Ended,
+}
+
+/// What was spawned, and QEMU, where that is known, be it another process or the same.
+#[derive(Debug, Default)]
+struct Wards {
+    launcher: Option<Ward>,
+    qemu: Option<Ward>,
+}
+
+impl Wards {
+    fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let wards = self.launcher.iter().chain(&self.qemu);
+        wards.filter_map(Ward::descriptor)
+    }
+}
+
+/// A run under watch.
+#[derive(Debug)]
+pub(super) struct Watch {
+    run: RunFolder,
+    recorder: Recorder,
+    wards: Wards,
+    inotify: Option<Inotify>,
+    /// When QEMU was first seen to be on its way out.
+    leaving_since: Option<Instant>,
+    patience: Patience,
+    unrecorded: Option<io::Error>,
+    _lock: Lock,
+}
+
+/// How long a full disk is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Endless,
+    Limited,
+}
+
+impl Watch {
+    pub(super) fn new(run: RunFolder, lock: Lock, patience: Patience) -> Result<Self> {
+        let inotify = inotify(&run);
+        let recorder = Recorder::open(&run)?;
+        let mut watch = Self {
+            run,
+            recorder,
+            wards: Wards::default(),
+            inotify,
+            leaving_since: None,
+            patience,
+            unrecorded: None,
+            _lock: lock,
+        };
+        watch.recorder.catch_up()?;
+        let fold = watch.fold();
+        let (launcher, qemu) = (fold.launcher, fold.qemu);
+        watch.wards.launcher = launcher.map(Ward::of);
+        watch.wards.qemu = qemu.map(Ward::of);
+        Ok(watch)
+    }
+
+    pub(super) fn fold(&self) -> &Fold {
+        self.recorder.fold()
+    }
+
+    /// The process to send signals to: QEMU, or what is to become it.
+    pub(super) fn target(&self) -> Option<&Ward> {
+        self.wards.qemu.as_ref().or(self.wards.launcher.as_ref())
+    }
+
+    /// Writes an event of ours into the journal.
+    pub(super) fn note(&mut self, event: &Event) -> io::Result<()> {
+        self.recorder.append(event)
+    }
+
+    /// Takes note of everything that happened, then sleeps until more does, `extra` is readable, or `deadline`.
+    pub(super) fn turn(
+        &mut self,
+        extra: &[BorrowedFd<'_>],
+        deadline: Option<Instant>,
+    ) -> Result<Turn> {
+        self.recorder.catch_up()?;
+        self.identify();
+        if self.take_note_of_ends()? == Turn::Ended {
+            return Ok(Turn::Ended);
+        }
+        if self.recorder.checkpoint_if_news() {
+            give_back_program_pages();
+        }
+        self.recorder.bound();
+        if self.fold().refusal.is_some() && self.fold().began.is_none() {
+            // QEMU would not let the guest run: it has failed, and nobody else would end it.
+            if let Some(ward) = self.target() {
+                let _ = ward.kill();
+            }
+        }
+        let leave_by = self.leave_deadline();
+        if leave_by.is_some_and(|by| by <= Instant::now()) {
+            // Its reason is recorded and stands; only the process is in the way.
+            if let Some(ward) = self.target() {
+                let _ = ward.kill();
+            }
+        }
+        let leave_by = leave_by.filter(|by| *by > Instant::now());
+        let deadlines = [deadline, leave_by, self.recorder.retry_at()];
+        self.sleep(extra, deadlines.into_iter().flatten().min())?;
+        Ok(Turn::Continues)
+    }
+
+    fn leave_deadline(&mut self) -> Option<Instant> {
+        if !self.fold().is_leaving() {
+            self.leaving_since = None;
+            return None;
+        }
+        let since = *self.leaving_since.get_or_insert_with(Instant::now);
+        Some(since + LEAVE_GRACE)
+    }
+
+    /// Learns which process QEMU is, once it listens on its control socket.
+    fn identify(&mut self) {
+        if self.wards.qemu.is_some() || !self.recorder.qemu_spoke() {
+            return;
+        }
+        let folder = std::fs::File::open(self.run.path());
+        let pid = folder
+            .and_then(|folder| qemu::listener_pid(folder.as_fd()))
+            .ok();
+        if let Some(found) = pid.filter(|pid| *pid != 0).and_then(process) {
+            self.identified(found);
+        }
+    }
+
+    fn identified(&mut self, qemu: Process) {
+        if self.recorder.append(&Event::Identified(qemu)).is_ok() {
+            self.wards.qemu = Some(Ward::of(qemu));
+        }
+    }
+
+    fn take_note_of_ends(&mut self) -> Result<Turn> {
+        if self.wards.qemu.as_ref().is_some_and(Ward::has_ended) {
+            return self.end(WhoEnded::Qemu);
+        }
+        let launcher_ended = self.wards.launcher.as_ref().is_none_or(Ward::has_ended);
+        if !launcher_ended {
+            return Ok(Turn::Continues);
+        }
+        if self.wards.qemu.is_none() {
+            // What was spawned is gone, or nothing was. QEMU may live on without it: a wrapper that did not exec.
+            match find_qemu(&self.run) {
+                Some(found) => self.identified(found),
+                None => return self.end(WhoEnded::Launcher),
+            }
+        }
+        if let Some(launcher) = self.wards.launcher.take() {
+            self.record_exit(&launcher)?;
+            launcher.reap();
+        }
+        Ok(Turn::Continues)
+    }
+
+    fn end(&mut self, who: WhoEnded) -> Result<Turn> {
+        let ward = match who {
+            WhoEnded::Qemu => self.wards.qemu.take(),
+            WhoEnded::Launcher => self.wards.launcher.take(),
+        };
+        // QEMU's last lines were written before it died: read them before the end is judged.
+        self.recorder.catch_up()?;
+        match &ward {
+            Some(ward) => self.record_exit(ward)?,
+            None => self.record(None, None)?,
+        }
+        self.recorder.conclude();
+        if let Some(ward) = ward {
+            ward.reap();
+        }
+        if let Some(launcher) = self.wards.launcher.take() {
+            launcher.reap();
+        }
+        Ok(Turn::Ended)
+    }
+
+    fn record_exit(&mut self, ward: &Ward) -> Result<()> {
+        self.record(Some(ward.process().pid), ward.exit())
+    }
+
+    /// Puts an end on the disk. In the background that is tried until there is room, in the foreground only for a
+    /// while: somebody waits for the answer.
+    fn record(&mut self, pid: Option<u32>, exit: Option<Exit>) -> Result<()> {
+        let give_up_at = match self.patience {
+            Patience::Endless => None,
+            Patience::Limited => Some(Instant::now() + FOREGROUND_PATIENCE),
+        };
+        loop {
+            let Err(error) = self.recorder.record_exit(pid, exit) else {
+                return Ok(());
+            };
+            if !self.run.path().exists() {
+                // The folder was removed: there is nobody left to tell.
+                return Err(error).context("the run's folder is gone");
+            }
+            if give_up_at.is_some_and(|at| at <= Instant::now()) {
+                self.recorder.presume_exit(pid, exit);
+                self.unrecorded = Some(error);
+                return Ok(());
+            }
+            std::thread::sleep(BLIND_INTERVAL);
+        }
+    }
+
+    /// The run's answer, once it has ended.
+    pub(super) fn conclusion(&self) -> Answer {
+        self.recorder.conclusion()
+    }
+
+    /// Why the end is not on the disk, if it is not.
+    pub(super) fn unrecorded(&self) -> Option<&io::Error> {
+        self.unrecorded.as_ref()
+    }
+
+    fn sleep(&self, extra: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<()> {
+        let mut left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+        if self.inotify.is_none() {
+            left = Some(left.map_or(BLIND_INTERVAL, |left| left.min(BLIND_INTERVAL)));
+        }
+        let timeout = left.map_or(PollTimeout::NONE, |left| {
+            let millis = left.as_micros().div_ceil(1000).min(60_000);
+            PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
+        });
+        let inotify = self.inotify.as_ref().map(AsFd::as_fd);
+        let descriptors = self
+            .wards
+            .descriptors()
+            .chain(inotify)
+            .chain(extra.iter().copied());
+        let mut polled: Vec<PollFd<'_>> = descriptors
+            .map(|d| PollFd::new(d, PollFlags::POLLIN))
+            .collect();
+        match poll(&mut polled, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => bail!("cannot wait: {errno}"),
+        }
+        if let Some(inotify) = &self.inotify {
+            while inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
+        }
+        Ok(())
+    }
+}
+
+/// Whose end is the end of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhoEnded {
+    Qemu,
+    /// What was spawned: as far as anybody knows it was QEMU.
+    Launcher,
+}
+
+fn inotify(run: &RunFolder) -> Option<Inotify> {
+    let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+    let inotify = Inotify::init(flags).ok()?;
+    for file in ["journal", "log"] {
+        inotify
+            .add_watch(&run.path().join(file), AddWatchFlags::IN_MODIFY)
+            .ok()?;
+    }
+    Some(inotify)
+}

@@ -1,0 +1,96 @@
+//! The few calls that nix and rustix lack. The only room with unsafe code; each block says why it is sound.
+
+#![allow(unsafe_code, reason = "this is the room for it")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::libc;
+
+/// Takes over a descriptor that this process was started with, by the number that its starter told.
+pub(crate) fn inherited_descriptor(number: RawFd) -> io::Result<OwnedFd> {
+    if number < 3 {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    // SAFETY: F_GETFD only looks whether the number is an open descriptor.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and nothing in this process owns it: the callers run before anything else opens files,
+    // on numbers that the starter passed for this purpose.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Closes every descriptor above 2 except `keep`: what the caller of domstate had open is none of ours.
+pub(crate) fn close_descriptors_except(keep: &[RawFd]) -> io::Result<()> {
+    // SAFETY: only numbers are closed that nothing in this process owns; see the callers.
+    each_range_between(keep, |first, last| unsafe {
+        libc::close_range(first, last, 0)
+    })
+}
+
+/// Marks every descriptor above 2 except `keep` close-on-exec.
+pub(crate) fn close_on_exec_except(keep: &[RawFd]) -> io::Result<()> {
+    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+    // SAFETY: a flag is set; no descriptor changes its meaning in this process.
+    each_range_between(keep, |first, last| unsafe {
+        libc::close_range(first, last, flags)
+    })
+}
+
+fn each_range_between(
+    keep: &[RawFd],
+    call: impl Fn(libc::c_uint, libc::c_uint) -> libc::c_int,
+) -> io::Result<()> {
+    let mut keep: Vec<libc::c_uint> = keep
+        .iter()
+        .filter_map(|n| libc::c_uint::try_from(*n).ok())
+        .collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for number in keep
+        .into_iter()
+        .filter(|n| *n >= 3)
+        .chain([libc::c_uint::MAX])
+    {
+        if number > first && call(first, number - 1) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        first = number.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// Gives every signal its default action again, as a program expects it that starts with nothing ignored.
+pub(crate) fn default_signal_actions() {
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL installs no handler; numbers that may not be changed are refused, which is fine.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// The wait status of the process behind a pidfd after somebody reaped it (PIDFD_GET_INFO, exit status since Linux
+/// 6.15). `None` on kernels without it, or while it is not known.
+pub(crate) fn pidfd_wait_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    // SAFETY: all zeros is a valid value of this struct of integers.
+    let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
+    info.mask = libc::PIDFD_INFO_EXIT.into();
+    // SAFETY: the kernel writes at most the size that the request number carries: that of `info`.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, &raw mut info) };
+    let known = result == 0 && info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0;
+    known.then_some(info.exit_code)
+}
+
+/// Gives the pages of a mapping of our own program file back: they are read anew when they are needed. `start` and
+/// `end` are as /proc/self/maps has them.
+pub(crate) fn drop_file_pages(start: usize, end: usize) {
+    // SAFETY: the caller took the range from a private mapping of the program file that nothing ever wrote to, not
+    // even the loader: its pages come back as they were.
+    unsafe {
+        libc::madvise(
+            start as *mut libc::c_void,
+            end.saturating_sub(start),
+            libc::MADV_DONTNEED,
+        );
+    }
+}
