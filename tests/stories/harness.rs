@@ -1,0 +1,309 @@
+//! A host with a state directory of its own, and guests on it that obey letters.
+//!
+//! Every wait is bounded and ends as soon as its condition holds. When a host is dropped, every process that has
+//! its folder on the command line is killed: a test that fails leaves nothing behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Far above what anything here takes, on a machine that is busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The QEMU of the tests; `DOMSTATE_QEMU` names another.
+pub(crate) fn qemu() -> String {
+    std::env::var("DOMSTATE_QEMU").unwrap_or_else(|_| "qemu-system-x86_64".to_owned())
+}
+
+/// The folder of the guest's source and images.
+pub(crate) fn guest_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest")
+}
+
+/// A state directory of its own, and a folder for whatever else a story needs.
+pub(crate) struct Host {
+    folder: PathBuf,
+}
+
+/// How a command of domstate ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("domstate-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        Self { folder }
+    }
+
+    /// A folder that goes with the host.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The state directory.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// The folder of a domain's newest run.
+    pub(crate) fn run_folder(&self, domain: &str) -> PathBuf {
+        let runs = fs::read_dir(self.state_dir().join(domain).join("runs")).unwrap();
+        let runs = runs.map(|entry| entry.unwrap().path());
+        runs.filter(|p| !p.file_name().unwrap().to_string_lossy().starts_with('.'))
+            .max()
+            .expect("a run")
+    }
+
+    /// The journal of a domain's newest run, as text.
+    pub(crate) fn journal(&self, domain: &str) -> String {
+        let bytes = fs::read(self.run_folder(domain).join("journal")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// A command of domstate on this host, not yet started.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_domstate"));
+        command.args(args).env("DOMSTATE_DIR", self.state_dir());
+        command.env_remove("NO_COLOR").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs domstate.
+    pub(crate) fn domstate(&self, args: &[&str]) -> Said {
+        finish(self.command(args))
+    }
+
+    /// Runs domstate, which must succeed; its standard output.
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        let said = self.domstate(args);
+        assert_eq!(said.code, Some(0), "domstate {args:?}: {said:?}");
+        said.stdout
+    }
+
+    /// `state (reason)` now.
+    pub(crate) fn answer(&self, domain: &str) -> String {
+        self.ok(&["--reason", domain]).trim_end().to_owned()
+    }
+
+    /// The domain as JSON now.
+    pub(crate) fn json(&self, domain: &str) -> serde_json::Value {
+        serde_json::from_str(&self.ok(&["--format", "json", domain])).unwrap()
+    }
+
+    /// Waits until the domain is in `state (reason)`, as domstate's own `wait` sees it.
+    pub(crate) fn wait_for(&self, domain: &str, answer: &str) {
+        let said = self.domstate(&["wait", domain, "--for", answer, "--timeout", "60"]);
+        assert_eq!(
+            said.stdout.trim_end(),
+            answer,
+            "{said:?}\n{}",
+            self.journal(domain)
+        );
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+
+    /// Waits until the domain has ended; `state (reason)`.
+    pub(crate) fn wait(&self, domain: &str) -> String {
+        let said = self.domstate(&["wait", domain, "--timeout", "60"]);
+        assert_eq!(said.code, Some(0), "{said:?}\n{}", self.journal(domain));
+        said.stdout.trim_end().to_owned()
+    }
+
+    /// Starts a guest that obeys letters, with these further arguments for QEMU, and waits until it is ready.
+    pub(crate) fn start(&self, domain: &str, qemu_args: &[&str]) -> Guest {
+        self.start_with(domain, &[], qemu_args)
+    }
+
+    /// The same with options for `start`.
+    pub(crate) fn start_with(&self, domain: &str, options: &[&str], qemu_args: &[&str]) -> Guest {
+        let line = self.line(domain);
+        let argv = self.argv(domain, qemu_args);
+        let mut args = vec!["start", domain];
+        args.extend(options);
+        args.push("--");
+        args.extend(argv.iter().map(String::as_str));
+        assert_eq!(self.ok(&args), format!("Domain '{domain}' started\n"));
+        Guest::connected(&line)
+    }
+
+    /// The command line of a guest that obeys letters. Its serial line connects to [`Self::line`], which must be
+    /// there before QEMU is.
+    pub(crate) fn argv(&self, domain: &str, qemu_args: &[&str]) -> Vec<String> {
+        let image = guest_folder().join("guest.img");
+        let image = image.display();
+        let serial = self.line_path(domain);
+        let mut argv = vec![qemu()];
+        let fixed = "-accel tcg -M pc -nodefaults -no-user-config -display none -m 16 -boot a";
+        argv.extend(fixed.split(' ').map(str::to_owned));
+        argv.extend([
+            "-drive".to_owned(),
+            format!("file={image},format=raw,if=floppy,readonly=on"),
+            "-serial".to_owned(),
+            format!("unix:{}", serial.display()),
+        ]);
+        argv.extend(qemu_args.iter().map(|arg| (*arg).to_owned()));
+        argv
+    }
+
+    /// The other end of a guest's serial line.
+    pub(crate) fn line(&self, domain: &str) -> UnixListener {
+        let path = self.line_path(domain);
+        let _ = fs::remove_file(&path);
+        UnixListener::bind(path).unwrap()
+    }
+
+    fn line_path(&self, domain: &str) -> PathBuf {
+        self.folder.join(format!("{domain}.serial"))
+    }
+
+    /// The pid of the domain's QEMU.
+    pub(crate) fn qemu_pid(&self, domain: &str) -> i32 {
+        self.ok(&["domid", domain]).trim_end().parse().unwrap()
+    }
+
+    /// The pid of the domain's supervisor, once there is one.
+    pub(crate) fn supervisor_pid(&self, domain: &str) -> i32 {
+        let mut pid = None;
+        until("a supervisor", || {
+            pid = self.json(domain)["supervisor"].as_i64();
+            pid.is_some()
+        });
+        i32::try_from(pid.unwrap()).unwrap()
+    }
+
+    /// Kills the supervisor and waits until it is gone. QEMU's next change is seen by nobody.
+    pub(crate) fn kill_supervisor(&self, domain: &str) {
+        let pid = self.supervisor_pid(domain);
+        send(pid, Signal::SIGKILL);
+        until("the supervisor's death", || !is_alive(pid));
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let folder = self.folder.to_string_lossy().into_owned();
+        // Twice: a process may have been about to start another.
+        for _ in 0..2 {
+            for pid in processes_with(&folder) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A guest that obeys letters on its serial line (tests/guest/guest.S).
+pub(crate) struct Guest {
+    line: BufReader<UnixStream>,
+}
+
+impl Guest {
+    /// Takes QEMU's connection and waits until the guest is ready.
+    pub(crate) fn connected(line: &UnixListener) -> Self {
+        line.set_nonblocking(true).unwrap();
+        let mut stream = None;
+        until("QEMU's serial line", || {
+            stream = line.accept().ok();
+            stream.is_some()
+        });
+        let (stream, _) = stream.unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut guest = Self {
+            line: BufReader::new(stream),
+        };
+        guest.hears("READY");
+        guest
+    }
+
+    /// Sends a letter. What the guest then says is not waited for: it may have ended.
+    pub(crate) fn press(&mut self, letter: char) {
+        let mut bytes = [0; 4];
+        let bytes = letter.encode_utf8(&mut bytes).as_bytes();
+        self.line.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Waits until the guest says this line.
+    pub(crate) fn hears(&mut self, wanted: &str) {
+        let mut heard = String::new();
+        while heard.trim_end() != wanted {
+            heard.clear();
+            let read = self.line.read_line(&mut heard).unwrap();
+            assert!(read > 0, "the guest ended before it said {wanted}");
+        }
+    }
+}
+
+/// Runs a command to its end, within bounds.
+pub(crate) fn finish(mut command: Command) -> Said {
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+    let (done, ended) = std::sync::mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE * 2) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    });
+    let output: Output = child.wait_with_output().unwrap();
+    drop(done);
+    guard.join().unwrap();
+    Said {
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: output.status.code(),
+    }
+}
+
+/// Waits for a condition, within bounds.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn send(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// Whether a process is there and no zombie.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let letter = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    letter.is_some_and(|letter| letter != 'Z' && letter != 'X')
+}
+
+/// The processes that have `text` on their command line.
+pub(crate) fn processes_with(text: &str) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(text)
+    })
+    .collect()
+}

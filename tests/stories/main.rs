@@ -1,0 +1,17 @@
+//! Whole stories on the real QEMU, in one binary. Each module has a reason; a test's name is what it proves.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+/// Hosts, guests and bounded waits that the stories share.
+mod harness;
+
+/// How a run ends, and what domstate calls it.
+mod ends;
+/// The guest image is what its source says.
+mod guest_image;
