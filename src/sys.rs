@@ -94,3 +94,24 @@ pub(crate) fn drop_file_pages(start: usize, end: usize) {
         );
     }
 }
+
+/// Gives the memory that was freed, and the part of the stack below this call that was once used, back to the
+/// kernel. `stack_start` is the stack's lowest address as /proc/self/maps has it.
+pub(crate) fn drop_unused_memory(stack_start: usize) {
+    // SAFETY: it only looks at the allocator's own free lists; it is in every glibc.
+    unsafe { libc::malloc_trim(0) };
+    let here = 0_u8;
+    let page = 4096;
+    // At least a page of distance: far more than the call below uses.
+    let end = ((&raw const here as usize) & !(page - 1)).saturating_sub(page);
+    if end > stack_start {
+        // SAFETY: nothing lives below the current frame: one thread, and no signal handler is installed.
+        unsafe {
+            libc::madvise(
+                stack_start as *mut libc::c_void,
+                end - stack_start,
+                libc::MADV_DONTNEED,
+            );
+        }
+    }
+}

@@ -144,9 +144,11 @@ impl FromStr for State {
 
     /// Reads `state (reason)` as it is printed.
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::all()
-            .find(|state| state.to_string() == text)
-            .ok_or(())
+        // Without printing them: every query reads one of these.
+        let (word, reason) = text.split_once(" (").ok_or(())?;
+        let reason = reason.strip_suffix(')').ok_or(())?;
+        let matches = |state: &Self| state.word() == word && state.reason() == reason;
+        Self::all().find(matches).ok_or(())
     }
 }
 

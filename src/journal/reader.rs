@@ -13,7 +13,7 @@ use super::parse::parse_line;
 use crate::domain::{Event, Record};
 
 /// What is read at once. Small: the supervisor keeps the pages that it once touched.
-const CHUNK_BYTES: usize = 8 * 1024;
+const CHUNK_BYTES: usize = 2 * 1024;
 
 /// The longest line that is believed; QEMU's longest are a few hundred bytes, our checkpoints a few thousand.
 const LINE_BYTES_MAX: usize = 256 * 1024;

@@ -1,6 +1,7 @@
 //! The host's own facts: its clock, its boot, this process's pid namespace.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,7 +20,10 @@ pub fn now() -> Timestamp {
 /// The kernel's name for this boot of the host.
 pub fn boot_id() -> Result<BootId> {
     let path = "/proc/sys/kernel/random/boot_id";
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let mut bytes = [0; 64];
+    let read = File::open(path).and_then(|mut file| file.read(&mut bytes));
+    let read = read.with_context(|| format!("cannot read {path}"))?;
+    let text = String::from_utf8_lossy(bytes.get(..read).unwrap_or_default());
     Ok(BootId(text.trim().to_owned()))
 }
 

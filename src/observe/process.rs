@@ -1,7 +1,7 @@
 //! What /proc tells of a process, by pid and start time, so that a reused pid is nobody's.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 
 use crate::domain::{Exit, Process};
@@ -59,8 +59,13 @@ struct Stat {
 
 impl Stat {
     fn read(pid: u32) -> Option<Self> {
-        let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        Self::parse(&String::from_utf8_lossy(&text))
+        // 52 numbers of at most 20 digits, and a command's name of at most 64 bytes.
+        let mut bytes = [0; 1152];
+        let read = fs::File::open(format!("/proc/{pid}/stat"))
+            .ok()?
+            .read(&mut bytes)
+            .ok()?;
+        Self::parse(&String::from_utf8_lossy(bytes.get(..read)?))
     }
 
     fn parse(text: &str) -> Option<Self> {

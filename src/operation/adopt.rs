@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::order::{PROGRAM_NAME, watch_args};
+use super::order::{PROGRAM_NAME, SUPERVISOR_ENVIRONMENT, watch_args};
 use crate::observe::{Observation, Supervised, Watcher, look};
 use crate::store::DomainFolder;
 
@@ -31,7 +31,8 @@ pub fn adopt(domain: &DomainFolder, seen: &Observation) {
     command
         .arg0(PROGRAM_NAME)
         .args(watch_args(run, None))
-        .env_clear();
+        .env_clear()
+        .envs(SUPERVISOR_ENVIRONMENT);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -17,7 +17,9 @@ pub use asking::{Asking, actor};
 pub use define::{define, undefine};
 pub use destroy::{Mercy, destroy};
 pub use monitor::{reset, resume, shutdown, suspend};
-pub use order::{LAUNCH, LaunchOrder, PROGRAM_NAME, WATCH, number, watch_args};
+pub use order::{
+    LAUNCH, LaunchOrder, PROGRAM_NAME, SUPERVISOR_ENVIRONMENT, WATCH, number, watch_args,
+};
 pub use start::{
     Keep, Prepared, StartOptions, StartRefused, await_start, prepare, spawn_supervisor,
 };

@@ -85,10 +85,12 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
 /// The chain ends in what is wrong, without the path: not there, not JSON, a newer format.
 pub fn read_json(path: &Path) -> Result<Value> {
     let file = File::open(path)?;
-    if file.metadata()?.len() > JSON_BYTES_MAX {
+    let length = file.metadata()?.len();
+    if length > JSON_BYTES_MAX {
         bail!("it is larger than {JSON_BYTES_MAX} bytes");
     }
-    let mut bytes = Vec::new();
+    // One more than there is: the end is found without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(length + 1)?);
     io::Read::read_to_end(&mut io::Read::take(file, JSON_BYTES_MAX), &mut bytes)?;
     let value: Value = serde_json::from_slice(&bytes).context("not JSON")?;
     match value.get("format").and_then(Value::as_u64) {

@@ -13,7 +13,7 @@ use super::watch;
 use crate::domain::{Event, Process};
 use crate::journal::Journal;
 use crate::observe::{now, start_ticks};
-use crate::operation::{LaunchOrder, PROGRAM_NAME, watch_args};
+use crate::operation::{LaunchOrder, PROGRAM_NAME, SUPERVISOR_ENVIRONMENT, watch_args};
 use crate::store::{LOG_FILE, Lock, RunFolder};
 use crate::sys;
 
@@ -122,6 +122,7 @@ fn become_watcher(run: &RunFolder, supervisor_lock: Lock) -> Result<()> {
     let error = Command::new("/proc/self/exe")
         .arg0(PROGRAM_NAME)
         .env_clear()
+        .envs(SUPERVISOR_ENVIRONMENT)
         .args(watch_args(run, Some(number)))
         .exec();
     // Not replaced after all (no memory, say): go on in this image.

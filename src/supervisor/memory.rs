@@ -2,35 +2,45 @@
 
 use crate::sys;
 
-/// Gives back the pages of our own program file that are in memory for this process. They cost nothing to read
-/// anew, and there is one supervisor a guest.
-pub(super) fn give_back_program_pages() {
+/// Gives back the pages of our own program file that are in memory for this process (they cost nothing to read
+/// anew, and there is one supervisor a guest), the freed part of the heap and the used part of the stack.
+pub(super) fn give_back() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
         return;
     };
-    let Ok(program) = std::fs::read_link("/proc/self/exe") else {
-        return;
-    };
-    let Some(program) = program.to_str() else {
-        return;
-    };
-    for line in maps.lines().filter(|line| line.ends_with(program)) {
-        let mut fields = line.split_ascii_whitespace();
-        let (Some(range), Some(rights)) = (fields.next(), fields.next()) else {
-            continue;
-        };
-        // Only up to the code: what is read-only behind it was written once, at start-up (relocations), and would
-        // come back as the file has it.
-        let is_code = rights == "r-xp";
-        let bounds = range.split_once('-').and_then(|(start, end)| {
-            let address = |text| usize::from_str_radix(text, 16).ok();
-            address(start).zip(address(end))
-        });
-        if let Some((start, end)) = bounds.filter(|_| is_code || rights == "r--p") {
-            sys::drop_file_pages(start, end);
+    let program = std::fs::read_link("/proc/self/exe").ok();
+    let program = program.as_ref().and_then(|p| p.to_str()).unwrap_or("?");
+    let program_mappings = maps.lines().filter(|line| line.ends_with(program));
+    for (start, end) in code_mappings(program_mappings) {
+        sys::drop_file_pages(start, end);
+    }
+    let stack = maps.lines().find(|line| line.ends_with("[stack]"));
+    let stack_start = stack.and_then(bounds).map(|(start, _)| start);
+    drop(maps);
+    if let Some(start) = stack_start {
+        sys::drop_unused_memory(start);
+    }
+}
+
+/// The mappings up to the code: what is read-only behind it was written once, at start-up (relocations), and would
+/// come back as the file has it.
+fn code_mappings<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for line in lines {
+        let rights = line.split_ascii_whitespace().nth(1).unwrap_or_default();
+        if rights == "r--p" || rights == "r-xp" {
+            found.extend(bounds(line));
         }
-        if is_code {
-            return;
+        if rights == "r-xp" {
+            break;
         }
     }
+    found
+}
+
+fn bounds(line: &str) -> Option<(usize, usize)> {
+    let range = line.split_ascii_whitespace().next()?;
+    let (start, end) = range.split_once('-')?;
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    address(start).zip(address(end))
 }

@@ -33,8 +33,8 @@ pub(super) struct Recorder {
     last_at: Option<Timestamp>,
     /// Everything before this was given up.
     front: u64,
-    /// The answer that the checkpoint on the disk has.
-    saved: Option<Answer>,
+    /// What the checkpoint on the disk says, and whether it knows QEMU's process.
+    saved: Option<(Answer, bool)>,
     retry_at: Option<Instant>,
     /// Behind the last checkpoint in the journal itself, if one was met.
     checkpoint_end: Option<u64>,
@@ -124,19 +124,19 @@ impl Recorder {
 
     /// Writes the checkpoint if the answer is another than the one on the disk. Whether it was written.
     pub(super) fn checkpoint_if_news(&mut self) -> bool {
-        let answer = self.fold.answer(&Life::Lives);
+        let news = (self.fold.answer(&Life::Lives), self.fold.qemu.is_some());
         let is_due = self.retry_at.is_none_or(|at| at <= Instant::now());
-        if self.saved.as_ref() == Some(&answer) || !is_due {
+        if self.saved.as_ref() == Some(&news) || !is_due {
             return false;
         }
         // The journal first: a checkpoint must never know more than the journal that it sums up.
         let written = self
             .journal
             .sync()
-            .and_then(|()| self.save(&answer, Sync::Light));
+            .and_then(|()| self.save(&news.0, Sync::Light));
         self.retry_at = written.is_err().then(|| Instant::now() + RETRY_INTERVAL);
         if written.is_ok() {
-            self.saved = Some(answer);
+            self.saved = Some(news);
         }
         written.is_ok()
     }

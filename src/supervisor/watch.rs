@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal};
 
-use super::memory::give_back_program_pages;
+use super::memory::give_back;
 use super::recorder::Recorder;
 use crate::domain::{Answer, Event, Exit, Fold, Process};
 use crate::observe::{find_qemu, process};
@@ -175,9 +175,7 @@ impl Watch {
         if self.take_note_of_ends()? == Turn::Ended {
             return Ok(Turn::Ended);
         }
-        if self.recorder.checkpoint_if_news() {
-            give_back_program_pages();
-        }
+        let had_news = self.recorder.checkpoint_if_news();
         self.recorder.bound();
         if self.fold().refusal.is_some() && self.fold().began.is_none() {
             // QEMU would not let the guest run: it has failed, and nobody else would end it.
@@ -194,7 +192,11 @@ impl Watch {
         }
         let leave_by = leave_by.filter(|by| *by > Instant::now());
         let deadlines = [deadline, leave_by, self.recorder.retry_at()];
-        self.sleep(extra, deadlines.into_iter().flatten().min())?;
+        let deadline = deadlines.into_iter().flatten().min();
+        if had_news {
+            give_back();
+        }
+        self.sleep(extra, deadline)?;
         Ok(Turn::Continues)
     }
 
