@@ -157,20 +157,11 @@ pub(super) fn io_error(data: &Map<String, Value>) -> IoError {
     }
 }
 
-pub(super) fn launch_from_json(data: &Map<String, Value>) -> Option<Launch> {
+fn launch_from_json(data: &Map<String, Value>) -> Option<Launch> {
     Some(Launch {
         run: unsigned(data, "run")?,
-        kind: match text(data, "kind")? {
-            "boot" => LaunchKind::Boot,
-            "incoming" => LaunchKind::Incoming,
-            "snapshot" => LaunchKind::Snapshot,
-            _ => return None,
-        },
-        begin: match text(data, "begin")? {
-            "running" => Begin::Running,
-            "paused" => Begin::Paused,
-            _ => return None,
-        },
+        kind: launch_kind(text(data, "kind")?)?,
+        begin: begin(text(data, "begin")?)?,
         boot: BootId(owned(data, "boot")?),
         pid_namespace: data.get("pid_namespace")?.as_u64()?,
         exit_device: data.get("exit_device")?.as_bool()?,
@@ -178,7 +169,24 @@ pub(super) fn launch_from_json(data: &Map<String, Value>) -> Option<Launch> {
     })
 }
 
-pub(super) fn process_from_json(data: &Map<String, Value>) -> Option<Process> {
+pub(super) fn launch_kind(word: &str) -> Option<LaunchKind> {
+    match word {
+        "boot" => Some(LaunchKind::Boot),
+        "incoming" => Some(LaunchKind::Incoming),
+        "snapshot" => Some(LaunchKind::Snapshot),
+        _ => None,
+    }
+}
+
+pub(super) fn begin(word: &str) -> Option<Begin> {
+    match word {
+        "running" => Some(Begin::Running),
+        "paused" => Some(Begin::Paused),
+        _ => None,
+    }
+}
+
+fn process_from_json(data: &Map<String, Value>) -> Option<Process> {
     Some(Process {
         pid: unsigned(data, "pid")?,
         start_ticks: data.get("start_ticks")?.as_u64()?,
