@@ -1,4 +1,82 @@
-//! domstate.
+//! domstate runs QEMU from the command line that the user gives, waits on it, and answers `state (reason)` in
+//! libvirt's words, with no daemon. This page is the architecture; each room's `mod.rs` has its own rules.
+//!
+//! # The one promise
+//! Never a false answer. Success (`shut off (shutdown)`) is told only when the guest's own shutdown is on record;
+//! else what was witnessed, what is inferred, or `unknown` with why. Where domstate errs, it errs toward bad news.
+//!
+//! # The idea: QEMU is its own flight recorder
+//! A daemon that listens to QEMU can die; what it misses is gone. So QEMU itself appends its events to a file, the
+//! *journal*, and domstate appends to the same file what users asked for and how the process ended. State is a pure
+//! fold over that file; everything else (the supervisor, `state.json`) saves time and may be killed, stopped or deleted
+//! at any moment.
+//!
+//! ```text
+//!   domstate start v ──> domstate-supervisor launch ──exec──> domstate-supervisor watch
+//!                              │ spawns                             │ waits, writes down the end,
+//!                              v                                    │ checkpoints, bounds the files
+//!        recorder.in ──> QEMU ──events──> journal <─────────────────┘
+//!                              │ holds `lock`        ^
+//!                              v                     │ read by everybody, at any time
+//!                          qmp.sock <── suspend, resume, reset, shutdown (ASKED, SENT, DONE in the journal)
+//! ```
+//!
+//! * `recorder.in` is a regular file of QMP commands that ends in `cont`; QEMU is started with `-S`. Without that pair a
+//!   guest that ends at once runs before the recorder listens, and in a third of such runs the journal said nothing.
+//! * QEMU writes each line with one `write(2)` under O_APPEND and so do we; a line of ours begins with a newline,
+//!   because a full disk may have cut QEMU's line before it.
+//! * `recorder.out` leads to /dev/null; the journal is the chardev's logfile.
+//!
+//! # Processes
+//! * A *command* looks ([`observe`]) or acts ([`operation`]) and exits. Looking takes no lock, sends no QMP, signals nobody.
+//! * The *supervisor* is this same binary under another `argv[0]` ([`operation::PROGRAM_NAME`]). Stage one spawns QEMU as
+//!   its child; stage two is the same pid after an exec, in a fresh image of 60 KiB. Stage two is also what adopts a run
+//!   whose supervisor died: any command that meets a live QEMU without one starts it, after it has answered.
+//! * The supervisor is a child subreaper, so a QEMU that a wrapper leaves behind becomes its child.
+//! * `run` is stage two in the foreground, in the command's own process.
+//!
+//! # Is QEMU alive?
+//! Its pid and start time, learnt from the control socket's peer (what was spawned may be a wrapper); else the `lock`
+//! that QEMU inherited *and* a process that has the journal open for writing only, as only QEMU has it (a process left
+//! behind by a wrapper may hold the lock, our own processes have the journal open to read as well). See
+//! `observe::life`.
+//!
+//! # What lasts
+//! At the start the run's folder appears whole, by one rename, with its first line on the disk. At the end: waitid with
+//! WNOWAIT, append EXITED, fsync the journal, write the checkpoint durably, reap. While the disk is full the zombie is
+//! kept, so that everybody can still read its status. `wait` and `destroy` return after that.
+//!
+//! `state.json` lies in its run's folder and `NAME/state.json` is a link to it, so a supervisor that was stopped for a
+//! week cannot write over what a later run has to say. It never knows more than a journal that is on the disk, and it
+//! holds a digest of the bytes before its offset: a journal that was cut or replaced is noticed, and then success is
+//! not told.
+//!
+//! Journal space is given up behind a DOMSTATE_CHECKPOINT line that holds the whole fold and the offset at which it was
+//! meant to stand: QEMU writes at any moment, and a checkpoint that was overtaken by a line is void.
+//!
+//! # Rooms
+//! Lower rooms never import higher ones; a test (tests/house.rs) reads src/ and holds the list against it.
+//!
+//! | room | what it does |
+//! |---|---|
+//! | `main.rs` | hidden supervisor entry, parse, run, exit status |
+//! | [`cli`] | the command line as a value |
+//! | [`commands`] | one file a verb |
+//! | [`output`] | the only room that prints |
+//! | [`supervisor`] | the process that watches a run |
+//! | [`operation`] | what is done to a domain |
+//! | [`observe`] | looking, and waiting for change |
+//! | [`qemu`] | QEMU's command line and its control socket |
+//! | [`store`] | the state directory |
+//! | [`journal`] | bytes to events and back; the only room that spells QEMU's event names |
+//! | [`domain`] | pure: names, states, events, the fold, the table of ends |
+//! | `sys.rs` | the only unsafe code |
+//!
+//! # Where to change what
+//! A new event: `journal::parse` and [`domain::Fold::apply`]; the compiler lists the rest. A new way to end: a rule and
+//! its place in the table of `domain::ending`, and a row in its tests. A new verb: `cli::verb`, a file in `commands`,
+//! `make generate`, a story in tests/stories.
+
 pub mod cli;
 pub mod commands;
 pub mod domain;

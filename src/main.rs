@@ -17,11 +17,16 @@ fn main() -> ExitCode {
     if let Some(code) = supervisor::take_over(&args) {
         return code;
     }
-    let exit = match cli::parse(args) {
+    ExitCode::from(command(args).code())
+}
+
+// Not inlined: a supervisor would carry its frame on the stack for months.
+#[inline(never)]
+fn command(args: Vec<OsString>) -> Exit {
+    match cli::parse(args) {
         Ok(cli) => run(cli),
         Err(usage) => tell(usage),
-    };
-    ExitCode::from(exit.code())
+    }
 }
 
 fn run(cli: Cli) -> Exit {

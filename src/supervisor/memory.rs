@@ -4,6 +4,7 @@ use crate::sys;
 
 /// Gives back the pages of our own program file that are in memory for this process (they cost nothing to read
 /// anew, and there is one supervisor a guest), the freed part of the heap and the used part of the stack.
+#[inline(never)]
 pub(super) fn give_back() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
         return;

@@ -22,6 +22,13 @@ const CHECKPOINT_TRIES: u32 = 50;
 /// How long after a failed checkpoint the next is tried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Whether the journal had grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    Some,
+    None,
+}
+
 #[derive(Debug)]
 pub(super) struct Recorder {
     run: RunFolder,
@@ -77,7 +84,7 @@ impl Recorder {
     }
 
     /// Folds what was written since.
-    pub(super) fn catch_up(&mut self) -> io::Result<()> {
+    pub(super) fn catch_up(&mut self) -> io::Result<News> {
         let (fold, last_at, mark) = (&mut self.fold, &mut self.last_at, &mut self.checkpoint_end);
         let mut spoke = false;
         let end = self.journal.read(self.offset, &mut |record: Record| {
@@ -90,13 +97,13 @@ impl Recorder {
         })?;
         self.offset = end.offset;
         self.qemu_spoke |= spoke;
-        Ok(())
+        Ok(if spoke { News::Some } else { News::None })
     }
 
     /// Writes an event of ours and folds it with what stands before it.
     pub(super) fn append(&mut self, event: &Event) -> io::Result<()> {
         self.journal.append(now(), event)?;
-        self.catch_up()
+        self.catch_up().map(|_| ())
     }
 
     /// Puts an end on the disk.

@@ -17,7 +17,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::memory::give_back;
-use super::recorder::Recorder;
+use super::recorder::{News, Recorder};
 use crate::domain::{Answer, Event, Exit, Fold, Process};
 use crate::observe::{find_qemu, process};
 use crate::operation::{Ward, number};
@@ -27,6 +27,9 @@ use crate::sys;
 
 /// How often a watcher without inotify looks: the user's instances (128 by default) were used up.
 const BLIND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long nothing must have happened before memory is given back.
+const TIDY_DELAY: Duration = Duration::from_millis(100);
 
 /// How long `run` tries to put the end on a full disk before it tells it all the same.
 const FOREGROUND_PATIENCE: Duration = Duration::from_secs(3);
@@ -107,6 +110,16 @@ impl Wards {
     }
 }
 
+/// What came of looking at everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Done {
+        /// When to look again, even if nothing happens.
+        look_at: Option<Instant>,
+    },
+    Over,
+}
+
 /// A run under watch.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -116,6 +129,9 @@ pub(super) struct Watch {
     inotify: Option<Inotify>,
     /// When QEMU was first seen to be on its way out.
     leaving_since: Option<Instant>,
+    /// When something last happened, if the memory that it took was not given back yet.
+    untidy_since: Option<Instant>,
+    tidy_next: bool,
     patience: Patience,
     unrecorded: Option<io::Error>,
     _lock: Lock,
@@ -138,6 +154,8 @@ impl Watch {
             wards: Wards::default(),
             inotify,
             leaving_since: None,
+            untidy_since: Some(Instant::now()),
+            tidy_next: false,
             patience,
             unrecorded: None,
             _lock: lock,
@@ -170,34 +188,57 @@ impl Watch {
         extra: &[BorrowedFd<'_>],
         deadline: Option<Instant>,
     ) -> Result<Turn> {
-        self.recorder.catch_up()?;
+        let Work::Done { look_at } = self.work()? else {
+            return Ok(Turn::Ended);
+        };
+        if std::mem::take(&mut self.tidy_next) {
+            give_back();
+        }
+        self.sleep(extra, [deadline, look_at].into_iter().flatten().min())?;
+        Ok(Turn::Continues)
+    }
+
+    /// Takes note of everything that happened. Not inlined: while we sleep, what it had on the stack is given back.
+    #[inline(never)]
+    fn work(&mut self) -> Result<Work> {
+        let was_news = self.recorder.catch_up()?;
         self.identify();
         if self.take_note_of_ends()? == Turn::Ended {
-            return Ok(Turn::Ended);
+            return Ok(Work::Over);
         }
         let had_news = self.recorder.checkpoint_if_news();
         self.recorder.bound();
-        if self.fold().refusal.is_some() && self.fold().began.is_none() {
-            // QEMU would not let the guest run: it has failed, and nobody else would end it.
-            if let Some(ward) = self.target() {
-                let _ = ward.kill();
-            }
-        }
+        let refused = self.fold().refusal.is_some() && self.fold().began.is_none();
         let leave_by = self.leave_deadline();
-        if leave_by.is_some_and(|by| by <= Instant::now()) {
-            // Its reason is recorded and stands; only the process is in the way.
-            if let Some(ward) = self.target() {
-                let _ = ward.kill();
-            }
+        let overstays = leave_by.is_some_and(|by| by <= Instant::now());
+        // QEMU would not let the guest run, and nobody else would end it; or it announced its end and hangs: its
+        // reason is recorded and stands, only the process is in the way.
+        if (refused || overstays)
+            && let Some(ward) = self.target()
+        {
+            let _ = ward.kill();
         }
         let leave_by = leave_by.filter(|by| *by > Instant::now());
-        let deadlines = [deadline, leave_by, self.recorder.retry_at()];
-        let deadline = deadlines.into_iter().flatten().min();
+        let tidy_at = self.tidy_up(was_news == News::Some || had_news);
+        let look_at = [leave_by, self.recorder.retry_at(), tidy_at];
+        Ok(Work::Done {
+            look_at: look_at.into_iter().flatten().min(),
+        })
+    }
+
+    /// Gives back what is not needed to sleep, once nothing has happened for a moment: under a flood of events it would
+    /// all be needed again at once. When to look whether that moment has passed.
+    fn tidy_up(&mut self, had_news: bool) -> Option<Instant> {
         if had_news {
-            give_back();
+            self.untidy_since = Some(Instant::now());
         }
-        self.sleep(extra, deadline)?;
-        Ok(Turn::Continues)
+        let due = self.untidy_since? + TIDY_DELAY;
+        if due > Instant::now() {
+            return Some(due);
+        }
+        self.untidy_since = None;
+        self.tidy_next = true;
+        None
     }
 
     fn leave_deadline(&mut self) -> Option<Instant> {
@@ -329,7 +370,9 @@ impl Watch {
             .map(|d| PollFd::new(d, PollFlags::POLLIN))
             .collect();
         match poll(&mut polled, timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
+            // Nothing to read, and reading would take a page of the stack again.
+            Ok(0) | Err(Errno::EINTR) => return Ok(()),
+            Ok(_) => {}
             Err(errno) => bail!("cannot wait: {errno}"),
         }
         if let Some(inotify) = &self.inotify {
