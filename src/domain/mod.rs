@@ -2,7 +2,7 @@
 //!
 //! Nothing here touches the outside: no file, no clock, no JSON, no QEMU name. Facts come in as values
 //! ([`Record`], [`Life`]), the decision goes out as a value ([`Answer`]). A new rule is a line in
-//! [`fold`] or [`ending`] and a line in its table of tests.
+//! `fold` or `ending` and a line in its table of tests.
 
 mod answer;
 mod cause;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use nix::unistd::{AccessFlags, access};
 
 use super::order::{PROGRAM_NAME, SUPERVISOR_ENVIRONMENT, watch_args};
 use crate::observe::{Observation, Supervised, Watcher, look};
@@ -24,7 +25,9 @@ pub fn adopt(domain: &DomainFolder, seen: &Observation) {
         let uid = nix::unistd::geteuid().as_raw();
         std::fs::metadata(path).is_ok_and(|m| m.uid() == uid)
     };
-    if !mine(domain.path()) || !mine(run.path()) {
+    // Where nothing can be written a supervisor would end at once, after every query.
+    let writable = access(run.path(), AccessFlags::W_OK).is_ok();
+    if !mine(domain.path()) || !mine(run.path()) || !writable {
         return;
     }
     let mut command = Command::new("/proc/self/exe");

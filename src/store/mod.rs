@@ -26,4 +26,4 @@ pub use durable::{FORMAT, read_json, sync_folder, write_durably, write_lightly};
 pub use lock::{FolderLock, Lock, is_held};
 pub use log::{LOG_FILE, Log, LogPart};
 pub use paths::{DomainFolder, RunFolder, StateDir};
-pub use run::{NewRun, prune, shrink};
+pub use run::{NewRun, prune};

@@ -1,4 +1,4 @@
-//! Making a run's folder, and keeping the folders of past runs few and small.
+//! Making a run's folder, and keeping the folders of past runs few.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -14,9 +14,6 @@ use crate::journal::Journal;
 
 /// The runs that are kept, the current one included.
 const RUNS_KEPT: usize = 10;
-
-/// What the journal of a past run may take.
-const OLD_JOURNAL_BYTES: u64 = 64 * 1024;
 
 /// A run's folder under a name that no reader looks at, until it is whole.
 #[derive(Debug)]
@@ -120,16 +117,4 @@ pub fn prune(domain: &DomainFolder) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes the files of a run that has ended small: what history and `explain` need is kept.
-pub fn shrink(run: &RunFolder, checkpoint_offset: Option<u64>) -> io::Result<()> {
-    let journal = Journal::open(run.path())?;
-    journal.release_reserve()?;
-    if journal.disk_bytes()? > OLD_JOURNAL_BYTES
-        && let Some(offset) = checkpoint_offset
-    {
-        journal.give_up_front(offset)?;
-    }
-    Log::open(run.path())?.shrink()
 }

@@ -10,11 +10,17 @@ use crate::domain::{
 };
 use crate::journal::{Journal, ReservedBytes};
 use crate::observe::{boot_id, last_words, now, replay};
-use crate::store::{Log, RunFolder, StoredCheckpoint, Sync, shrink};
+use crate::store::{Log, RunFolder, StoredCheckpoint, Sync};
 
 /// How much journal may gather in front of the next checkpoint in the journal itself. A guest that floods it writes
 /// about a megabyte a second.
 const JOURNAL_BYTES_MAX: u64 = 512 * 1024;
+
+/// What is kept in front of a checkpoint in the journal, as evidence.
+const KEPT_BYTES: u64 = 32 * 1024;
+
+/// What the journal of a run that has ended may take.
+const OLD_JOURNAL_BYTES_MAX: u64 = 64 * 1024;
 
 /// How often a checkpoint in the journal is tried while QEMU writes in between.
 const CHECKPOINT_TRIES: u32 = 50;
@@ -159,21 +165,22 @@ impl Recorder {
     pub(super) fn bound(&mut self) {
         let _ = self.log.bound();
         if self.offset.saturating_sub(self.front) > JOURNAL_BYTES_MAX {
-            let _ = self.give_up_front();
+            let given_up = self.give_up_front();
+            let _ = given_up.and_then(|()| self.journal.reserve(ReservedBytes::Renewed));
         }
     }
 
+    /// Gives up the journal up to its last part, which is kept for people to read.
     fn give_up_front(&mut self) -> io::Result<()> {
         let Some(offset) = self.checkpoint_in_journal()? else {
             return Ok(());
         };
         // On the disk before what it replaces is gone.
         self.journal.sync()?;
-        let answer = self.fold.answer(&Life::Lives);
-        let _ = self.save(&answer, Sync::Light);
-        self.journal.give_up_front(offset)?;
-        self.front = offset;
-        self.journal.reserve(ReservedBytes::Renewed)
+        let front = offset.saturating_sub(KEPT_BYTES);
+        self.journal.give_up_front(front)?;
+        self.front = front;
+        Ok(())
     }
 
     /// Appends the whole fold where it counts: directly behind the last line that is in it.
@@ -194,18 +201,15 @@ impl Recorder {
         Ok(None)
     }
 
-    /// The run is over: writes the last checkpoint, and makes the files small.
+    /// The run is over: makes the files small and writes the last checkpoint.
     pub(super) fn conclude(&mut self) {
-        let answer = self.conclusion();
-        let _ = self.save(&answer, Sync::Durable);
-        let large = self
-            .journal
-            .disk_bytes()
-            .is_ok_and(|bytes| bytes > JOURNAL_BYTES_MAX / 2);
-        if large {
+        let _ = self.journal.release_reserve();
+        let large = |bytes| bytes > OLD_JOURNAL_BYTES_MAX;
+        if self.journal.disk_bytes().is_ok_and(large) {
             let _ = self.give_up_front();
         }
-        let _ = shrink(&self.run, None);
+        let _ = self.log.shrink();
+        let _ = self.save(&self.conclusion(), Sync::Durable);
     }
 
     /// The answer now that QEMU is gone.

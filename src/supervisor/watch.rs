@@ -34,9 +34,9 @@ const TIDY_DELAY: Duration = Duration::from_millis(100);
 /// How long `run` tries to put the end on a full disk before it tells it all the same.
 const FOREGROUND_PATIENCE: Duration = Duration::from_secs(3);
 
-/// QEMU announced its end and does not come to it: 7.2 and 10.0 can hang in monitor_cleanup. libvirt gives it as
-/// long before it kills (`virProcessKillPainfully`, 10 s, and more for slow disks).
-const LEAVE_GRACE: Duration = Duration::from_secs(15);
+/// QEMU announced its end and does not come to it: 7.2 and 10.0 can hang in monitor_cleanup. Generous, because QEMU
+/// may as well be flushing its disks, and killing it then would harm them.
+const LEAVE_GRACE: Duration = Duration::from_secs(60);
 
 pub(super) fn watch_by_args<'a>(mut args: impl Iterator<Item = &'a OsString>) -> Result<()> {
     let missing = || anyhow!("an argument is missing");
