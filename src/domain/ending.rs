@@ -75,8 +75,8 @@ pub(super) fn conclude(fold: &Fold, seen: &Exited) -> Answer {
     let since = match &fold.shutdown {
         // Nobody saw QEMU go, but it said that it would.
         Some(shutdown) if case.exit.is_none() => shutdown.at,
-        // Found gone: when it went, nobody knows.
-        None if case.exit.is_none() => None,
+        // Found gone: when it went, nobody knows. Where nothing was spawned, nothing went.
+        None if case.exit.is_none() && fold.refusal.is_none() => None,
         _ => end.at,
     };
     Answer {

@@ -81,6 +81,7 @@ pub(super) fn spawn_qemu(
     let _ = fcntl(lock.as_fd(), FcntlArg::F_SETFD(FdFlag::empty()));
     // A QEMU that its wrapper leaves behind becomes our child: its true exit status comes to us.
     let _ = nix::sys::prctl::set_child_subreaper(true);
+    sys::spawn_with_no_signal_blocked(command);
     let spawned = command.spawn();
     drop(lock);
     let child = match spawned {
