@@ -407,16 +407,17 @@ impl Fold {
     }
 
     fn panicked(&mut self, action: PanicAction, info: Option<&String>, at: Option<Timestamp>) {
-        match action {
+        let state = match action {
             // The guest goes on: a later shutdown is an ordinary one.
-            PanicAction::Run => {}
-            PanicAction::Pause | PanicAction::Poweroff => {
-                self.moved = true;
-                let info = info.cloned();
-                self.panic = Some(Panic { info, at });
-                self.enter(State::Crashed, at);
-            }
-        }
+            PanicAction::Run => return,
+            PanicAction::Pause => State::Crashed,
+            // QEMU is leaving, so it is not over yet: `wait` would return, and `start` after it be refused.
+            PanicAction::Poweroff => State::InShutdown,
+        };
+        self.moved = true;
+        let info = info.cloned();
+        self.panic = Some(Panic { info, at });
+        self.enter(state, at);
     }
 
     fn migration_changed(&mut self, status: &str, at: Option<Timestamp>) {

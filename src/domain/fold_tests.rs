@@ -161,6 +161,10 @@ fn what_a_living_guest_does_is_told_in_libvirts_words() {
             booted(&[panic(PanicAction::Pause), Stopped]),
             "crashed (panicked)",
         ),
+        (
+            booted(&[panic(PanicAction::Poweroff)]),
+            "in shutdown (unknown)",
+        ),
         (booted(&[panic(PanicAction::Run)]), "running (booted)"),
         (booted(&[CrashLoaded]), "running (booted)"),
         (
