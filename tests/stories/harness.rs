@@ -7,12 +7,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 
 /// Far above what anything here takes, on a machine that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -102,8 +103,48 @@ impl Host {
     }
 
     /// The domain as JSON now.
-    pub(crate) fn json(&self, domain: &str) -> serde_json::Value {
+    pub(crate) fn json(&self, domain: &str) -> Value {
         serde_json::from_str(&self.ok(&["--format", "json", domain])).unwrap()
+    }
+
+    /// Asserts what the domain is, why, with every field of the cause, and how certain that is.
+    pub(crate) fn assert_is(&self, domain: &str, answer: &str, cause: &Value, certainty: &str) {
+        let json = self.json(domain);
+        let told = format!("{} ({})", s(&json["state"]), s(&json["reason"]));
+        let journal = self.journal(domain);
+        assert_eq!(told, answer, "{json}\n{journal}");
+        assert_eq!(&json["cause"], cause, "{json}\n{journal}");
+        assert_eq!(json["certainty"], certainty, "{json}\n{journal}");
+        assert_eq!(self.answer(domain), answer);
+    }
+
+    /// Waits until the domain has ended, and asserts that this is how, as somebody saw it.
+    pub(crate) fn assert_ends(&self, domain: &str, answer: &str, cause: &Value) {
+        assert_eq!(self.wait(domain), answer, "{}", self.journal(domain));
+        self.assert_is(domain, answer, cause, "witnessed");
+    }
+
+    /// Runs domstate, which must refuse with these lines on standard error and nothing else.
+    pub(crate) fn refused(&self, args: &[&str], stderr: &str) {
+        let said = self.domstate(args);
+        assert_eq!(said.stderr, stderr, "domstate {args:?}");
+        assert_eq!(said.stdout, "", "domstate {args:?}");
+        assert_eq!(said.code, Some(1), "domstate {args:?}");
+    }
+
+    /// The value of a `-qmp` that gives QEMU a monitor for third parties, of which domstate knows nothing.
+    pub(crate) fn third_party_socket(&self, domain: &str) -> String {
+        let path = self.third_party_path(domain);
+        format!("unix:{},server=on,wait=off", path.display())
+    }
+
+    /// A third party at that monitor.
+    pub(crate) fn third_party(&self, domain: &str) -> Monitor {
+        Monitor::connect(&self.third_party_path(domain))
+    }
+
+    fn third_party_path(&self, domain: &str) -> PathBuf {
+        self.folder.join(format!("{domain}.third-party"))
     }
 
     /// Waits until the domain is in `state (reason)`, as domstate's own `wait` sees it.
@@ -116,6 +157,11 @@ impl Host {
             self.journal(domain)
         );
         assert_eq!(said.code, Some(0), "{said:?}");
+    }
+
+    /// Waits until this event stands in the journal.
+    pub(crate) fn wait_for_event(&self, domain: &str, event: &str) {
+        until(event, || self.journal(domain).contains(event));
     }
 
     /// Waits until the domain has ended; `state (reason)`.
@@ -250,13 +296,60 @@ impl Guest {
     }
 }
 
-/// Runs a command to its end, within bounds.
-pub(crate) fn finish(mut command: Command) -> Said {
-    let child = command
+/// Somebody who speaks QMP, by hand.
+pub(crate) struct Monitor {
+    stream: BufReader<UnixStream>,
+}
+
+impl Monitor {
+    fn connect(path: &Path) -> Self {
+        let mut stream = None;
+        until("a monitor", || {
+            stream = UnixStream::connect(path).ok();
+            stream.is_some()
+        });
+        let stream = stream.unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut monitor = Self {
+            stream: BufReader::new(stream),
+        };
+        monitor.execute("qmp_capabilities", &json!({}));
+        monitor
+    }
+
+    /// Executes a command; what it returned.
+    pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Value {
+        let line = json!({"execute": command, "arguments": arguments}).to_string();
+        self.stream.get_mut().write_all(line.as_bytes()).unwrap();
+        loop {
+            let mut line = String::new();
+            let read = self.stream.read_line(&mut line).unwrap();
+            assert!(read > 0, "QEMU ended before it answered {command}");
+            let reply: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(reply["error"], Value::Null, "{command}");
+            if let Some(returned) = reply.get("return") {
+                return returned.clone();
+            }
+        }
+    }
+}
+
+/// Starts a command of which [`finish_child`] gets the output.
+pub(crate) fn spawn(mut command: Command) -> Child {
+    command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs a command to its end, within bounds.
+pub(crate) fn finish(command: Command) -> Said {
+    finish_child(spawn(command))
+}
+
+/// Waits for the end of a command, within bounds.
+pub(crate) fn finish_child(child: Child) -> Said {
     let pid = i32::try_from(child.id()).unwrap();
     let (done, ended) = std::sync::mpsc::channel::<()>();
     let guard = std::thread::spawn(move || {
@@ -286,6 +379,11 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
 /// Sends a signal to a process.
 pub(crate) fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// A JSON string's text.
+pub(crate) fn s(value: &Value) -> &str {
+    value.as_str().unwrap()
 }
 
 /// Whether a process is there and no zombie.
