@@ -178,6 +178,13 @@ impl Host {
 
     /// The same with options for `start`.
     pub(crate) fn start_with(&self, domain: &str, options: &[&str], qemu_args: &[&str]) -> Guest {
+        let mut guest = self.start_still(domain, options, qemu_args);
+        guest.hears("READY");
+        guest
+    }
+
+    /// The same for a guest that is not to run yet.
+    pub(crate) fn start_still(&self, domain: &str, options: &[&str], qemu_args: &[&str]) -> Guest {
         let line = self.line(domain);
         let argv = self.argv(domain, qemu_args);
         let mut args = vec!["start", domain];
@@ -185,7 +192,7 @@ impl Host {
         args.push("--");
         args.extend(argv.iter().map(String::as_str));
         assert_eq!(self.ok(&args), format!("Domain '{domain}' started\n"));
-        Guest::connected(&line)
+        Guest::taken(&line)
     }
 
     /// The command line of a guest that obeys letters. Its serial line connects to [`Self::line`], which must be
@@ -262,6 +269,13 @@ pub(crate) struct Guest {
 impl Guest {
     /// Takes QEMU's connection and waits until the guest is ready.
     pub(crate) fn connected(line: &UnixListener) -> Self {
+        let mut guest = Self::taken(line);
+        guest.hears("READY");
+        guest
+    }
+
+    /// Takes QEMU's connection. The guest need not run.
+    pub(crate) fn taken(line: &UnixListener) -> Self {
         line.set_nonblocking(true).unwrap();
         let mut stream = None;
         until("QEMU's serial line", || {
@@ -271,11 +285,15 @@ impl Guest {
         let (stream, _) = stream.unwrap();
         stream.set_nonblocking(false).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut guest = Self {
+        Self {
             line: BufReader::new(stream),
-        };
-        guest.hears("READY");
-        guest
+        }
+    }
+
+    /// Asserts that the guest executes: it answers a letter that means nothing.
+    pub(crate) fn answers(&mut self) {
+        self.press('n');
+        self.hears("n");
     }
 
     /// Sends a letter. What the guest then says is not waited for: it may have ended.

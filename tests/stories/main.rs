@@ -15,3 +15,5 @@ mod harness;
 mod ends;
 /// The guest image is what its source says.
 mod guest_image;
+/// What a domain goes through while it lives, and what it may be told then.
+mod lives;
