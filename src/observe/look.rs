@@ -89,10 +89,18 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         replay = self::replay(run)?;
         life = self::life(domain, run, &replay.fold)?;
     }
-    let answer = match &replay.damage {
+    if matches!(life, Life::Gone(_)) && !replay.fold.has_end() && replay.unfinished {
+        // Whoever broke off in that line is gone, and what it was about to say is lost.
+        replay.apply(&gap());
+    }
+    let mut answer = match &replay.damage {
         Some(damage) => replay.fold.answer_despite(damage, &life),
         None => replay.fold.answer(&life),
     };
+    if let Some(Cause::JournalDamaged { file, .. }) = &mut answer.cause {
+        // The fold does not know where its run lies.
+        *file = run.relative(JOURNAL_FILE);
+    }
     Ok(Observation {
         run: Some(run.clone()),
         supervised: Supervised::look(run),
@@ -109,6 +117,8 @@ pub struct Replay {
     /// The first byte of the journal that is not in `fold`.
     pub offset: u64,
     pub last_at: Option<Timestamp>,
+    /// A line without its end stands behind `offset`.
+    pub unfinished: bool,
     /// Why the journal cannot be believed whole.
     pub damage: Option<Damage>,
 }
@@ -123,7 +133,7 @@ impl Replay {
 /// Folds the journal of `run`, from its checkpoint on where that can be believed.
 ///
 /// # Errors
-/// A checkpoint in a newer format, or a journal that cannot be opened for a reason other than being gone.
+/// A checkpoint in a newer format. A journal that cannot be read is damage, which the answer tells of.
 pub fn replay(run: &RunFolder) -> Result<Replay> {
     let checkpoint =
         StoredCheckpoint::load(run).with_context(|| format!("{}", run.checkpoint().display()))?;
@@ -133,47 +143,16 @@ pub fn replay(run: &RunFolder) -> Result<Replay> {
             why,
         })
     };
-    let journal = match Journal::open_read_only(run.path()) {
-        Ok(journal) => journal,
+    let read = Journal::open_read_only(run.path()).and_then(|journal| {
+        let replay = read(&journal, checkpoint.as_ref(), &damage)?;
+        Ok((replay, journal))
+    });
+    let (mut replay, journal) = match read {
+        Ok(read) => read,
         Err(error) => {
             let mut replay = start(checkpoint.as_ref());
             replay.damage = damage(error.to_string());
             return Ok(replay);
-        }
-    };
-    let read = |replay: &mut Replay, newer_than: Option<Timestamp>| -> io::Result<()> {
-        let end = journal.read(replay.offset, &mut |record| {
-            if newer_than.is_none_or(|last| record.at.is_some_and(|at| at > last)) {
-                replay.apply(&record);
-            }
-        });
-        end.map(|end| replay.offset = end.offset)
-    };
-    let context = || format!("{}", run.path().join(JOURNAL_FILE).display());
-    let agreement = checkpoint.as_ref().map(|c| c.compare(journal.file()));
-    let mut replay = match agreement.transpose().with_context(context)? {
-        Some(Agreement::Agrees) => {
-            let mut replay = start(checkpoint.as_ref());
-            read(&mut replay, None).with_context(context)?;
-            replay
-        }
-        Some(Agreement::Differs(why)) => {
-            // What the checkpoint knew, and what was written since into whatever the journal is now.
-            let mut replay = start(checkpoint.as_ref());
-            replay.damage = damage(why);
-            replay.apply(&Record {
-                at: None,
-                event: Event::Gap,
-            });
-            let last = replay.last_at.unwrap_or_default();
-            replay.offset = 0;
-            read(&mut replay, Some(last)).with_context(context)?;
-            replay
-        }
-        Some(Agreement::Overtaken) | None => {
-            let mut replay = start(None);
-            read(&mut replay, None).with_context(context)?;
-            replay
         }
     };
     if replay.fold.launch.is_none() && replay.damage.is_none() {
@@ -182,11 +161,59 @@ pub fn replay(run: &RunFolder) -> Result<Replay> {
     Ok(replay)
 }
 
+/// Folds `journal` on top of `checkpoint`, as far as they fit together.
+fn read(
+    journal: &Journal,
+    checkpoint: Option<&StoredCheckpoint>,
+    damage: &dyn Fn(String) -> Option<Damage>,
+) -> io::Result<Replay> {
+    let read = |replay: &mut Replay, newer_than: Option<Timestamp>| -> io::Result<()> {
+        let end = journal.read(replay.offset, &mut |record| {
+            if newer_than.is_none_or(|last| record.at.is_some_and(|at| at > last)) {
+                replay.apply(&record);
+            }
+        })?;
+        (replay.offset, replay.unfinished) = (end.offset, end.unfinished);
+        Ok(())
+    };
+    let agreement = checkpoint.map(|c| c.compare(journal.file()));
+    Ok(match agreement.transpose()? {
+        Some(Agreement::Agrees) => {
+            let mut replay = start(checkpoint);
+            read(&mut replay, None)?;
+            replay
+        }
+        Some(Agreement::Differs(why)) => {
+            // What the checkpoint knew, and what was written since into whatever the journal is now.
+            let mut replay = start(checkpoint);
+            replay.damage = damage(why);
+            replay.apply(&gap());
+            let last = replay.last_at.unwrap_or_default();
+            replay.offset = 0;
+            read(&mut replay, Some(last))?;
+            replay
+        }
+        Some(Agreement::Overtaken) | None => {
+            let mut replay = start(None);
+            read(&mut replay, None)?;
+            replay
+        }
+    })
+}
+
+fn gap() -> Record {
+    Record {
+        at: None,
+        event: Event::Gap,
+    }
+}
+
 fn start(checkpoint: Option<&StoredCheckpoint>) -> Replay {
     Replay {
         fold: checkpoint.map(|c| c.fold.clone()).unwrap_or_default(),
         offset: checkpoint.map_or(0, |c| c.offset),
         last_at: checkpoint.and_then(|c| c.last_at),
+        unfinished: false,
         damage: None,
     }
 }
