@@ -91,9 +91,23 @@ impl Recorder {
 
     /// Folds what was written since.
     pub(super) fn catch_up(&mut self) -> io::Result<News> {
+        // Somebody cut the journal: what is written now stands in front of where we came to. Read from its
+        // beginning, as every reader does, but nothing twice.
+        let is_cut = self.journal.length()? < self.offset;
+        let newer_than = is_cut.then(|| self.last_at.unwrap_or_default());
+        if is_cut {
+            (self.offset, self.front) = (0, 0);
+            self.fold.apply(&Record {
+                at: None,
+                event: Event::Gap,
+            });
+        }
         let (fold, last_at, mark) = (&mut self.fold, &mut self.last_at, &mut self.checkpoint_end);
         let mut spoke = false;
         let end = self.journal.read(self.offset, &mut |record: Record| {
+            if newer_than.is_some_and(|last| record.at.is_none_or(|at| at <= last)) {
+                return;
+            }
             spoke = true;
             *last_at = record.at.or(*last_at);
             if let Event::Checkpoint(checkpoint) = &record.event {
