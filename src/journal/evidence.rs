@@ -7,11 +7,14 @@ use std::io;
 use serde_json::{Map, Value};
 
 use super::parse::{owned, parse_line, text};
-use super::reader::{Line, read_lines};
+use super::reader::{Line, last_start, read_lines};
 use crate::domain::Timestamp;
 
 /// As much of a damaged line as is shown.
 const DAMAGED_BYTES_SHOWN: usize = 80;
+
+/// A hole in the journal, in words.
+const LOST: &str = "lines were given up or lost here";
 
 /// One line of evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,20 +48,31 @@ fn describe(line: Line<'_>) -> Vec<EvidenceLine> {
         text,
     };
     let bytes = match line {
-        Line::Lost => return vec![gap("lines were given up or lost here".to_owned())],
+        Line::Lost => return vec![gap(LOST.to_owned())],
         Line::Whole(bytes) => bytes.trim_ascii(),
     };
     if bytes.is_empty() {
         return Vec::new();
     }
     let Some(record) = parse_line(bytes) else {
-        let shown = bytes
-            .get(..bytes.len().min(DAMAGED_BYTES_SHOWN))
-            .unwrap_or(bytes);
-        return vec![gap(format!(
+        // As the reader reads it: a whole line may stand behind what broke off.
+        let start = last_start(bytes).filter(|start| {
+            let rest = bytes.get(*start..);
+            rest.and_then(parse_line).is_some()
+        });
+        let (broken, whole) = bytes.split_at(start.unwrap_or(bytes.len()));
+        if broken.iter().all(|byte| *byte == 0) {
+            return vec![gap(LOST.to_owned())];
+        }
+        let shown = broken
+            .get(..broken.len().min(DAMAGED_BYTES_SHOWN))
+            .unwrap_or(broken);
+        let mut lines = vec![gap(format!(
             "a damaged line: {}",
             String::from_utf8_lossy(shown)
         ))];
+        lines.extend(describe(Line::Whole(whole)));
+        return lines;
     };
     let Ok(Value::Object(object)) = serde_json::from_slice(bytes) else {
         return Vec::new();
@@ -206,6 +220,11 @@ mod tests {
             ["asked destroy by uid 0, pid 7 (x)"]
         );
         assert_eq!(said(r#"{"timesta"#), [r#"gap a damaged line: {"timesta"#]);
+        let glued = format!("{{\"timesta{}", event("STOP", "{}"));
+        assert_eq!(
+            said(&glued),
+            [r#"gap a damaged line: {"timesta"#, "QEMU STOP"]
+        );
         assert_eq!(said(r#"{"return":{}}"#), Vec::<String>::new());
     }
 }

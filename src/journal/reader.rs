@@ -144,7 +144,7 @@ fn is_void(event: &Event, start: u64) -> bool {
 }
 
 /// Where in a damaged line a whole one may begin. Not at its front: that was tried.
-fn last_start(line: &[u8]) -> Option<usize> {
+pub(super) fn last_start(line: &[u8]) -> Option<usize> {
     let starts = line.windows(LINE_START.len());
     starts
         .rev()
