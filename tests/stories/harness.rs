@@ -97,6 +97,22 @@ impl Host {
         said.stdout
     }
 
+    /// Runs domstate on another state directory, which may be a damaged copy of this host's.
+    pub(crate) fn domstate_in(&self, state_dir: &Path, args: &[&str]) -> Said {
+        let mut command = self.command(args);
+        command.env("DOMSTATE_DIR", state_dir);
+        finish(command)
+    }
+
+    /// A new copy of the state directory, as `cp -a` makes it: nothing in it lives.
+    pub(crate) fn copied_state(&self) -> PathBuf {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let copy = self.folder.join(format!("copy-{number}"));
+        copy_folder(&self.state_dir(), &copy);
+        copy
+    }
+
     /// `state (reason)` now.
     pub(crate) fn answer(&self, domain: &str) -> String {
         self.ok(&["--reason", domain]).trim_end().to_owned()
@@ -240,6 +256,16 @@ impl Host {
         i32::try_from(pid.unwrap()).unwrap()
     }
 
+    /// Ends QEMU and its supervisor so that nobody can write down how.
+    pub(crate) fn kill_unseen(&self, domain: &str) {
+        let (supervisor, qemu) = (self.supervisor_pid(domain), self.qemu_pid(domain));
+        send(supervisor, Signal::SIGSTOP);
+        send(qemu, Signal::SIGKILL);
+        until("QEMU's death", || !is_alive(qemu));
+        send(supervisor, Signal::SIGKILL);
+        until("the supervisor's death", || !is_alive(supervisor));
+    }
+
     /// Kills the supervisor and waits until it is gone. QEMU's next change is seen by nobody.
     pub(crate) fn kill_supervisor(&self, domain: &str) {
         let pid = self.supervisor_pid(domain);
@@ -378,9 +404,11 @@ pub(crate) fn finish_child(child: Child) -> Said {
     let output: Output = child.wait_with_output().unwrap();
     drop(done);
     guard.join().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!stderr.contains("panicked"), "{stderr}");
     Said {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        stderr,
         code: output.status.code(),
     }
 }
@@ -422,4 +450,23 @@ pub(crate) fn processes_with(text: &str) -> Vec<i32> {
         String::from_utf8_lossy(&line).contains(text)
     })
     .collect()
+}
+
+/// Copies a folder as `cp -a` does.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(status.unwrap().success(), "cp -a {from:?} {to:?}");
+}
+
+/// Whether this is root. For anybody else the test that asks is named as not run, and counted.
+pub(crate) fn is_root(test: &str) -> bool {
+    static NOT_RUN: AtomicU32 = AtomicU32::new(0);
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    let count = NOT_RUN.fetch_add(1, Ordering::Relaxed) + 1;
+    // Past the test runner's capture, so that it is seen although the test passes.
+    let line = format!("not run, needs root ({count}): {test}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    false
 }

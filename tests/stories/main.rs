@@ -17,3 +17,7 @@ mod ends;
 mod guest_image;
 /// What a domain goes through while it lives, and what it may be told then.
 mod lives;
+
+/// What is asked when files of the state directory are damaged, cut or gone.
+mod damage;
+
