@@ -1,9 +1,10 @@
 //! What domstate says of a domain, and how sure it is.
 
 use super::cause::Cause;
+use super::ending;
 use super::event::Timestamp;
-use super::fold::Exited;
-use super::state::State;
+use super::fold::{Exited, Fold, StopCause};
+use super::state::{Paused, Running, ShutOff, State};
 
 /// How an answer came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,4 +57,66 @@ pub struct Damage {
     /// Path within the domain's folder.
     pub file: String,
     pub why: String,
+}
+
+impl Fold {
+    /// What is true, given whether QEMU lives.
+    pub fn answer(&self, life: &Life) -> Answer {
+        match life {
+            Life::Gone(seen) => ending::conclude(self, seen),
+            Life::Lives => Answer {
+                state: self.live,
+                since: self.since,
+                cause: self.live_cause(),
+                certainty: if self.gap {
+                    Certainty::Inferred
+                } else {
+                    Certainty::Witnessed
+                },
+            },
+        }
+    }
+
+    /// What can be said when the journal that this was folded from is not whole. What survived of the record may
+    /// tell of bad news; of success it is no proof.
+    pub fn answer_despite(&self, damage: &Damage, life: &Life) -> Answer {
+        let known = self.answer(life);
+        let cause = Some(Cause::JournalDamaged {
+            file: damage.file.clone(),
+            why: damage.why.clone(),
+        });
+        let is_bad_news = known.state != State::ShutOff(ShutOff::Shutdown) && self.has_end();
+        let (state, certainty) = match life {
+            Life::Lives if self.launch.is_none() => {
+                (State::Running(Running::Unknown), Certainty::Unknown)
+            }
+            Life::Lives => (known.state, Certainty::Inferred),
+            Life::Gone(_) if is_bad_news => (known.state, Certainty::Inferred),
+            Life::Gone(_) => (State::ShutOff(ShutOff::Unknown), Certainty::Unknown),
+        };
+        let since = (state == known.state).then_some(known.since).flatten();
+        Answer {
+            state,
+            since,
+            cause,
+            certainty,
+        }
+    }
+
+    fn live_cause(&self) -> Option<Cause> {
+        match self.live {
+            State::Paused(Paused::IoError) => match &self.stop_cause {
+                Some((StopCause::IoError(error), _)) => Some(Cause::IoError(error.clone())),
+                Some((StopCause::Watchdog, _)) | None => None,
+            },
+            State::Paused(Paused::Watchdog) => Some(Cause::Watchdog {
+                action: "pause".to_owned(),
+            }),
+            State::Crashed => self.panic.as_ref().map(|panic| Cause::GuestPanic {
+                info: panic.info.clone(),
+            }),
+            State::InShutdown => ending::pending(self).map(|verdict| verdict.cause),
+            State::Running(_) | State::Paused(_) | State::ShutOff(_) | State::PmSuspended => None,
+        }
+    }
 }

@@ -4,15 +4,14 @@
 //! The rules are libvirt's (`src/qemu/qemu_process.c`, 11.3) where libvirt has them. What restarts the
 //! guest, RESET or RESUME, clears every pending end: a panic that was survived is no longer why it ended.
 
-use super::answer::{Answer, Certainty, Damage, Life};
-use super::cause::{Cause, IoError};
+use super::cause::IoError;
 use super::ending;
 use super::event::{
     Begin, BootId, Event, Exit, Launch, LaunchKind, LogWords, PanicAction, Process, Record,
     RunStatus, ShutdownCause, Timestamp, Verb, WatchdogAction,
 };
 use super::intent::{Intents, Progress};
-use super::state::{Paused, Running, ShutOff, State};
+use super::state::{Paused, Running, State};
 
 /// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
 const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
@@ -172,49 +171,6 @@ impl Fold {
             Event::SpawnFailed { message } => self.refusal = Some(message.clone()),
             Event::Gap => self.lines_lost(),
             Event::CrashLoaded | Event::SuspendedToDisk | Event::Other => {}
-        }
-    }
-
-    /// What is true, given whether QEMU lives.
-    pub fn answer(&self, life: &Life) -> Answer {
-        match life {
-            Life::Gone(seen) => ending::conclude(self, seen),
-            Life::Lives => Answer {
-                state: self.live,
-                since: self.since,
-                cause: self.live_cause(),
-                certainty: if self.gap {
-                    Certainty::Inferred
-                } else {
-                    Certainty::Witnessed
-                },
-            },
-        }
-    }
-
-    /// What can be said when the journal that this was folded from is not whole. What survived of the record may
-    /// tell of bad news; of success it is no proof.
-    pub fn answer_despite(&self, damage: &Damage, life: &Life) -> Answer {
-        let known = self.answer(life);
-        let cause = Some(Cause::JournalDamaged {
-            file: damage.file.clone(),
-            why: damage.why.clone(),
-        });
-        let is_bad_news = known.state != State::ShutOff(ShutOff::Shutdown) && self.has_end();
-        let (state, certainty) = match life {
-            Life::Lives if self.launch.is_none() => {
-                (State::Running(Running::Unknown), Certainty::Unknown)
-            }
-            Life::Lives => (known.state, Certainty::Inferred),
-            Life::Gone(_) if is_bad_news => (known.state, Certainty::Inferred),
-            Life::Gone(_) => (State::ShutOff(ShutOff::Unknown), Certainty::Unknown),
-        };
-        let since = (state == known.state).then_some(known.since).flatten();
-        Answer {
-            state,
-            since,
-            cause,
-            certainty,
         }
     }
 
@@ -483,23 +439,6 @@ impl Fold {
         // A guest that shut down and stayed may have been reset and resumed in the lines that are gone.
         if self.shutdown.as_ref().is_some_and(|s| s.stayed) {
             self.shutdown = None;
-        }
-    }
-
-    fn live_cause(&self) -> Option<Cause> {
-        match self.live {
-            State::Paused(Paused::IoError) => match &self.stop_cause {
-                Some((StopCause::IoError(error), _)) => Some(Cause::IoError(error.clone())),
-                Some((StopCause::Watchdog, _)) | None => None,
-            },
-            State::Paused(Paused::Watchdog) => Some(Cause::Watchdog {
-                action: "pause".to_owned(),
-            }),
-            State::Crashed => self.panic.as_ref().map(|panic| Cause::GuestPanic {
-                info: panic.info.clone(),
-            }),
-            State::InShutdown => ending::pending(self).map(|verdict| verdict.cause),
-            State::Running(_) | State::Paused(_) | State::ShutOff(_) | State::PmSuspended => None,
         }
     }
 }
