@@ -39,7 +39,7 @@ demo:
 	@scripts/demo $(PROGRAM)
 
 bench:
-	scripts/install-needs qemu-system-x86_64=qemu-system-x86 valgrind=valgrind
+	scripts/install-needs qemu-system-x86_64=qemu-system-x86 valgrind=valgrind strace=strace
 	$(STATIC) $(CARGO) bench $(subst --release ,,$(RELEASE)) --bench figures
 
 generate:
