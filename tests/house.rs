@@ -139,8 +139,8 @@ impl Source {
         self.code.match_indices(text).any(|(at, _)| {
             let before = &self.code[..at];
             let after = &self.code[at + text.len()..];
-            !before.ends_with(is_of_word)
-                && !(text.ends_with(is_of_word) && after.starts_with(is_of_word))
+            let goes_on = text.ends_with(is_of_word) && after.starts_with(is_of_word);
+            !before.ends_with(is_of_word) && !goes_on
         })
     }
 }

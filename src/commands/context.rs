@@ -5,10 +5,10 @@ use std::io::{Stderr, Stdout};
 use crate::domain::Uuid;
 use crate::observe::{Observation, Supervised, look};
 use crate::output::{Format, Printer, Report};
-use crate::store::{Definition, DomainFolder, StateDir};
+use crate::store::{DomainFolder, StateDir};
 
 use super::failure::Failure;
-use super::lookup::find;
+use super::lookup::{find, uuid};
 
 /// The state directory and the printer.
 #[derive(Debug)]
@@ -33,11 +33,6 @@ impl Context {
         };
         report(domain, seen, uuid)
     }
-}
-
-/// The UUID that the domain is defined with.
-pub(super) fn uuid(domain: &DomainFolder) -> Option<Uuid> {
-    Definition::load(&domain.definition()).ok().map(|d| d.uuid)
 }
 
 pub(super) fn report(domain: &DomainFolder, seen: &Observation, uuid: Option<Uuid>) -> Report {

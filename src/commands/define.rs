@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::context::uuid;
+use super::lookup::uuid;
 use super::{Context, Exit, Failure};
 use crate::cli::DefineArgs;
 use crate::domain::{Name, Uuid};

@@ -1,6 +1,7 @@
 //! `domstate dominfo`: what is known of a domain, under virsh's labels.
 
-use super::context::{report, uuid};
+use super::context::report;
+use super::lookup::uuid;
 use super::{Context, Exit, Failure};
 use crate::cli::DomainArg;
 use crate::operation::adopt;

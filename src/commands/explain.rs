@@ -4,8 +4,8 @@ use std::fs::File;
 
 use anyhow::Context as _;
 
-use super::context::{report, uuid};
-use super::lookup::find;
+use super::context::report;
+use super::lookup::{find, uuid};
 use super::{Context, Exit, Failure};
 use crate::cli::ExplainArgs;
 use crate::domain::Timestamp;

@@ -1,7 +1,7 @@
 //! `domid`, `domuuid`, `domname`: one of a domain's names for another.
 
-use super::context::{report, uuid};
-use super::lookup::{find, find_unnamed};
+use super::context::report;
+use super::lookup::{find, find_unnamed, uuid};
 use super::{Context, Exit, Failure};
 use crate::cli::DomainArg;
 use crate::observe::look;

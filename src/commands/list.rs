@@ -1,6 +1,7 @@
 //! `domstate list`: the domains, as virsh lists them.
 
-use super::context::{report, uuid};
+use super::context::report;
+use super::lookup::uuid;
 use super::{Context, Exit, Failure};
 use crate::cli::ListArgs;
 use crate::domain::State;

@@ -3,9 +3,8 @@
 use crate::cli::is_virsh_verb;
 use crate::domain::{Name, Uuid};
 use crate::observe::look;
-use crate::store::{DomainFolder, StateDir};
+use crate::store::{Definition, DomainFolder, StateDir};
 
-use super::context::uuid;
 use super::failure::Failure;
 
 /// Finds the domain that `typed` means.
@@ -58,4 +57,9 @@ fn unknown(state: &StateDir, typed: &str) -> Failure {
         vec![format!("failed to get domain '{typed}'")],
     )
     .hinting(hint)
+}
+
+/// The UUID that the domain is defined with.
+pub(super) fn uuid(domain: &DomainFolder) -> Option<Uuid> {
+    Definition::load(&domain.definition()).ok().map(|d| d.uuid)
 }

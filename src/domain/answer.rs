@@ -3,8 +3,9 @@
 use super::cause::Cause;
 use super::ending;
 use super::event::Timestamp;
-use super::fold::{Exited, Fold, StopCause};
+use super::fold::Fold;
 use super::state::{Paused, Running, ShutOff, State};
+use super::trace::{Exited, StopCause};
 
 /// How an answer came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

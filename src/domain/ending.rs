@@ -6,9 +6,10 @@
 use super::answer::{Answer, Certainty};
 use super::cause::Cause;
 use super::event::{Exit, LogWords, ShutdownCause, SignalSender, Timestamp, Verb};
-use super::fold::{Exited, Fold, Machine, Shutdown};
+use super::fold::Fold;
 use super::intent::{Intent, Progress};
 use super::state::{ShutOff, State};
+use super::trace::{Exited, Machine, Shutdown};
 
 /// The verbs that end a guest.
 pub(super) const ENDING_VERBS: &[Verb] = &[Verb::Destroy, Verb::Run];

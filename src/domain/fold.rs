@@ -4,7 +4,6 @@
 //! The rules are libvirt's (`src/qemu/qemu_process.c`, 11.3) where libvirt has them. What restarts the
 //! guest, RESET or RESUME, clears every pending end: a panic that was survived is no longer why it ended.
 
-use super::cause::IoError;
 use super::ending;
 use super::event::{
     Begin, BootId, Event, Exit, Launch, LaunchKind, LogWords, PanicAction, Process, Record,
@@ -12,6 +11,7 @@ use super::event::{
 };
 use super::intent::{Intents, Progress};
 use super::state::{Paused, Running, State};
+use super::trace::{Exited, Machine, Panic, Shutdown, StopCause};
 
 /// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
 const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
@@ -54,46 +54,6 @@ pub struct Fold {
     pub refusal: Option<String>,
     /// Lines were lost since the run began.
     pub gap: bool,
-}
-
-/// A panic and what QEMU knows of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Panic {
-    pub info: Option<String>,
-    pub at: Option<Timestamp>,
-}
-
-/// Why QEMU stops the guest by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StopCause {
-    IoError(IoError),
-    Watchdog,
-}
-
-/// A SHUTDOWN that nothing has restarted the guest from. Of two the first counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shutdown {
-    pub cause: ShutdownCause,
-    pub machine: Machine,
-    pub at: Option<Timestamp>,
-    /// STOP came after it: QEMU was told to stay (`-no-shutdown`).
-    pub stayed: bool,
-}
-
-/// Whether the guest was executing. A guest that stands still cannot have shut itself down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
-    Ran,
-    Stood,
-}
-
-/// A process of the run was seen to be gone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exited {
-    pub exit: Option<Exit>,
-    pub boot: BootId,
-    pub words: LogWords,
-    pub at: Option<Timestamp>,
 }
 
 impl Default for Fold {

@@ -1,6 +1,7 @@
 //! The fold's table: sequences of events and what they mean while QEMU lives, and a walk of all of them.
 
 use super::super::answer::Life;
+use super::super::cause::IoError;
 use super::super::event::{Actor, Checkpoint, ResetBy};
 use super::super::state::ShutOff;
 use super::*;

@@ -12,6 +12,7 @@ mod fold;
 mod intent;
 mod name;
 mod state;
+mod trace;
 
 pub use answer::{Answer, Certainty, Damage, Life};
 pub use cause::{Cause, IoError};
@@ -20,7 +21,8 @@ pub use event::{
     Process, Record, ResetBy, RunStatus, ShutdownCause, SignalSender, Timestamp, Verb,
     WatchdogAction,
 };
-pub use fold::{Exited, Fold, Machine, Panic, Shutdown, StopCause};
+pub use fold::Fold;
 pub use intent::{Intent, Intents, Progress};
 pub use name::{InvalidName, Name, Uuid};
 pub use state::{Paused, Running, ShutOff, State};
+pub use trace::{Exited, Machine, Panic, Shutdown, StopCause};

@@ -1,11 +1,8 @@
 //! Keeping and forgetting definitions.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-
 use anyhow::{Context, Result, bail};
 
-use super::start::take_folder_lock;
+use super::folder::{make_folder, save, take_folder_lock};
 use crate::observe::look;
 use crate::store::{Definition, DomainFolder, sync_folder};
 
@@ -14,28 +11,6 @@ pub fn define(domain: &DomainFolder, definition: &Definition) -> Result<()> {
     make_folder(domain)?;
     let _folder_lock = take_folder_lock(domain)?;
     save(domain, definition)
-}
-
-/// Makes the domain's folder, where it is not there yet. Without a definition in it, it is no domain.
-pub(super) fn make_folder(domain: &DomainFolder) -> Result<()> {
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(domain.path());
-    made.with_context(|| format!("cannot create {}", domain.path().display()))
-}
-
-/// Writes the definition. To be called with the folder's lock held.
-pub(super) fn save(domain: &DomainFolder, definition: &Definition) -> Result<()> {
-    let path = domain.definition();
-    let is_new = !path.exists();
-    definition
-        .save(&path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    if is_new && let Some(parent) = domain.path().parent() {
-        sync_folder(parent).with_context(|| format!("cannot write {}", parent.display()))?;
-    }
-    Ok(())
 }
 
 /// Forgets a domain that is not active, with everything that is known of its runs.

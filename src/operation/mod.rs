@@ -7,6 +7,7 @@ mod adopt;
 mod asking;
 mod define;
 mod destroy;
+mod folder;
 mod monitor;
 mod order;
 mod start;
@@ -16,11 +17,10 @@ pub use adopt::{adopt, adopt_and_wait};
 pub use asking::{Asking, actor};
 pub use define::{define, undefine};
 pub use destroy::{Mercy, destroy};
+pub use folder::StartRefused;
 pub use monitor::{reset, resume, shutdown, suspend};
 pub use order::{
     LAUNCH, LaunchOrder, PROGRAM_NAME, SUPERVISOR_ENVIRONMENT, WATCH, number, watch_args,
 };
-pub use start::{
-    Keep, Prepared, StartOptions, StartRefused, await_start, prepare, spawn_supervisor,
-};
+pub use start::{Keep, Prepared, StartOptions, await_start, prepare, spawn_supervisor};
 pub use ward::Ward;

@@ -1,6 +1,5 @@
 //! Starting a domain: everything up to the moment at which a supervisor takes over.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -16,16 +15,13 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::adopt::adopt;
 use super::asking::actor;
-use super::define::{make_folder, save};
+use super::folder::{StartRefused, make_folder, save, take_folder_lock};
 use super::order::{LaunchOrder, PROGRAM_NAME};
 use crate::domain::{Begin, Event, Launch, Life, LogWords, Paused, State};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now, pid_namespace};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
-use crate::store::{Definition, DomainFolder, FolderLock, Lock, NewRun, RunFolder, prune};
-
-/// How long another command that is changing the domain is waited for.
-const FOLDER_WAIT: Duration = Duration::from_secs(5);
+use crate::store::{Definition, DomainFolder, Lock, NewRun, RunFolder, prune};
 
 /// How long the supervisor may take to write down that QEMU ended.
 const RECORD_GRACE: Duration = Duration::from_secs(5);
@@ -48,22 +44,6 @@ pub enum Keep {
     Definition,
     Nothing,
 }
-
-/// The domain cannot be started now, in virsh's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartRefused {
-    AlreadyActive,
-}
-
-impl fmt::Display for StartRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AlreadyActive => f.write_str("Domain is already active"),
-        }
-    }
-}
-
-impl std::error::Error for StartRefused {}
 
 /// A run that every reader sees, and that only waits for its QEMU.
 #[derive(Debug)]
@@ -172,24 +152,6 @@ fn record_refusal(run: &RunFolder, message: &str) -> Result<()> {
     };
     journal.append(now(), &gone)?;
     Ok(journal.sync()?)
-}
-
-/// Takes the right to change the domain. Who holds it either starts it, and is done when it is active, or is done in
-/// a moment.
-pub(super) fn take_folder_lock(domain: &DomainFolder) -> Result<FolderLock> {
-    let deadline = Instant::now() + FOLDER_WAIT;
-    loop {
-        if let Some(lock) = FolderLock::try_take(domain.path())? {
-            return Ok(lock);
-        }
-        if look(domain)?.is_active() {
-            return Err(StartRefused::AlreadyActive.into());
-        }
-        if Instant::now() >= deadline {
-            bail!("another command is busy with the domain");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Takes the lock that QEMU is to inherit. A domain that is not active may still have it held, by what a wrapper left

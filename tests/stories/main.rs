@@ -20,4 +20,3 @@ mod lives;
 
 /// What is asked when files of the state directory are damaged, cut or gone.
 mod damage;
-

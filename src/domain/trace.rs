@@ -1,0 +1,45 @@
+//! What events leave behind in the fold until the guest is started afresh: why it stopped, how it may end, how its
+//! process was seen to end.
+
+use super::cause::IoError;
+use super::event::{BootId, Exit, LogWords, ShutdownCause, Timestamp};
+
+/// A panic and what QEMU knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panic {
+    pub info: Option<String>,
+    pub at: Option<Timestamp>,
+}
+
+/// Why QEMU stops the guest by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    IoError(IoError),
+    Watchdog,
+}
+
+/// A SHUTDOWN that nothing has restarted the guest from. Of two the first counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    pub cause: ShutdownCause,
+    pub machine: Machine,
+    pub at: Option<Timestamp>,
+    /// STOP came after it: QEMU was told to stay (`-no-shutdown`).
+    pub stayed: bool,
+}
+
+/// Whether the guest was executing. A guest that stands still cannot have shut itself down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    Ran,
+    Stood,
+}
+
+/// A process of the run was seen to be gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exited {
+    pub exit: Option<Exit>,
+    pub boot: BootId,
+    pub words: LogWords,
+    pub at: Option<Timestamp>,
+}
