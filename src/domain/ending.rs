@@ -9,7 +9,7 @@ use super::event::{Exit, LogWords, ShutdownCause, SignalSender, Timestamp, Verb}
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
 use super::state::{ShutOff, State};
-use super::trace::{Exited, Machine, Shutdown};
+use super::trace::{Exited, Machine, Shutdown, WatchdogEnd};
 
 /// The verbs that end a guest.
 pub(super) const ENDING_VERBS: &[Verb] = &[Verb::Destroy, Verb::Run];
@@ -45,11 +45,12 @@ const RULES: &[Rule] = &[
     never_began,
     // guest=true stands in the SHUTDOWN of a panic too, so the panic is looked at first.
     panicked,
+    // Before the guest's own reset: the SHUTDOWN that a watchdog's reset becomes looks the same.
+    watchdog_ended_it,
     killed_by_debugger,
     guest_shut_down,
     host_reset_that_ends_the_run,
     host_ended_it,
-    watchdog_powered_off,
     host_ended_it_by_its_own_words,
     asked_and_gone,
     signalled,
@@ -99,10 +100,10 @@ pub(super) fn pending(fold: &Fold) -> Option<Verdict> {
     };
     let rules: &[Rule] = &[
         panicked,
+        watchdog_ended_it,
         guest_shut_down,
         host_reset_that_ends_the_run,
         host_ended_it,
-        watchdog_powered_off,
     ];
     rules.iter().find_map(|rule| rule(&case))
 }
@@ -196,10 +197,10 @@ fn never_began(case: &Case<'_>) -> Option<Verdict> {
     if fold.began.is_some() {
         return None;
     }
-    if fold.gap && case.exit == Some(Exit::Status(0)) {
-        return Some(verdict_unknown(lines_lost(
-            "lines were lost before the guest ran",
-        )));
+    if fold.gap && fold.refusal.is_none() {
+        // What was lost may be the RESUME; a SHUTDOWN that was not lost still tells.
+        let lost = || verdict_unknown(lines_lost("lines were lost before the guest ran"));
+        return fold.shutdown.is_none().then(lost);
     }
     let message = fold.refusal.clone();
     let cause = Cause::StartFailure {
@@ -222,12 +223,14 @@ fn panicked(case: &Case<'_>) -> Option<Verdict> {
     Some(witnessed(ShutOff::Crashed, Cause::GuestPanic { info }))
 }
 
-/// gdb's `kill`: QEMU 11 calls it guest-shutdown, 7.2 says nothing but on its stderr.
+/// gdb's `kill`, which always finds the guest stopped: QEMU 11 calls it guest-shutdown, 7.2 says nothing but on its
+/// stderr. Its words alone would not do: the guest may write the same into the log over its serial line.
 fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
     let guest = shutdown_of(case, &[ShutdownCause::GuestShutdown]);
+    let stood = guest.is_some_and(|shutdown| shutdown.machine == Machine::Stood);
     let silent = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
-    let stood = guest.is_some_and(|s| s.machine == Machine::Stood);
-    let killed = stood || (case.words.gdb_killed && (guest.is_some() || silent));
+    let ran = matches!(case.fold.live, State::Running(_));
+    let killed = stood || (silent && !ran && case.words.gdb_killed);
     killed.then(|| witnessed(ShutOff::Destroyed, Cause::HostUi))
 }
 
@@ -291,11 +294,16 @@ fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
     Some(witnessed(ShutOff::Destroyed, cause))
 }
 
-fn watchdog_powered_off(case: &Case<'_>) -> Option<Verdict> {
-    let action = "poweroff".to_owned();
-    case.fold
-        .watchdog_poweroff
-        .then(|| witnessed(ShutOff::Crashed, Cause::Watchdog { action }))
+/// A guest that hung and was reset or powered off for it did not shut itself down.
+fn watchdog_ended_it(case: &Case<'_>) -> Option<Verdict> {
+    let reset = shutdown_of(case, &[ShutdownCause::GuestReset]).is_some();
+    let action = match case.fold.watchdog? {
+        WatchdogEnd::PoweredOff if case.fold.shutdown.is_none() => "poweroff",
+        WatchdogEnd::Reset if reset => "reset",
+        WatchdogEnd::PoweredOff | WatchdogEnd::Reset => return None,
+    };
+    let action = action.to_owned();
+    Some(witnessed(ShutOff::Crashed, Cause::Watchdog { action }))
 }
 
 /// The SHUTDOWN line was lost on a full disk, but QEMU's own log tells of the signal.
@@ -323,15 +331,17 @@ fn signalled(case: &Case<'_>) -> Option<Verdict> {
         .then(|| witnessed(ShutOff::Crashed, exit_cause(case.exit)))
 }
 
-/// isa-debug-exit on QEMU 7.2: no SHUTDOWN, status (value << 1) | 1. Status 1 is also that of a fatal error.
+/// isa-debug-exit on QEMU 7.2: no SHUTDOWN, status (value << 1) | 1. Status 1 is also that of a fatal error, and one
+/// above 128 may be a shell's word for a signal, where what ended may be a shell round a QEMU that nobody identified.
 fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
     let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
-    match case.exit {
-        Some(Exit::Status(status)) if by_device && status >= 3 && status % 2 == 1 => {
-            Some(witnessed(ShutOff::Shutdown, Cause::GuestExit { status }))
-        }
-        _ => None,
-    }
+    let status = match case.exit? {
+        Exit::Status(status) => status,
+        Exit::Signal { .. } => return None,
+    };
+    let is_qemus = case.fold.qemu.is_some() || status < 128;
+    (by_device && is_qemus && status >= 3 && status % 2 == 1)
+        .then(|| witnessed(ShutOff::Shutdown, Cause::GuestExit { status }))
 }
 
 fn bad_status(case: &Case<'_>) -> Option<Verdict> {

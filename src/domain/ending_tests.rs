@@ -229,7 +229,7 @@ fn an_end_reads_as_its_record_says() {
             "shutdown",
             Cause::GuestShutdown,
         ),
-        // gdb's kill, as QEMU 11 and as 7.2 tell it.
+        // gdb's kill, as QEMU 11 and as 7.2 tell it; a guest that writes the same words while it runs.
         (
             booted()
                 .then(Event::Stopped)
@@ -240,8 +240,28 @@ fn an_end_reads_as_its_record_says() {
         ),
         (
             booted().shut(GuestShutdown).ends_with(STATUS_0, gdb()),
-            "destroyed",
-            Cause::HostUi,
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+        // A watchdog's reset or power-off is no shutdown of the guest's own; its reset is, once it was survived.
+        (
+            booted()
+                .then(Event::WatchdogFired(WatchdogAction::Reset))
+                .shut(GuestReset)
+                .ends(STATUS_0),
+            "crashed",
+            Cause::Watchdog {
+                action: "reset".into(),
+            },
+        ),
+        (
+            booted()
+                .then(Event::WatchdogFired(WatchdogAction::Reset))
+                .then(reset())
+                .shut(GuestReset)
+                .ends(STATUS_0),
+            "shutdown",
+            Cause::GuestReset,
         ),
         (
             booted().then(Event::Stopped).ends_with(STATUS_0, gdb()),
@@ -493,4 +513,16 @@ fn an_end_on_record_outweighs_what_a_later_boot_sees() {
         words: LogWords::default(),
     });
     assert_eq!(story.found_gone("c").1, Cause::StatusLost);
+}
+
+#[test]
+fn a_shells_word_for_a_signal_is_not_taken_for_the_guests_own_status() {
+    let unidentified = |status| {
+        let launch = Story::launched(true).then(Event::Resumed);
+        let mut fold = launch.0;
+        fold.qemu = None;
+        Story(fold, launch.1).ends(Some(Exit::Status(status)))
+    };
+    assert_eq!(unidentified(137).0, "shut off (crashed)");
+    assert_eq!(unidentified(33).0, "shut off (shutdown)");
 }

@@ -212,6 +212,7 @@ pub enum ShutdownCause {
 pub enum WatchdogAction {
     Pause,
     Poweroff,
+    Reset,
     /// Anything that leaves the guest running or says of itself what it does.
     Other,
 }

@@ -11,7 +11,7 @@ use super::event::{
 };
 use super::intent::{Intents, Progress};
 use super::state::{Paused, Running, State};
-use super::trace::{Exited, Machine, Panic, Shutdown, StopCause};
+use super::trace::{Exited, Machine, Panic, Shutdown, StopCause, WatchdogEnd};
 
 /// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
 const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
@@ -45,8 +45,8 @@ pub struct Fold {
     /// A panic that nothing has restarted the guest from; `info` is JSON text.
     pub panic: Option<Panic>,
     pub shutdown: Option<Shutdown>,
-    /// The watchdog powered the machine off; QEMU sends no SHUTDOWN for it.
-    pub watchdog_poweroff: bool,
+    /// The watchdog fired, and what it did may end the run.
+    pub watchdog: Option<WatchdogEnd>,
     pub intents: Intents,
     pub launcher_exit: Option<Exited>,
     pub qemu_exit: Option<Exited>,
@@ -74,7 +74,7 @@ impl Default for Fold {
             stop_cause: None,
             panic: None,
             shutdown: None,
-            watchdog_poweroff: false,
+            watchdog: None,
             intents: Intents::default(),
             launcher_exit: None,
             qemu_exit: None,
@@ -286,7 +286,7 @@ impl Fold {
     fn clear_ends(&mut self) {
         self.panic = None;
         self.shutdown = None;
-        self.watchdog_poweroff = false;
+        self.watchdog = None;
     }
 
     fn shut_down(&mut self, cause: ShutdownCause, at: Option<Timestamp>) {
@@ -315,9 +315,10 @@ impl Fold {
         match action {
             WatchdogAction::Pause => self.stop_explained(StopCause::Watchdog, at),
             WatchdogAction::Poweroff => {
-                self.watchdog_poweroff = true;
+                self.watchdog = Some(WatchdogEnd::PoweredOff);
                 self.enter(State::InShutdown, at);
             }
+            WatchdogAction::Reset => self.watchdog = Some(WatchdogEnd::Reset),
             WatchdogAction::Other => {}
         }
     }

@@ -25,4 +25,4 @@ pub use fold::Fold;
 pub use intent::{Intent, Intents, Progress};
 pub use name::{InvalidName, Name, Uuid};
 pub use state::{Paused, Running, ShutOff, State};
-pub use trace::{Exited, Machine, Panic, Shutdown, StopCause};
+pub use trace::{Exited, Machine, Panic, Shutdown, StopCause, WatchdogEnd};

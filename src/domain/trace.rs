@@ -18,6 +18,15 @@ pub enum StopCause {
     Watchdog,
 }
 
+/// What the watchdog did that may end the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchdogEnd {
+    /// QEMU exits, and sends no SHUTDOWN for it.
+    PoweredOff,
+    /// The end of the run only where a reset is (`-no-reboot`).
+    Reset,
+}
+
 /// A SHUTDOWN that nothing has restarted the guest from. Of two the first counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {

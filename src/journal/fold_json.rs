@@ -10,7 +10,7 @@ use super::parse::{
 };
 use crate::domain::{
     Actor, BootId, Exited, Fold, Intent, Intents, IoError, Launch, Machine, Panic, Process,
-    Progress, Shutdown, ShutdownCause, State, StopCause, Timestamp,
+    Progress, Shutdown, ShutdownCause, State, StopCause, Timestamp, WatchdogEnd,
 };
 
 /// The fold as JSON.
@@ -39,7 +39,10 @@ fn all_fields(fold: &Fold) -> Value {
         "stop_cause": fold.stop_cause.as_ref().map(stop_cause_to_json),
         "panic": fold.panic.as_ref().map(|p| json!({"info": p.info, "at": time(p.at)})),
         "shutdown": fold.shutdown.as_ref().map(shutdown_to_json),
-        "watchdog_poweroff": fold.watchdog_poweroff,
+        "watchdog": fold.watchdog.map(|end| match end {
+            WatchdogEnd::PoweredOff => "poweroff",
+            WatchdogEnd::Reset => "reset",
+        }),
         "intents": fold.intents.0.iter().map(intent_to_json).collect::<Vec<_>>(),
         "launcher_exit": fold.launcher_exit.as_ref().map(exited_to_json),
         "qemu_exit": fold.qemu_exit.as_ref().map(exited_to_json),
@@ -73,7 +76,11 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
             })
         })?,
         shutdown: optional(data, "shutdown", shutdown_from_json)?,
-        watchdog_poweroff: flag("watchdog_poweroff")?,
+        watchdog: optional(data, "watchdog", |v| match v.as_str()? {
+            "poweroff" => Some(WatchdogEnd::PoweredOff),
+            "reset" => Some(WatchdogEnd::Reset),
+            _ => None,
+        })?,
         intents: Intents(
             data.get("intents")?
                 .as_array()?
@@ -291,6 +298,7 @@ mod tests {
         assert_eq!(fold_from_json(&fold_to_json(&fold)), Some(fold.clone()));
         fold.live = State::Paused(Paused::IoError);
         fold.began = Some(Timestamp(5));
+        fold.watchdog = Some(WatchdogEnd::Reset);
         fold.qemu = Some(Process {
             pid: 3,
             start_ticks: 4,

@@ -83,6 +83,7 @@ fn event(name: &str, data: &Map<String, Value>) -> Option<Event> {
         "WATCHDOG" => Event::WatchdogFired(match text(data, "action") {
             Some("pause") => WatchdogAction::Pause,
             Some("poweroff") => WatchdogAction::Poweroff,
+            Some("reset") => WatchdogAction::Reset,
             _ => WatchdogAction::Other,
         }),
         "GUEST_PANICKED" => Event::Panicked {

@@ -301,3 +301,44 @@ fn a_guest_that_its_watchdog_powered_off_crashed() {
     let cause = json!({"kind": "watchdog", "action": "poweroff"});
     host.assert_ends("v", "shut off (crashed)", &cause);
 }
+
+/// virsh calls this end `shut off (shutdown)`: QEMU's SHUTDOWN says guest-reset. But the guest hung.
+#[test]
+fn a_guest_that_its_watchdog_reset_under_no_reboot_crashed() {
+    let host = Host::new();
+    let watchdog = [
+        "-device",
+        "ib700",
+        "-action",
+        "watchdog=reset",
+        "-no-reboot",
+    ];
+    let mut guest = host.start("v", &watchdog);
+    guest.press('g');
+    let cause = json!({"kind": "watchdog", "action": "reset"});
+    host.assert_ends("v", "shut off (crashed)", &cause);
+}
+
+/// The guest's serial line leads into the log, where QEMU's own words are looked for.
+#[test]
+fn what_the_guest_writes_on_its_serial_line_is_not_taken_for_qemus_words() {
+    let host = Host::new();
+    let script = host.folder().join("qemu.sh");
+    let words = "echo 'QEMU: Terminated via GDBstub'\n\
+                 echo 'qemu: terminating on signal 15 from pid 1 (/sbin/init)'";
+    let text = format!("#!/bin/sh\n{words}\nexec \"$@\"\n");
+    std::fs::write(&script, text).unwrap();
+    let line = host.line("v");
+    let argv = host.argv("v", &[]);
+    let script = script.to_string_lossy().into_owned();
+    let mut args = vec!["start", "v", "--", "sh", &script];
+    args.extend(argv.iter().map(String::as_str));
+    host.ok(&args);
+    let mut guest = super::harness::Guest::connected(&line);
+    guest.press('o');
+    host.assert_ends(
+        "v",
+        "shut off (shutdown)",
+        &json!({"kind": "guest-shutdown"}),
+    );
+}
