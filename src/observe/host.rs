@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use crate::domain::{BootId, Timestamp};
+use crate::domain::{BootId, Launch, Timestamp};
 
 /// The host's time.
 pub fn now() -> Timestamp {
@@ -30,4 +30,26 @@ pub fn boot_id() -> Result<BootId> {
 /// Inode number of this process's pid namespace. A pid of another namespace means somebody else here.
 pub fn pid_namespace() -> io::Result<u64> {
     Ok(std::fs::metadata("/proc/self/ns/pid")?.ino())
+}
+
+/// What the pids in a run's journal mean to this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The processes that were meant.
+    Same,
+    /// Nothing: the host came up anew since.
+    OtherBoot,
+    /// Somebody else: they may live, and cannot be seen or signalled from here.
+    OtherNamespace,
+}
+
+/// Looks what the pids of the run that was launched so mean here.
+pub fn reach(launch: &Launch) -> Result<Reach> {
+    Ok(if launch.boot != boot_id()? {
+        Reach::OtherBoot
+    } else if launch.pid_namespace != pid_namespace()? {
+        Reach::OtherNamespace
+    } else {
+        Reach::Same
+    })
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use anyhow::{Context, Result};
 
+use super::host::{Reach, reach};
 use super::life::{Supervised, life};
 use crate::domain::{
     Answer, Cause, Certainty, Damage, Event, Fold, Life, Record, ShutOff, State, Timestamp,
@@ -46,8 +47,12 @@ impl Observation {
 
     /// Whether somebody should be started to look after the run: it lives or ended, and nobody writes it down.
     pub fn is_orphaned(&self) -> bool {
-        let written_down = self.is_settled() || self.fold.launch.is_none();
-        self.run.is_some() && !written_down && self.supervised.is_nobody()
+        let Some(launch) = self.fold.launch.as_ref().filter(|_| self.run.is_some()) else {
+            return false;
+        };
+        // From another pid namespace a guest that lives cannot be told from one that is gone.
+        let in_reach = || reach(launch).is_ok_and(|reach| reach != Reach::OtherNamespace);
+        !self.is_settled() && self.supervised.is_nobody() && in_reach()
     }
 
     fn never_ran() -> Self {

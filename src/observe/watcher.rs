@@ -16,7 +16,7 @@ use super::{Observation, ProcessState};
 use crate::domain::Process;
 use crate::store::DomainFolder;
 
-/// How often a watcher without inotify looks.
+/// How often a watcher looks that is not woken by everything.
 const BLIND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Wakes when a watched domain may have changed.
@@ -24,6 +24,8 @@ const BLIND_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Watcher {
     inotify: Option<Inotify>,
     processes: Vec<(Process, OwnedFd)>,
+    /// A process lives that cannot be watched from here: its end will not wake anybody.
+    has_unwatched: bool,
 }
 
 impl Watcher {
@@ -33,6 +35,7 @@ impl Watcher {
         Self {
             inotify: Inotify::init(flags).ok(),
             processes: Vec::new(),
+            has_unwatched: false,
         }
     }
 
@@ -71,13 +74,17 @@ impl Watcher {
             && process_state(process) != ProcessState::Absent
         {
             self.processes.push((process, descriptor));
+        } else {
+            // Of another pid namespace, or a wrapper that is gone while its QEMU is not known yet.
+            self.has_unwatched = true;
         }
     }
 
     /// Sleeps until something happened, or `deadline`.
     pub fn sleep(&mut self, deadline: Option<Instant>) -> Result<()> {
         let mut left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-        if self.inotify.is_none() {
+        // Found anew by the next look, if it is still so.
+        if std::mem::take(&mut self.has_unwatched) || self.inotify.is_none() {
             left = Some(left.map_or(BLIND_INTERVAL, |left| left.min(BLIND_INTERVAL)));
         }
         let timeout = left.map_or(PollTimeout::NONE, round_up);

@@ -10,7 +10,9 @@ use super::adopt::adopt_and_wait;
 use super::asking::Asking;
 use super::ward::Ward;
 use crate::domain::Verb;
-use crate::observe::{Observation, ProcessState, Watcher, find_qemu, look, process_state};
+use crate::observe::{
+    Observation, ProcessState, Reach, Watcher, find_qemu, look, process_state, reach,
+};
 use crate::qemu::Control;
 use crate::store::{DomainFolder, RunFolder};
 
@@ -66,6 +68,18 @@ fn end(
     asking: &Asking,
     mercy: Mercy,
 ) -> Result<()> {
+    if seen.fold.launch.as_ref().map(reach).transpose()? == Some(Reach::OtherNamespace) {
+        // No signal reaches it from here, and its pid is somebody else's; its monitor obeys everybody.
+        quit(run)?;
+        asking.sent();
+        if wait_for_end(domain, seen, Instant::now() + TERM_GRACE)?.is_active() {
+            let limit = TERM_GRACE.as_secs();
+            bail!(
+                "QEMU did not end within {limit} s, and cannot be killed from another pid namespace"
+            );
+        }
+        return Ok(());
+    }
     let known = seen
         .fold
         .qemu

@@ -19,7 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 use super::memory::give_back;
 use super::recorder::{News, Recorder};
 use crate::domain::{Answer, Event, Exit, Fold, Process};
-use crate::observe::{find_qemu, process};
+use crate::observe::{Reach, find_qemu, process, reach};
 use crate::operation::{Ward, number};
 use crate::qemu;
 use crate::store::{Lock, RunFolder};
@@ -162,7 +162,13 @@ impl Watch {
         };
         watch.recorder.catch_up()?;
         let fold = watch.fold();
-        let (launcher, qemu) = (fold.launcher, fold.qemu);
+        let reach = fold.launch.as_ref().map(reach).transpose()?;
+        if reach == Some(Reach::OtherNamespace) {
+            bail!("the run belongs to another pid namespace");
+        }
+        // After another boot its pids are strangers', whose ends are not QEMU's and who must not be killed for it.
+        let known = (reach == Some(Reach::Same)).then_some((fold.launcher, fold.qemu));
+        let (launcher, qemu) = known.unwrap_or_default();
         watch.wards.launcher = launcher.map(Ward::of);
         watch.wards.qemu = qemu.map(Ward::of);
         Ok(watch)
