@@ -20,3 +20,6 @@ mod lives;
 
 /// What is asked when files of the state directory are damaged, cut or gone.
 mod damage;
+
+/// Another boot of the host, another pid namespace.
+mod boot;
