@@ -81,20 +81,27 @@ impl NewRun {
         journal.append(at, &Event::Launched(Box::new(launch.clone())))?;
         journal.file().sync_all()?;
         sync_folder(&self.temporary)?;
-        std::fs::rename(&self.temporary, self.run.path())?;
-        sync_folder(&self.domain.runs())?;
-        self.link_checkpoint()?;
-        sync_folder(self.domain.path())
+        // What needs room comes before the step that every reader sees.
+        let link = self.make_link()?;
+        let published = std::fs::rename(&self.temporary, self.run.path())
+            .and_then(|()| sync_folder(&self.domain.runs()))
+            .and_then(|()| std::fs::rename(&link, self.domain.state()))
+            .and_then(|()| sync_folder(self.domain.path()));
+        if published.is_err() {
+            let _ = std::fs::remove_file(&link);
+            // Nothing was started: the last run is the current one again.
+            let _ = std::fs::rename(self.run.path(), &self.temporary);
+        }
+        published
     }
 
-    fn link_checkpoint(&self) -> io::Result<()> {
-        let temporary = self
-            .domain
-            .path()
-            .join(format!(".state-{}", std::process::id()));
-        let _ = std::fs::remove_file(&temporary);
-        symlink(self.run.relative("state.json"), &temporary)?;
-        std::fs::rename(&temporary, self.domain.state())
+    /// Makes the link to the run's checkpoint, for other programs, under a name of its own.
+    fn make_link(&self) -> io::Result<PathBuf> {
+        let name = format!(".state-{}", std::process::id());
+        let link = self.domain.path().join(name);
+        let _ = std::fs::remove_file(&link);
+        symlink(self.run.relative("state.json"), &link)?;
+        Ok(link)
     }
 
     fn abandon(&self) {
