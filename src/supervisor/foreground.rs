@@ -52,7 +52,7 @@ pub fn run_in_foreground(
 ) -> Result<Conclusion> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let run = prepared.order.run.clone();
-    sign(&prepared.supervisor_lock)?;
+    sign(&prepared.supervisor_lock);
     let signals = take_signals()?;
     let terminal = Terminal::remember();
     let log = Log::open(run.path()).context("cannot open the log")?;

@@ -35,7 +35,7 @@ fn try_launch(order: &LaunchOrder) -> Result<()> {
     let supervisor_lock = Lock::inherited(sys::inherited_descriptor(order.supervisor_lock)?);
     let _ = nix::unistd::setsid();
     sys::default_signal_actions();
-    watch::sign(&supervisor_lock)?;
+    watch::sign(&supervisor_lock);
 
     let log = OpenOptions::new()
         .append(true)

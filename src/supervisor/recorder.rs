@@ -216,14 +216,22 @@ impl Recorder {
     }
 
     /// The run is over: makes the files small and writes the last checkpoint.
-    pub(super) fn conclude(&mut self) {
+    ///
+    /// # Errors
+    /// When there is no room for the checkpoint. Then there is none: an old one would tell other programs of a guest
+    /// that runs.
+    pub(super) fn conclude(&mut self) -> io::Result<()> {
         let _ = self.journal.release_reserve();
         let large = |bytes| bytes > OLD_JOURNAL_BYTES_MAX;
         if self.journal.disk_bytes().is_ok_and(large) {
             let _ = self.give_up_front();
         }
         let _ = self.log.shrink();
-        let _ = self.save(&self.conclusion(), Sync::Durable);
+        let saved = self.save(&self.conclusion(), Sync::Durable);
+        if saved.is_err() {
+            let _ = std::fs::remove_file(self.run.checkpoint());
+        }
+        saved
     }
 
     /// The answer now that QEMU is gone.

@@ -57,18 +57,20 @@ pub(super) fn watch_by_args<'a>(mut args: impl Iterator<Item = &'a OsString>) ->
             let Some(lock) = Lock::try_take(&run.supervisor_lock())? else {
                 return Ok(());
             };
-            sign(&lock)?;
+            sign(&lock);
             lock
         }
     };
     watch(run, lock)
 }
 
-/// Notes this process in the lock's file, for those who want to know who supervises.
-pub(super) fn sign(lock: &Lock) -> io::Result<()> {
-    let mut file = lock.file()?;
-    file.set_len(0)?;
-    writeln!(file, "{}", std::process::id())
+/// Notes this process in the lock's file, for those who want to know who supervises. On a full disk nobody learns it:
+/// the lock tells that there is somebody.
+pub(super) fn sign(lock: &Lock) {
+    let _ = lock.file().and_then(|mut file| {
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())
+    });
 }
 
 /// Watches `run` to its end, in the background.
@@ -309,12 +311,14 @@ impl Watch {
             Some(ward) => self.record_exit(ward)?,
             None => self.record(None, None)?,
         }
-        self.recorder.conclude();
-        if let Some(ward) = ward {
+        let mut concluded = self.recorder.conclude();
+        for ward in ward.into_iter().chain(self.wards.launcher.take()) {
             ward.reap();
         }
-        if let Some(launcher) = self.wards.launcher.take() {
-            launcher.reap();
+        // The end is on record. Only those who read state.json themselves still wait for room on the disk.
+        while concluded.is_err() && self.patience == Patience::Endless && self.run.path().exists() {
+            std::thread::sleep(BLIND_INTERVAL);
+            concluded = self.recorder.conclude();
         }
         Ok(Turn::Ended)
     }
