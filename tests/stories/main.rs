@@ -23,3 +23,5 @@ mod damage;
 
 /// Another boot of the host, another pid namespace.
 mod boot;
+/// A full disk, a read-only one.
+mod disk;

@@ -1,0 +1,454 @@
+//! A disk that is full, or may not be written, when a guest ends or a verb acts: what is told is true meanwhile, and
+//! it is written down as soon as there is room.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::harness::{Guest, Host, is_alive, is_root, processes_with, send, until};
+
+/// A file system of its own for the state directory, gone with the test.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(host: &Host, options: &str) -> Self {
+        let path = host.state_dir();
+        fs::create_dir_all(&path).unwrap();
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&path));
+        Self(path)
+    }
+
+    fn remount(&self, option: &str) {
+        run(Command::new("mount")
+            .args(["-o", &format!("remount,{option}")])
+            .arg(&self.0));
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join(".filler")
+    }
+
+    /// Fills it to the last page, but for so many bytes.
+    fn fill(&self, bytes_left: u64) {
+        let mut filler = File::create(self.filler()).unwrap();
+        for size in [65536, 4096, 1] {
+            while filler.write_all(&vec![0; size]).is_ok() {}
+        }
+        let length = filler.metadata().unwrap().len();
+        filler.set_len(length.saturating_sub(bytes_left)).unwrap();
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}
+
+fn journal_path(host: &Host) -> PathBuf {
+    host.run_folder("v").join("journal")
+}
+
+/// Uses up the room that is kept for the last words, with lines that say nothing.
+fn use_up_reserve(host: &Host) {
+    let mut journal = OpenOptions::new()
+        .append(true)
+        .open(journal_path(host))
+        .unwrap();
+    for size in [4096, 1] {
+        while journal.write_all(&vec![b'\n'; size]).is_ok() {}
+    }
+}
+
+fn supervisors(host: &Host) -> Vec<i32> {
+    processes_with(&host.state_dir().to_string_lossy())
+}
+
+/// Waits until everything is written down, and what other programs read says so too.
+fn settled(host: &Host) {
+    until("the supervisor's end", || supervisors(host).is_empty());
+    assert!(host.journal("v").contains("DOMSTATE_EXITED"));
+    let text = fs::read_to_string(host.state_dir().join("v/state.json")).unwrap();
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["state"], "shut off", "{text}");
+    let answer = host.answer("v");
+    assert_eq!(
+        answer,
+        format!("shut off ({})", value["reason"].as_str().unwrap())
+    );
+}
+
+fn end(host: &Host, guest: &mut Guest, how: &str) {
+    match how {
+        "power off" => guest.press('o'),
+        "panic" => guest.press('p'),
+        "SIGKILL" => send(host.qemu_pid("v"), Signal::SIGKILL),
+        "SIGTERM" => send(host.qemu_pid("v"), Signal::SIGTERM),
+        _ => drop(host.ok(&["destroy", "v"])),
+    }
+}
+
+#[test]
+fn on_a_full_disk_the_last_words_have_room_and_the_answer_is_true() {
+    if !is_root("on_a_full_disk_the_last_words_have_room_and_the_answer_is_true") {
+        return;
+    }
+    for (how, wanted) in [
+        ("power off", "shut off (shutdown)"),
+        ("panic", "shut off (crashed)"),
+        ("SIGKILL", "shut off (crashed)"),
+        ("SIGTERM", "shut off (destroyed)"),
+        ("destroy", "shut off (destroyed)"),
+    ] {
+        let host = Host::new();
+        let disk = Disk::mount(&host, "size=2m");
+        let mut guest = host.start("v", &["-device", "pvpanic"]);
+        host.supervisor_pid("v");
+        disk.fill(0);
+        assert_eq!(host.answer("v"), "running (booted)");
+        host.ok(&["suspend", "v"]);
+        assert_eq!(host.answer("v"), "paused (user)");
+        host.ok(&["resume", "v"]);
+        assert_eq!(host.answer("v"), "running (unpaused)");
+        end(&host, &mut guest, how);
+        host.wait_for("v", wanted);
+        until("the record", || {
+            host.journal("v").contains("DOMSTATE_EXITED")
+        });
+        assert_eq!(host.answer("v"), wanted, "{how}, full");
+        assert_eq!(host.json("v")["certainty"], "witnessed", "{how}");
+        // What other programs read is the truth, or not there.
+        until("no stale checkpoint", || {
+            let text = fs::read_to_string(host.state_dir().join("v/state.json"));
+            text.map_or(true, |text| text.contains("shut off"))
+        });
+        disk.make_room();
+        settled(&host);
+        assert_eq!(host.answer("v"), wanted, "{how}, room again");
+    }
+}
+
+#[test]
+fn when_the_last_words_were_lost_no_end_is_told_for_a_better_one() {
+    if !is_root("when_the_last_words_were_lost_no_end_is_told_for_a_better_one") {
+        return;
+    }
+    let bad = ["shut off (crashed)", "shut off (unknown)"];
+    for (how, wanted) in [
+        ("power off", &bad[..]),
+        ("panic", &bad),
+        ("SIGKILL", &bad[..1]),
+        (
+            "SIGTERM",
+            &[
+                "shut off (destroyed)",
+                "shut off (crashed)",
+                "shut off (unknown)",
+            ],
+        ),
+    ] {
+        let host = Host::new();
+        let disk = Disk::mount(&host, "size=2m");
+        let mut guest = host.start("v", &["-device", "pvpanic"]);
+        host.supervisor_pid("v");
+        let qemu = host.qemu_pid("v");
+        disk.fill(0);
+        use_up_reserve(&host);
+        // What nobody could explain afterwards is not done.
+        for verb in ["suspend", "destroy"] {
+            let said = host.domstate(&[verb, "v"]);
+            assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
+            assert!(said.stderr.contains("No space left on device"), "{said:?}");
+            assert!(said.stderr.lines().count() <= 2, "{said:?}");
+            assert_eq!(host.answer("v"), "running (booted)");
+        }
+        end(&host, &mut guest, how);
+        until("QEMU's end", || !is_alive(qemu));
+        let full = host.answer("v");
+        assert!(wanted.contains(&full.as_str()), "{how}, full: {full}");
+        assert_eq!(host.wait("v"), full, "{how}: wait");
+        assert!(!host.journal("v").contains("DOMSTATE_EXITED"));
+        disk.make_room();
+        settled(&host);
+        let answer = host.answer("v");
+        assert!(
+            wanted.contains(&answer.as_str()),
+            "{how}, room again: {answer}"
+        );
+        if how == "SIGKILL" {
+            assert_eq!(host.json("v")["cause"]["signal"], "SIGKILL");
+        }
+    }
+}
+
+/// Asks for a start and checks that it is answered for what it is: the guest runs, or one error is told and the old
+/// answer stands, or a run that failed is told of. Whether it started.
+fn start_where_it_may_fail(host: &Host, why: &str) -> bool {
+    let before = host.json("v");
+    let line = host.line("v");
+    let said = host.domstate(&["start", "v"]);
+    let now = host.json("v");
+    if said.code == Some(0) {
+        assert_eq!(now["state"], "running", "{why}");
+        Guest::connected(&line);
+        host.ok(&["destroy", "v"]);
+        return true;
+    }
+    let lines: Vec<&str> = said.stderr.lines().collect();
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (Some(1), ""),
+        "{why}: {said:?}"
+    );
+    assert_eq!(
+        lines[0], "error: Failed to start domain 'v'",
+        "{why}: {said:?}"
+    );
+    let errors = lines.iter().filter(|line| line.starts_with("error: "));
+    assert_eq!(errors.count(), 2, "{why}: {said:?}");
+    if now["run"] == before["run"] {
+        assert_eq!(now, before, "{why}");
+        let told = lines[1].contains("No space left on device");
+        assert!(told, "{why}: {said:?}");
+    } else {
+        assert_eq!(now["reason"], "failed", "{why}: {now} {said:?}");
+        assert_ne!(
+            now["cause"]["message"],
+            Value::Null,
+            "{why}: {now} {said:?}"
+        );
+    }
+    let link = host.state_dir().join("v/state.json");
+    if let Ok(text) = fs::read_to_string(&link) {
+        assert!(text.contains(r#""state":"shut off""#), "{why}: {text}");
+    }
+    let leftover = fs::read_dir(host.state_dir().join("v")).unwrap().flatten();
+    let names: Vec<_> = leftover.map(|entry| entry.file_name()).collect();
+    let known = ["domain.json", "lock", "runs", "state.json"];
+    assert!(
+        names
+            .iter()
+            .all(|name| known.contains(&&*name.to_string_lossy())),
+        "{why}: {names:?}"
+    );
+    false
+}
+
+fn ended_on(host: &Host, options: &str) -> Disk {
+    let disk = Disk::mount(host, options);
+    let mut guest = host.start("v", &[]);
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    settled(host);
+    disk
+}
+
+#[test]
+fn a_start_on_a_full_disk_fails_with_one_error_and_leaves_the_old_answer() {
+    if !is_root("a_start_on_a_full_disk_fails_with_one_error_and_leaves_the_old_answer") {
+        return;
+    }
+    let host = Host::new();
+    let disk = ended_on(&host, "size=2m");
+    let mut started = 0;
+    for pages in 0..30 {
+        disk.fill(pages * 4096);
+        let why = format!("{pages} pages left");
+        let is_started = start_where_it_may_fail(&host, &why);
+        assert!(!is_started || pages > 0, "{why}");
+        started += u32::from(is_started);
+        disk.make_room();
+        until("the supervisor's end", || supervisors(&host).is_empty());
+    }
+    assert!(started > 0, "it never started: the test has to leave more");
+}
+
+#[test]
+fn a_start_that_runs_out_of_inodes_fails_with_one_error_and_leaves_the_old_answer() {
+    if !is_root("a_start_that_runs_out_of_inodes_fails_with_one_error_and_leaves_the_old_answer") {
+        return;
+    }
+    let host = Host::new();
+    let disk = ended_on(&host, "size=4m,nr_inodes=200");
+    let folder = disk.0.join(".inodes");
+    let mut started = 0;
+    for left in 0..14 {
+        fs::create_dir(&folder).unwrap();
+        let files = (0..200).map(|n| folder.join(n.to_string()));
+        let made: Vec<PathBuf> = files
+            .take_while(|path| File::create(path).is_ok())
+            .collect();
+        made.iter()
+            .take(left)
+            .for_each(|path| fs::remove_file(path).unwrap());
+        let is_started = start_where_it_may_fail(&host, &format!("{left} inodes left"));
+        started += u32::from(is_started);
+        fs::remove_dir_all(&folder).unwrap();
+        until("the supervisor's end", || supervisors(&host).is_empty());
+    }
+    assert!(started > 0, "it never started: the test has to leave more");
+}
+
+#[test]
+fn run_on_a_full_disk_tells_the_truth_and_returns() {
+    if !is_root("run_on_a_full_disk_tells_the_truth_and_returns") {
+        return;
+    }
+    for (reserve, letter, wanted, code) in [
+        ("there", 'o', "shut off (shutdown)", Some(0)),
+        ("there", 'p', "shut off (crashed)", Some(3)),
+        ("used up", 'o', "shut off (crashed)", Some(3)),
+        ("used up", 'p', "shut off (crashed)", Some(3)),
+    ] {
+        let host = Host::new();
+        let disk = Disk::mount(&host, "size=2m");
+        let line = host.line("v");
+        let argv = host.argv("v", &["-device", "pvpanic"]);
+        let mut command = host.command(&["run", "v", "--"]);
+        command
+            .args(argv)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let mut guest = Guest::connected(&line);
+        disk.fill(0);
+        if reserve == "used up" {
+            use_up_reserve(&host);
+        }
+        guest.press(letter);
+        let output = child.wait_with_output().unwrap();
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        let why = format!("reserve {reserve}, {letter}: {stdout}{stderr}");
+        assert_eq!(stdout.lines().last(), Some(wanted), "{why}");
+        assert_eq!(output.status.code(), code, "{why}");
+        let lost = stderr.contains("error: cannot keep how run 1 of 'v' ended: No space left");
+        assert_eq!(lost, reserve == "used up", "{why}");
+        let text = fs::read_to_string(host.state_dir().join("v/state.json"));
+        assert!(text.map_or(true, |text| text.contains("shut off")), "{why}");
+        disk.make_room();
+        let answer = host.answer("v");
+        let wanted = [wanted, "shut off (crashed)"];
+        assert!(wanted.contains(&answer.as_str()), "{why}: {answer}");
+    }
+}
+
+/// Whether files can be made immutable here (ext4 and its like): then not even open descriptors can write.
+struct Immutable(Vec<PathBuf>);
+
+impl Immutable {
+    fn make(paths: &[&Path]) -> Option<Self> {
+        let made = Self(paths.iter().map(|path| path.to_path_buf()).collect());
+        made.chattr("+i").then_some(made)
+    }
+
+    fn chattr(&self, flag: &str) -> bool {
+        let status = Command::new("chattr")
+            .arg(flag)
+            .args(&self.0)
+            .stderr(Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        self.chattr("-i");
+    }
+}
+
+#[test]
+fn a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with() {
+    if !is_root("a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with") {
+        return;
+    }
+    let bad = ["shut off (crashed)", "shut off (unknown)"];
+    for (how, wanted) in [("power off", &bad[..]), ("SIGKILL", &bad[..1])] {
+        let host = Host::new();
+        let mut guest = host.start("v", &[]);
+        host.supervisor_pid("v");
+        let qemu = host.qemu_pid("v");
+        let run = host.run_folder("v");
+        let Some(immutable) = Immutable::make(&[&run.join("journal"), &run]) else {
+            let line = "not run, needs a file system with immutable files under $TMPDIR: \
+                        a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with\n";
+            let _ = std::io::stderr().write_all(line.as_bytes());
+            return;
+        };
+        let said = host.domstate(&["suspend", "v"]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert_eq!(host.answer("v"), "running (booted)");
+        end(&host, &mut guest, how);
+        until("QEMU's end", || !is_alive(qemu));
+        let locked = host.answer("v");
+        assert!(wanted.contains(&locked.as_str()), "{how}: {locked}");
+        assert_eq!(host.wait("v"), locked);
+        drop(immutable);
+        settled(&host);
+        let answer = host.answer("v");
+        assert!(wanted.contains(&answer.as_str()), "{how}: {answer}");
+    }
+}
+
+#[test]
+fn a_read_only_state_directory_is_read() {
+    if !is_root("a_read_only_state_directory_is_read") {
+        return;
+    }
+    let host = Host::new();
+    let disk = Disk::mount(&host, "size=2m");
+    let _guest = host.start("v", &[]);
+    host.kill_supervisor("v");
+    // As a container sees it that is to watch only. The guest lives, and nobody can be started to look after it.
+    let script = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@""#;
+    let read_only = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["-m", "sh", "-c", script, "sh"])
+            .arg(host.state_dir());
+        command.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
+        command.env("DOMSTATE_DIR", host.state_dir());
+        super::harness::finish(command)
+    };
+    for args in [&["--reason", "v"][..], &["wait", "v", "--timeout", "0"]] {
+        assert_eq!(read_only(args).stdout, "running (booted)\n");
+    }
+    for verb in ["suspend", "destroy", "start"] {
+        let said = read_only(&[verb, "v"]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
+    }
+    assert_eq!(host.answer("v"), "running (booted)");
+    host.kill_unseen("v");
+    disk.remount("ro");
+    assert_eq!(host.answer("v"), "shut off (crashed)");
+    assert_eq!(host.wait("v"), "shut off (crashed)");
+    let start = host.domstate(&["start", "v"]);
+    assert_eq!(start.code, Some(1), "{start:?}");
+    assert!(start.stderr.contains("Read-only file system"), "{start:?}");
+    assert_eq!(host.answer("v"), "shut off (crashed)");
+    disk.remount("rw");
+    assert_eq!(host.answer("v"), "shut off (crashed)");
+    until("the record", || {
+        host.journal("v").contains("DOMSTATE_EXITED")
+    });
+    settled(&host);
+    assert_eq!(host.answer("v"), "shut off (crashed)");
+}
