@@ -334,7 +334,7 @@ fn what_the_guest_writes_on_its_serial_line_is_not_taken_for_qemus_words() {
     let mut args = vec!["start", "v", "--", "sh", &script];
     args.extend(argv.iter().map(String::as_str));
     host.ok(&args);
-    let mut guest = super::harness::Guest::connected(&line);
+    let mut guest = Guest::connected(&line);
     guest.press('o');
     host.assert_ends(
         "v",
