@@ -31,6 +31,7 @@ pub(crate) fn guest_folder() -> PathBuf {
 /// A state directory of its own, and a folder for whatever else a story needs.
 pub(crate) struct Host {
     folder: PathBuf,
+    state: PathBuf,
 }
 
 /// How a command of domstate ended.
@@ -49,7 +50,15 @@ impl Host {
         let folder = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).unwrap();
-        Self { folder }
+        let state = folder.join("state");
+        Self { folder, state }
+    }
+
+    /// The same with a state directory at this path within the folder.
+    pub(crate) fn with_state_dir(path: &str) -> Self {
+        let mut host = Self::new();
+        host.state = host.folder.join(path);
+        host
     }
 
     /// A folder that goes with the host.
@@ -59,7 +68,7 @@ impl Host {
 
     /// The state directory.
     pub(crate) fn state_dir(&self) -> PathBuf {
-        self.folder.join("state")
+        self.state.clone()
     }
 
     /// The folder of a domain's newest run.

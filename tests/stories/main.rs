@@ -13,6 +13,8 @@ mod harness;
 
 /// How a run ends, and what domstate calls it.
 mod ends;
+/// QEMU in the foreground: the terminal, the exit statuses, and who may end it.
+mod foreground;
 /// The guest image is what its source says.
 mod guest_image;
 /// What a domain goes through while it lives, and what it may be told then.
@@ -25,3 +27,5 @@ mod damage;
 mod boot;
 /// A full disk, a read-only one.
 mod disk;
+/// Starts that fail, arguments that are refused, and names and places that are unusual.
+mod starts;
