@@ -80,8 +80,11 @@ impl Host {
             .expect("a run")
     }
 
-    /// The journal of a domain's newest run, as text.
+    /// The journal of a domain's newest run, as text; nothing of a domain that never ran.
     pub(crate) fn journal(&self, domain: &str) -> String {
+        if !self.state_dir().join(domain).join("runs").exists() {
+            return String::new();
+        }
         let bytes = fs::read(self.run_folder(domain).join("journal")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }

@@ -17,8 +17,14 @@ mod ends;
 mod foreground;
 /// The guest image is what its source says.
 mod guest_image;
+/// Guests that end in their very first instruction.
+mod instant;
 /// What a domain goes through while it lives, and what it may be told then.
 mod lives;
+/// Starts that fail, arguments that are refused, and names and places that are unusual.
+mod starts;
+/// What the verbs that only tell print, to the letter.
+mod tells;
 
 /// What is asked when files of the state directory are damaged, cut or gone.
 mod damage;
@@ -27,5 +33,3 @@ mod damage;
 mod boot;
 /// A full disk, a read-only one.
 mod disk;
-/// Starts that fail, arguments that are refused, and names and places that are unusual.
-mod starts;
