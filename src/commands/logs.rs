@@ -7,7 +7,7 @@ use crate::cli::LogsArgs;
 use crate::observe::{Watcher, look, look_at_run};
 use crate::operation::adopt;
 use crate::output::Unprinted;
-use crate::store::{DomainFolder, Log, LogPart, RunFolder};
+use crate::store::{DomainFolder, Log, RunFolder};
 
 pub(super) fn run(args: &LogsArgs, context: &mut Context) -> Result<Exit, Failure> {
     let domain = find(&context.state, args.domain.as_str())?;
@@ -57,13 +57,7 @@ fn print(log: &Log, offset: u64, context: &mut Context) -> Result<u64, Failure> 
     let mut printed: Result<(), Unprinted> = Ok(());
     let end = log.read(offset, &mut |part| {
         if printed.is_ok() {
-            printed = match part {
-                LogPart::Text(bytes) => context.printer.verbatim(bytes),
-                LogPart::GivenUp(bytes) => {
-                    let line = format!("\n[{bytes} bytes of the log were given up here]\n");
-                    context.printer.verbatim(line.as_bytes())
-                }
-            };
+            printed = context.printer.verbatim(&part.shown());
         }
     })?;
     printed?;

@@ -1,5 +1,6 @@
 //! A run's log: what QEMU wrote on its standard output and error. Its first and last parts are kept.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -16,8 +17,11 @@ pub const LOG_FILE: &str = "log";
 /// What is kept of the beginning: how QEMU was started and what it said first.
 const HEAD_BYTES: u64 = 64 * 1024;
 
-/// What is kept of the end: why it ended.
-const TAIL_BYTES: u64 = 64 * 1024;
+/// What is kept of the end, and at most a block more: why it ended.
+const TAIL_BYTES: u64 = 60 * 1024;
+
+/// Only whole blocks are given up: the zeros in the rest of one would be taken for text.
+const BLOCK_BYTES: u64 = 4096;
 
 /// The disk space at which the middle is given up.
 const DISK_BYTES_MAX: u64 = 384 * 1024;
@@ -77,7 +81,7 @@ impl Log {
 
     fn give_up_middle(&self, length: u64) -> io::Result<()> {
         let middle = length.saturating_sub(HEAD_BYTES + TAIL_BYTES);
-        punch_hole(&self.file, HEAD_BYTES, middle)
+        punch_hole(&self.file, HEAD_BYTES, middle - middle % BLOCK_BYTES)
     }
 
     /// Hands everything from `offset` on to `each`, and returns where the end was.
@@ -99,7 +103,12 @@ impl Log {
             if read == 0 {
                 return Ok(at);
             }
-            each(LogPart::Text(part.get(..read).unwrap_or_default()));
+            let text = part.get(..read).unwrap_or_default();
+            if text.contains(&0) && next_data(&self.file, at) > at {
+                // Given up between the looking and the reading.
+                continue;
+            }
+            each(LogPart::Text(text));
             at += read as u64;
         }
     }
@@ -138,6 +147,19 @@ pub enum LogPart<'a> {
     Text(&'a [u8]),
     /// So many bytes are not kept.
     GivenUp(u64),
+}
+
+impl LogPart<'_> {
+    /// The part as people are shown it: what is not kept is named.
+    pub fn shown(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Text(bytes) => Cow::Borrowed(bytes),
+            Self::GivenUp(bytes) => {
+                let line = format!("\n[{bytes} bytes of the log were given up here]\n");
+                Cow::Owned(line.into_bytes())
+            }
+        }
+    }
 }
 
 /// What is read at once.

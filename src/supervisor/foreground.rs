@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -180,12 +179,11 @@ struct Repeater {
 
 impl Repeater {
     fn repeat(&mut self, to: &mut dyn Write) {
-        let mut chunk = [0_u8; 4096];
-        while let Ok(read @ 1..) = self.log.file().read_at(&mut chunk, self.offset) {
+        let read = self.log.read(self.offset, &mut |part| {
             // A closed stderr is no reason to stop watching.
-            let _ = to.write_all(chunk.get(..read).unwrap_or_default());
-            self.offset += read as u64;
-        }
+            let _ = to.write_all(&part.shown());
+        });
+        self.offset = read.unwrap_or(self.offset);
         let _ = to.flush();
     }
 }
