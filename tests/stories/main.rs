@@ -31,5 +31,7 @@ mod damage;
 
 /// Another boot of the host, another pid namespace.
 mod boot;
+/// Floods of events and words.
+mod bounds;
 /// A full disk, a read-only one.
 mod disk;
