@@ -279,10 +279,11 @@ impl Watch {
     }
 
     fn take_note_of_ends(&mut self) -> Result<Turn> {
+        // In this order: the two may be one process, which may die between the looks.
+        let launcher_ended = self.wards.launcher.as_ref().is_none_or(Ward::has_ended);
         if self.wards.qemu.as_ref().is_some_and(Ward::has_ended) {
             return self.end(WhoEnded::Qemu);
         }
-        let launcher_ended = self.wards.launcher.as_ref().is_none_or(Ward::has_ended);
         if !launcher_ended {
             return Ok(Turn::Continues);
         }
