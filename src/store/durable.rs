@@ -74,9 +74,20 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Makes a folder, mode 0700, with its parents.
+/// Makes a folder, mode 0700, with its parents, where it is not there yet; on return their names are on the disk.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    parent.map_or(Ok(()), create_folder)?;
+    // Somebody else may have been faster.
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    match parent.map(sync_folder) {
+        // A folder of somebody else's that may be entered and not read.
+        Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        Some(Ok(()) | Err(_)) | None => Ok(()),
+    }
 }
 
 /// Reads one of our JSON files: an object with a format that this program knows.
