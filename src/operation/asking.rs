@@ -46,6 +46,13 @@ impl Asking {
         let _ = self.journal.append(now(), &Event::Done { verb, pid });
     }
 
+    /// The same, on the disk with everything that was written before it.
+    pub fn done_durably(self) {
+        let (verb, pid) = (self.verb, self.pid);
+        let _ = self.journal.append(now(), &Event::Done { verb, pid });
+        let _ = self.journal.sync();
+    }
+
     /// It gave up.
     pub fn failed(self, message: &str) {
         let (verb, pid) = (self.verb, self.pid);

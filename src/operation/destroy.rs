@@ -51,7 +51,7 @@ pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result
     let asking = Asking::begin(&run, Verb::Destroy)?;
     match end(domain, seen, &run, &asking, mercy) {
         Ok(()) => {
-            asking.done();
+            asking.done_durably();
             Ok(())
         }
         Err(error) => {
