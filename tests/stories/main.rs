@@ -35,3 +35,5 @@ mod boot;
 mod bounds;
 /// A full disk, a read-only one.
 mod disk;
+/// The order in which things reach the disk.
+mod durable;
