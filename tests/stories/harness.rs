@@ -46,7 +46,8 @@ impl Host {
     pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("domstate-{}-{number}", std::process::id());
+        // With an end that no longer number continues: what a host leaves behind is found by this name.
+        let name = format!("domstate-{}-{number}.host", std::process::id());
         let folder = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).unwrap();
@@ -213,8 +214,12 @@ impl Host {
 
     /// The same for a guest that is not to run yet.
     pub(crate) fn start_still(&self, domain: &str, options: &[&str], qemu_args: &[&str]) -> Guest {
+        self.start_argv(domain, options, &self.argv(domain, qemu_args))
+    }
+
+    /// The same with a command line of one's own, which [`Self::argv`] stands in.
+    pub(crate) fn start_argv(&self, domain: &str, options: &[&str], argv: &[String]) -> Guest {
         let line = self.line(domain);
-        let argv = self.argv(domain, qemu_args);
         let mut args = vec!["start", domain];
         args.extend(options);
         args.push("--");
@@ -276,6 +281,26 @@ impl Host {
         until("QEMU's death", || !is_alive(qemu));
         send(supervisor, Signal::SIGKILL);
         until("the supervisor's death", || !is_alive(supervisor));
+    }
+
+    /// The pid that the newest run's supervisor noted, if it lives. Unlike a query this brings none about.
+    pub(crate) fn noted_supervisor(&self, domain: &str) -> Option<i32> {
+        let text = fs::read_to_string(self.run_folder(domain).join("supervisor.lock")).ok()?;
+        text.trim().parse().ok().filter(|pid| is_alive(*pid))
+    }
+
+    /// Appends a line to the journal of the domain's newest run as domstate writes it, this long ago.
+    pub(crate) fn note(&self, domain: &str, age: Duration, event: &str, data: &Value) {
+        let at = std::time::SystemTime::now() - age;
+        let at = at.duration_since(std::time::UNIX_EPOCH).unwrap();
+        let (seconds, micros) = (at.as_secs(), at.subsec_micros());
+        let line = format!(
+            "\n{{\"timestamp\":{{\"seconds\":{seconds},\"microseconds\":{micros}}},\
+             \"event\":\"DOMSTATE_{event}\",\"data\":{data}}}\n"
+        );
+        let path = self.run_folder(domain).join("journal");
+        let mut journal = fs::OpenOptions::new().append(true).open(path).unwrap();
+        journal.write_all(line.as_bytes()).unwrap();
     }
 
     /// Kills the supervisor and waits until it is gone. QEMU's next change is seen by nobody.
