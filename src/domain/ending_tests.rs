@@ -526,3 +526,27 @@ fn a_shells_word_for_a_signal_is_not_taken_for_the_guests_own_status() {
     assert_eq!(unidentified(137).0, "shut off (crashed)");
     assert_eq!(unidentified(33).0, "shut off (shutdown)");
 }
+
+#[test]
+fn who_asks_when_it_is_over_did_not_end_it() {
+    let watchdog = || Event::WatchdogFired(WatchdogAction::Poweroff);
+    let exited = |exit| Event::Exited {
+        pid: Some(10),
+        exit,
+        boot: BootId("b".into()),
+        words: LogWords::default(),
+    };
+    let stories = [
+        (
+            Story::booted().shut(ShutdownCause::GuestShutdown),
+            "shutdown",
+        ),
+        (Story::booted().then(watchdog()), "crashed"),
+        (Story::booted().then(exited(KILLED)), "crashed"),
+    ];
+    for (story, reason) in stories {
+        let (state, cause, _) = story.then(ask(7)).then(sent(7)).ends(STATUS_0);
+        assert_eq!(state, format!("shut off ({reason})"));
+        assert!(!matches!(cause, Cause::Asked { .. }), "{reason}");
+    }
+}

@@ -356,8 +356,10 @@ impl Fold {
     }
 
     fn asked(&mut self, verb: Verb, actor: &super::event::Actor, at: Option<Timestamp>) {
-        // A guest that is already on its way out was not ended by who asks now.
-        let too_late = ending::ENDING_VERBS.contains(&verb) && self.is_leaving();
+        // A guest that is on its way out, or gone, was not ended by who asks now.
+        let powered_off = self.watchdog == Some(WatchdogEnd::PoweredOff);
+        let is_ending = self.is_leaving() || powered_off || self.has_end();
+        let too_late = ending::ENDING_VERBS.contains(&verb) && is_ending;
         if !too_late {
             self.intents
                 .ask(verb, actor.clone(), at.unwrap_or_default());

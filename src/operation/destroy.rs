@@ -9,9 +9,9 @@ use anyhow::{Result, bail};
 use super::adopt::adopt_and_wait;
 use super::asking::Asking;
 use super::ward::Ward;
-use crate::domain::Verb;
+use crate::domain::{Certainty, Verb};
 use crate::observe::{
-    Observation, ProcessState, Reach, Watcher, find_qemu, look, process_state, reach,
+    Observation, ProcessState, Reach, Watcher, find_qemu, look, look_at_run, process_state, reach,
 };
 use crate::qemu::Control;
 use crate::store::{DomainFolder, RunFolder};
@@ -22,6 +22,8 @@ pub enum Mercy {
     Graceful,
     None,
 }
+
+const NOT_RUNNING: &str = "Requested operation is not valid: domain is not running";
 
 /// How long QEMU gets to end by itself, to flush its disks; libvirt gives as much (`virProcessKillPainfully`).
 const TERM_GRACE: Duration = Duration::from_secs(10);
@@ -46,10 +48,16 @@ pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result
         seen = wait_for_end(domain, seen, Instant::now() + LEAVE_WAIT)?;
     }
     let (true, Some(run)) = (seen.is_active(), seen.run.clone()) else {
-        bail!("Requested operation is not valid: domain is not running");
+        bail!(NOT_RUNNING);
     };
     let asking = Asking::begin(&run, Verb::Destroy)?;
-    match end(domain, seen, &run, &asking, mercy) {
+    let ended = end(domain, seen, &run, &asking, mercy).and_then(|()| {
+        if was_overtaken(domain, &run)? {
+            bail!(NOT_RUNNING);
+        }
+        Ok(())
+    });
+    match ended {
         Ok(()) => {
             asking.done_durably();
             Ok(())
@@ -59,6 +67,17 @@ pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result
             Err(error)
         }
     }
+}
+
+/// Whether the guest came to its own end between our look and our line in the journal: the fold then takes no account
+/// of the line, and what is answered from now on is the guest's end.
+fn was_overtaken(domain: &DomainFolder, run: &RunFolder) -> Result<bool> {
+    let seen = look_at_run(domain, run)?;
+    let pid = std::process::id();
+    let mut intents = seen.fold.intents.0.iter();
+    let counts = intents.any(|intent| intent.verb == Verb::Destroy && intent.actor.pid == pid);
+    // A damaged journal may have lost the line; then it proves nothing.
+    Ok(!counts && seen.answer.certainty == Certainty::Witnessed)
 }
 
 fn end(
@@ -89,6 +108,10 @@ fn end(
         bail!("QEMU has not been started yet");
     };
     let ward = Ward::of(target);
+    if ward.has_ended() {
+        wait_for_end(domain, seen, Instant::now() + TERM_GRACE)?;
+        bail!(NOT_RUNNING);
+    }
     let is_stopped = process_state(target) == ProcessState::Stopped;
     if mercy == Mercy::None && is_stopped {
         // A stopped process obeys nothing else.

@@ -37,3 +37,5 @@ mod bounds;
 mod disk;
 /// The order in which things reach the disk.
 mod durable;
+/// A request that did not come to its end does not colour what the guest did.
+mod intents;
