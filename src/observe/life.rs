@@ -80,8 +80,12 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
     if !lock_is_held(domain) {
         return gone(None);
     }
-    // Nothing was spawned yet: the lock is held by who is about to.
-    let starting = fold.launcher.is_none() && fold.refusal.is_none();
+    // The lock is held by who is about to spawn QEMU, or by a wrapper's child that is about to be QEMU; the supervisor
+    // decides how long that is believed, and then records the wrapper's end.
+    let starting = fold.qemu.is_none()
+        && fold.began.is_none()
+        && fold.refusal.is_none()
+        && fold.launcher_exit.is_none();
     if !same_namespace || (starting && !Supervised::look(run).is_nobody()) {
         return Ok(Life::Lives);
     }
@@ -100,7 +104,8 @@ pub fn last_words(run: &RunFolder) -> LogWords {
     words.unwrap_or_default()
 }
 
-fn lock_is_held(domain: &DomainFolder) -> bool {
+/// Whether QEMU's lock is held: by QEMU, by what is to become it, or by what a wrapper left behind.
+pub fn lock_is_held(domain: &DomainFolder) -> bool {
     File::open(domain.lock())
         .and_then(|file| is_held(&file))
         .unwrap_or(false)

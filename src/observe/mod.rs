@@ -11,7 +11,7 @@ mod process;
 mod watcher;
 
 pub use host::{Reach, boot_id, now, pid_namespace, reach};
-pub use life::{Supervised, find_qemu, last_words};
+pub use life::{Supervised, find_qemu, last_words, lock_is_held};
 pub use look::{Observation, look, look_at_run, replay};
 pub use process::{ProcessState, exit_of_wait_status, process, process_state, start_ticks};
 pub use watcher::Watcher;

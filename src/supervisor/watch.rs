@@ -19,7 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 use super::memory::give_back;
 use super::recorder::{News, Recorder};
 use crate::domain::{Answer, Event, Exit, Fold, Process};
-use crate::observe::{Reach, find_qemu, process, reach};
+use crate::observe::{Reach, find_qemu, lock_is_held, process, reach};
 use crate::operation::{Ward, number};
 use crate::qemu;
 use crate::store::{Lock, RunFolder};
@@ -37,6 +37,13 @@ const FOREGROUND_PATIENCE: Duration = Duration::from_secs(3);
 /// QEMU announced its end and does not come to it: 7.2 and 10.0 can hang in monitor_cleanup. Generous, because QEMU
 /// may as well be flushing its disks, and killing it then would harm them.
 const LEAVE_GRACE: Duration = Duration::from_secs(60);
+
+/// What was spawned is gone, and somebody holds QEMU's lock: a wrapper that left QEMU in the background, which may take
+/// so long to open the journal.
+const COMING_GRACE: Duration = Duration::from_secs(10);
+
+/// How often it is looked meanwhile whether the lock is still held.
+const COMING_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn watch_by_args<'a>(mut args: impl Iterator<Item = &'a OsString>) -> Result<()> {
     let missing = || anyhow!("an argument is missing");
@@ -131,6 +138,8 @@ pub(super) struct Watch {
     inotify: Option<Inotify>,
     /// When QEMU was first seen to be on its way out.
     leaving_since: Option<Instant>,
+    /// Since when the launcher is dead and QEMU may still come.
+    coming_since: Option<Instant>,
     /// When something last happened, if the memory that it took was not given back yet.
     untidy_since: Option<Instant>,
     tidy_next: bool,
@@ -156,6 +165,7 @@ impl Watch {
             wards: Wards::default(),
             inotify,
             leaving_since: None,
+            coming_since: None,
             untidy_since: Some(Instant::now()),
             tidy_next: false,
             patience,
@@ -228,7 +238,9 @@ impl Watch {
         }
         let leave_by = leave_by.filter(|by| *by > Instant::now());
         let tidy_at = self.tidy_up(was_news == News::Some || had_news);
-        let look_at = [leave_by, self.recorder.retry_at(), tidy_at];
+        let coming = self.coming_since;
+        let coming_at = coming.map(|_| Instant::now() + COMING_INTERVAL);
+        let look_at = [leave_by, coming_at, self.recorder.retry_at(), tidy_at];
         Ok(Work::Done {
             look_at: look_at.into_iter().flatten().min(),
         })
@@ -291,14 +303,26 @@ impl Watch {
             // What was spawned is gone, or nothing was. QEMU may live on without it: a wrapper that did not exec.
             match find_qemu(&self.run) {
                 Some(found) => self.identified(found),
+                None if self.may_come() => return Ok(Turn::Continues),
                 None => return self.end(WhoEnded::Launcher),
             }
         }
+        self.coming_since = None;
         if let Some(launcher) = self.wards.launcher.take() {
             self.record_exit(&launcher)?;
             launcher.reap();
         }
         Ok(Turn::Continues)
+    }
+
+    /// Whether QEMU may be on its way though what was spawned is gone: the wrapper's child that will be QEMU has the
+    /// lock before it has the journal.
+    fn may_come(&mut self) -> bool {
+        let fold = self.fold();
+        let is_starting = fold.began.is_none() && fold.refusal.is_none();
+        let lock_is_held = self.run.domain().is_some_and(|d| lock_is_held(&d));
+        let since = *self.coming_since.get_or_insert_with(Instant::now);
+        is_starting && lock_is_held && since.elapsed() < COMING_GRACE
     }
 
     fn end(&mut self, who: WhoEnded) -> Result<Turn> {
@@ -372,9 +396,14 @@ impl Watch {
             PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
         });
         let inotify = self.inotify.as_ref().map(AsFd::as_fd);
-        let descriptors = self
-            .wards
-            .descriptors()
+        // A launcher that is known to be dead would keep us awake.
+        let wards = self
+            .coming_since
+            .is_none()
+            .then(|| self.wards.descriptors());
+        let descriptors = wards
+            .into_iter()
+            .flatten()
             .chain(inotify)
             .chain(extra.iter().copied());
         let mut polled: Vec<PollFd<'_>> = descriptors

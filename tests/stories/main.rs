@@ -39,3 +39,5 @@ mod disk;
 mod durable;
 /// A request that did not come to its end does not colour what the guest did.
 mod intents;
+/// What is started need not be QEMU itself.
+mod wrappers;

@@ -1,0 +1,215 @@
+//! What is started need not be QEMU itself: a script, something like sudo, something that leaves things behind.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use super::harness::{Guest, Host, is_alive, processes_with, send, until};
+
+/// Starts a guest behind a shell script, which has QEMU's command line as its arguments.
+fn start_behind(host: &Host, script: &str, qemu_args: &[&str]) -> Guest {
+    let mut guest = host.start_argv("v", &[], &behind(host, script, qemu_args));
+    guest.hears("READY");
+    guest
+}
+
+fn behind(host: &Host, script: &str, qemu_args: &[&str]) -> Vec<String> {
+    let path = host.folder().join("wrapper.sh");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    let mut argv = vec!["sh".to_owned(), path.to_string_lossy().into_owned()];
+    argv.extend(host.argv("v", qemu_args));
+    argv
+}
+
+/// The parent of a process.
+fn parent(pid: i32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix("PPid:"))
+        .unwrap();
+    line.trim().parse().unwrap()
+}
+
+fn is_qemu(pid: i32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    name.starts_with("qemu")
+}
+
+/// Several ends of a guest behind this wrapper, each told as it is without one.
+fn assert_ends_are_told(script: &str) {
+    let host = Host::new();
+    let mut guest = start_behind(&host, script, &[]);
+    assert_eq!(host.answer("v"), "running (booted)", "{script}");
+    assert!(is_qemu(host.qemu_pid("v")), "{script}");
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)", "{script}");
+    assert_eq!(host.json("v")["cause"]["kind"], "guest-shutdown");
+
+    let _guest = start_behind(&host, script, &[]);
+    send(host.qemu_pid("v"), Signal::SIGKILL);
+    assert_eq!(host.wait("v"), "shut off (crashed)", "{script}");
+    assert_eq!(host.json("v")["cause"]["signal"], "SIGKILL", "{script}");
+    assert_eq!(host.json("v")["certainty"], "witnessed", "{script}");
+
+    let _guest = start_behind(&host, script, &[]);
+    let qemu = host.qemu_pid("v");
+    assert_eq!(host.ok(&["destroy", "v"]), "Domain 'v' destroyed\n");
+    assert!(!is_alive(qemu), "{script}");
+    assert_eq!(host.answer("v"), "shut off (destroyed)", "{script}");
+}
+
+#[test]
+fn a_wrapper_that_execs_is_qemu() {
+    assert_ends_are_told("exec \"$@\"");
+}
+
+#[test]
+fn a_wrapper_that_waits_for_qemu_is_not_taken_for_it() {
+    assert_ends_are_told("\"$@\"\nexit 7");
+}
+
+#[test]
+fn a_wrapper_that_closes_every_descriptor_as_sudo_does_leaves_qemus_life_and_end_known() {
+    assert_ends_are_told(
+        "exec python3 -c 'import os, sys\n\
+         os.closerange(3, 1024)\n\
+         os.execvp(sys.argv[1], sys.argv[1:])' \"$@\"",
+    );
+}
+
+#[test]
+fn a_wrapper_that_closes_every_descriptor_and_waits_leaves_qemus_life_and_end_known() {
+    assert_ends_are_told(
+        "exec python3 -c 'import os, subprocess, sys\n\
+         os.closerange(3, 1024)\n\
+         sys.exit(subprocess.call(sys.argv[1:]))' \"$@\"",
+    );
+}
+
+#[test]
+fn a_wrapper_that_leaves_qemu_in_the_background_and_is_done_has_started_it() {
+    assert_ends_are_told("\"$@\" &\nexit 0");
+}
+
+#[test]
+fn a_wrapper_that_leaves_a_slow_qemu_in_the_background_and_is_done_has_started_it() {
+    assert_ends_are_told("(sleep 0.5; exec \"$@\") &\nexit 0");
+}
+
+#[test]
+fn a_wrapper_that_is_killed_does_not_end_the_guest() {
+    let host = Host::new();
+    let mut guest = start_behind(
+        &host,
+        "\"$@\"\nexit 7",
+        &["-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
+    );
+    let qemu = host.qemu_pid("v");
+    let wrapper = parent(qemu);
+    assert!(!is_qemu(wrapper));
+    send(wrapper, Signal::SIGKILL);
+    until("the wrapper's end on record", || {
+        host.journal("v").contains("DOMSTATE_EXITED")
+    });
+    for _ in 0..3 {
+        assert_eq!(host.answer("v"), "running (booted)");
+    }
+    assert_eq!(host.qemu_pid("v"), qemu);
+    let said = host.domstate(&["start", "v"]);
+    assert_eq!(said.stderr, "error: Domain is already active\n");
+    guest.press('x');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    assert_eq!(host.json("v")["cause"]["kind"], "guest-exit");
+    assert_eq!(host.json("v")["certainty"], "witnessed");
+}
+
+#[test]
+fn a_wrapper_and_its_supervisor_may_both_be_killed_and_the_guest_is_still_known() {
+    let host = Host::new();
+    let mut guest = start_behind(
+        &host,
+        "\"$@\"\nexit 7",
+        &["-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
+    );
+    let qemu = host.qemu_pid("v");
+    let wrapper = parent(qemu);
+    host.kill_supervisor("v");
+    send(wrapper, Signal::SIGKILL);
+    until("the wrapper's death", || !is_alive(wrapper));
+    assert_eq!(host.answer("v"), "running (booted)");
+    until("the wrapper's end on record", || {
+        host.journal("v").contains("DOMSTATE_EXITED")
+    });
+    assert_eq!(host.answer("v"), "running (booted)");
+    assert_eq!(host.qemu_pid("v"), qemu);
+    guest.press('x');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    assert_eq!(host.json("v")["cause"]["kind"], "guest-exit");
+}
+
+#[test]
+fn what_a_wrapper_leaves_behind_keeps_neither_a_dead_guest_alive_nor_the_next_from_starting() {
+    let host = Host::new();
+    let script = format!("sleep 987 '{}' &\nexec \"$@\"", host.folder().display());
+    // sleep(1) does not take a folder: let a shell carry it on its command line.
+    let script = script.replace("sleep 987", "sh -c 'sleep 987; :'");
+    for end in ['o', 'k'] {
+        let mut guest = start_behind(&host, &script, &[]);
+        let qemu = host.qemu_pid("v");
+        let expected = if end == 'o' {
+            guest.press('o');
+            "shut off (shutdown)"
+        } else {
+            send(qemu, Signal::SIGKILL);
+            "shut off (crashed)"
+        };
+        assert_eq!(host.wait("v"), expected);
+        for _ in 0..3 {
+            assert_eq!(host.answer("v"), expected);
+        }
+    }
+    let left = processes_with("sleep 987; :");
+    assert!(left.len() >= 2, "nothing was left behind: {left:?}");
+    let mut guest = start_behind(&host, &script, &[]);
+    // Also where nobody sees the end.
+    let qemu = host.qemu_pid("v");
+    host.kill_supervisor("v");
+    guest.press('o');
+    until("QEMU's end", || !is_alive(qemu));
+    assert_eq!(host.answer("v"), "shut off (shutdown)");
+    let _guest = host.start("v", &[]);
+    assert_eq!(host.answer("v"), "running (booted)");
+}
+
+#[test]
+fn a_wrapper_that_fails_is_a_start_that_failed() {
+    let host = Host::new();
+    let argv = behind(&host, "echo no such luck >&2\nexit 3", &[]);
+    let mut args = vec!["start", "v", "--"];
+    args.extend(argv.iter().map(String::as_str));
+    let said = host.domstate(&args);
+    assert_eq!(said.code, Some(1));
+    let words = "error: Failed to start domain 'v'\n\
+                 error: QEMU ended before it was ready (exit status 3)\n";
+    assert!(said.stderr.starts_with(words), "{said:?}");
+    assert!(said.stderr.contains("no such luck"), "{said:?}");
+    assert_eq!(host.answer("v"), "shut off (failed)");
+}
+
+#[test]
+fn a_wrapper_that_fails_and_leaves_something_behind_is_a_start_that_failed() {
+    let host = Host::new();
+    let script = format!(
+        "sh -c 'sleep 986; :' '{}' &\nexit 3",
+        host.folder().display()
+    );
+    let argv = behind(&host, &script, &[]);
+    let mut args = vec!["start", "v", "--"];
+    args.extend(argv.iter().map(String::as_str));
+    let said = host.domstate(&args);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(host.answer("v"), "shut off (failed)");
+    let _guest = host.start("v", &[]);
+    assert_eq!(host.answer("v"), "running (booted)");
+}
