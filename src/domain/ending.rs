@@ -79,7 +79,9 @@ pub(super) fn conclude(fold: &Fold, seen: &Exited) -> Answer {
         Some(shutdown) if case.exit.is_none() => shutdown.at,
         // Found gone: when it went, nobody knows. Where nothing was spawned, nothing went.
         None if case.exit.is_none() && fold.refusal.is_none() => None,
-        _ => end.at,
+        // Seen dead, and not written down yet.
+        Some(shutdown) => end.at.or(shutdown.at),
+        None => end.at,
     };
     Answer {
         state: State::ShutOff(verdict.reason),

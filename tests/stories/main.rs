@@ -39,5 +39,7 @@ mod disk;
 mod durable;
 /// A request that did not come to its end does not colour what the guest did.
 mod intents;
+/// The answer needs no supervisor.
+mod supervisor;
 /// What is started need not be QEMU itself.
 mod wrappers;

@@ -1,0 +1,392 @@
+//! The answer needs no supervisor: it may be dead, or stopped, or die a moment after QEMU.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use super::harness::{Guest, Host, is_alive, processes_with, send, until};
+
+/// A guest about to end, and everything that can end it.
+struct Stage {
+    host: Host,
+    guest: Guest,
+    /// Known beforehand: to ask would be a query, which adopts.
+    qemu: i32,
+    supervisor: i32,
+}
+
+/// A way to end, and what is true of it.
+struct End {
+    name: &'static str,
+    /// `{}` stands for a third party's socket.
+    qemu_args: &'static [&'static str],
+    bring: fn(&mut Stage),
+    /// Where the exit status is known.
+    known: Told,
+    /// Where nobody was there to learn it.
+    lost: Told,
+}
+
+/// State and reason, cause, certainty.
+type Told = (&'static str, &'static str, &'static str);
+
+const STATUS_LOST: Told = ("shut off (crashed)", "status-lost", "inferred");
+
+const ENDS: &[End] = &[
+    End {
+        name: "power off",
+        qemu_args: &[],
+        bring: |stage| stage.guest.press('o'),
+        known: ("shut off (shutdown)", "guest-shutdown", "witnessed"),
+        lost: ("shut off (shutdown)", "guest-shutdown", "witnessed"),
+    },
+    End {
+        name: "panic",
+        qemu_args: &["-device", "pvpanic"],
+        bring: |stage| stage.guest.press('p'),
+        known: ("shut off (crashed)", "guest-panic", "witnessed"),
+        lost: ("shut off (crashed)", "guest-panic", "witnessed"),
+    },
+    End {
+        name: "SIGKILL",
+        qemu_args: &[],
+        bring: |stage| send(stage.qemu, Signal::SIGKILL),
+        known: ("shut off (crashed)", "signal", "witnessed"),
+        lost: STATUS_LOST,
+    },
+    End {
+        name: "SIGTERM",
+        qemu_args: &[],
+        bring: |stage| send(stage.qemu, Signal::SIGTERM),
+        known: ("shut off (destroyed)", "host-signal", "witnessed"),
+        lost: ("shut off (destroyed)", "host-signal", "witnessed"),
+    },
+    End {
+        name: "QMP quit",
+        qemu_args: &["-qmp", "{}"],
+        bring: |stage| {
+            stage.host.third_party("v").execute("quit", &json!({}));
+        },
+        known: ("shut off (destroyed)", "qmp-quit", "witnessed"),
+        lost: ("shut off (destroyed)", "qmp-quit", "witnessed"),
+    },
+    End {
+        name: "watchdog",
+        qemu_args: &["-device", "ib700", "-action", "watchdog=poweroff"],
+        bring: |stage| stage.guest.press('g'),
+        known: ("shut off (crashed)", "watchdog", "witnessed"),
+        lost: ("shut off (crashed)", "watchdog", "witnessed"),
+    },
+    End {
+        name: "exit device",
+        qemu_args: &["-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
+        bring: |stage| stage.guest.press('x'),
+        known: ("shut off (shutdown)", "guest-exit", "witnessed"),
+        lost: STATUS_LOST,
+    },
+    End {
+        name: "reset that ends it",
+        qemu_args: &["-no-reboot"],
+        bring: |stage| stage.guest.press('r'),
+        known: ("shut off (shutdown)", "guest-reset", "witnessed"),
+        lost: ("shut off (shutdown)", "guest-reset", "witnessed"),
+    },
+];
+
+impl Stage {
+    fn set(end: &End) -> Self {
+        let host = Host::new();
+        let socket = host.third_party_socket("v");
+        let args: Vec<String> = end
+            .qemu_args
+            .iter()
+            .map(|arg| arg.replace("{}", &socket))
+            .collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let guest = host.start("v", &args);
+        let qemu = host.qemu_pid("v");
+        let supervisor = host.supervisor_pid("v");
+        Self {
+            host,
+            guest,
+            qemu,
+            supervisor,
+        }
+    }
+
+    /// Brings the end about and waits until QEMU is dead, without asking domstate.
+    fn end(&mut self, end: &End) {
+        (end.bring)(self);
+        until(end.name, || !is_alive(self.qemu));
+    }
+
+    fn kill_supervisor(&self) {
+        send(self.supervisor, Signal::SIGKILL);
+        until("the supervisor's death", || !is_alive(self.supervisor));
+        // An orphan's status is gone once it is reaped: by init, in its own time.
+        if !is_alive(self.qemu) {
+            until("QEMU to be reaped", || !exists(self.qemu));
+        }
+    }
+
+    /// Asks three times, and once more when the end is on record.
+    fn asserts(&self, end: &End, fault: &str, told: Told) -> Value {
+        let json = self.asserts_now(end, fault, told);
+        until("the record", || {
+            self.host.journal("v").contains("DOMSTATE_EXITED")
+        });
+        self.asserts_now(end, fault, told);
+        let run = self.host.ok(&["history", "v"]);
+        assert!(run.contains(told.0), "{}, {fault}: {run}", end.name);
+        json
+    }
+
+    fn asserts_now(&self, end: &End, fault: &str, told: Told) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..3 {
+            last = self.host.json("v");
+            assert_eq!(
+                answer_of(&last),
+                (told.0.to_owned(), told.1.to_owned(), told.2.to_owned()),
+                "{}, {fault}: {last}\n{}",
+                end.name,
+                self.host.journal("v")
+            );
+            assert_eq!(self.host.answer("v"), told.0);
+        }
+        last
+    }
+}
+
+fn exists(pid: i32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn answer_of(json: &Value) -> (String, String, String) {
+    let word = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
+    let kind = json["cause"]["kind"].as_str().unwrap_or_default();
+    (
+        format!("{} ({})", word("state"), word("reason")),
+        kind.to_owned(),
+        word("certainty"),
+    )
+}
+
+/// A newer QEMU announces the exit device with a SHUTDOWN; then there is nothing to lose.
+fn without_status(stage: &Stage, end: &End) -> Told {
+    let announced = stage.host.journal("v").contains("\"SHUTDOWN\"");
+    if announced { end.known } else { end.lost }
+}
+
+#[test]
+fn a_killed_supervisor_costs_no_more_than_the_exit_status() {
+    for end in ENDS {
+        let mut stage = Stage::set(end);
+        stage.kill_supervisor();
+        stage.end(end);
+        until("QEMU to be reaped", || !exists(stage.qemu));
+        let told = without_status(&stage, end);
+        stage.asserts(end, "supervisor killed before", told);
+    }
+}
+
+#[test]
+fn a_stopped_supervisor_changes_no_answer_and_neither_does_its_going_on() {
+    for end in ENDS {
+        let mut stage = Stage::set(end);
+        send(stage.supervisor, Signal::SIGSTOP);
+        stage.end(end);
+        stage.asserts_now(end, "supervisor stopped", end.known);
+        send(stage.supervisor, Signal::SIGCONT);
+        until("the supervisor's end", || !is_alive(stage.supervisor));
+        stage.asserts(end, "supervisor went on", end.known);
+        assert_eq!(exits_on_record(&stage.host), 1);
+    }
+}
+
+#[test]
+fn a_supervisor_that_dies_before_it_can_write_costs_no_more_than_the_exit_status() {
+    for end in ENDS {
+        let mut stage = Stage::set(end);
+        send(stage.supervisor, Signal::SIGSTOP);
+        stage.end(end);
+        stage.kill_supervisor();
+        let told = without_status(&stage, end);
+        stage.asserts(end, "supervisor killed unwritten", told);
+    }
+}
+
+#[test]
+fn a_supervisor_killed_the_moment_qemu_is_dead_leaves_a_true_record_or_none() {
+    for end in ENDS {
+        let mut stage = Stage::set(end);
+        stage.end(end);
+        // It may be over and gone already.
+        let pid = nix::unistd::Pid::from_raw(stage.supervisor);
+        let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
+        until("the supervisor's death", || !is_alive(stage.supervisor));
+        until("QEMU to be reaped", || !exists(stage.qemu));
+        let recorded = stage.host.journal("v").contains("DOMSTATE_EXITED");
+        let told = if recorded {
+            end.known
+        } else {
+            without_status(&stage, end)
+        };
+        stage.asserts(end, "supervisor killed just after", told);
+    }
+}
+
+#[test]
+fn destroy_is_told_as_destroyed_whatever_became_of_the_supervisor() {
+    let plain = &ENDS[0];
+    let told = ("shut off (destroyed)", "asked", "witnessed");
+    for fault in ["killed before", "stopped before", "killed after"] {
+        let stage = Stage::set(plain);
+        match fault {
+            "killed before" => stage.kill_supervisor(),
+            "stopped before" => send(stage.supervisor, Signal::SIGSTOP),
+            _ => {}
+        }
+        assert_eq!(
+            stage.host.ok(&["destroy", "v"]),
+            "Domain 'v' destroyed\n",
+            "{fault}"
+        );
+        assert!(!is_alive(stage.qemu), "{fault}");
+        match fault {
+            "stopped before" => {
+                stage.asserts_now(plain, fault, told);
+                send(stage.supervisor, Signal::SIGCONT);
+            }
+            "killed after" => {
+                let pid = nix::unistd::Pid::from_raw(stage.supervisor);
+                let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
+            }
+            _ => {}
+        }
+        stage.asserts(plain, fault, told);
+    }
+}
+
+#[test]
+fn any_verb_that_finds_a_guest_without_a_supervisor_gives_it_one() {
+    let stage = Stage::set(&ENDS[2]);
+    let host = &stage.host;
+    let mut old = stage.supervisor;
+    for verb in [
+        &["--reason", "v"][..],
+        &["list"],
+        &["wait", "v", "--timeout", "0"],
+        &["dominfo", "v"],
+        &["explain", "v"],
+        &["history", "v"],
+        &["logs", "v"],
+        &["domid", "v"],
+        &["domuuid", "v"],
+        &["suspend", "v"],
+        &["resume", "v"],
+    ] {
+        send(old, Signal::SIGKILL);
+        until("the supervisor's death", || !is_alive(old));
+        host.domstate(verb);
+        let mut new = None;
+        until(&format!("a supervisor after {verb:?}"), || {
+            new = host.noted_supervisor("v");
+            new.is_some_and(|pid| pid != old)
+        });
+        old = new.unwrap();
+    }
+    assert_eq!(host.answer("v"), "running (unpaused)");
+    assert_eq!(i64::from(old), host.json("v")["supervisor"]);
+}
+
+#[test]
+fn an_adopter_witnesses_the_true_exit_of_a_qemu_that_is_not_its_child() {
+    for end in ENDS {
+        let mut stage = Stage::set(end);
+        stage.kill_supervisor();
+        assert_eq!(stage.host.answer("v"), "running (booted)");
+        stage.supervisor = stage.host.supervisor_pid("v");
+        stage.await_watcher();
+        stage.end(end);
+        stage.asserts(end, "adopted", end.known);
+        assert_eq!(exits_on_record(&stage.host), 1);
+    }
+}
+
+impl Stage {
+    /// The adopter has opened its pidfd once it sleeps in poll(2): only then it is there to see.
+    fn await_watcher(&self) {
+        let link = |entry: std::fs::DirEntry| std::fs::read_link(entry.path()).ok();
+        until("the adopter's pidfd", || {
+            let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.supervisor));
+            descriptors.is_ok_and(|descriptors| {
+                let mut links = descriptors.flatten().filter_map(link);
+                links.any(|link| link.to_string_lossy().contains("pidfd"))
+            })
+        });
+    }
+}
+
+#[test]
+fn many_commands_at_once_adopt_once() {
+    let stage = Stage::set(&ENDS[2]);
+    stage.kill_supervisor();
+    let children: Vec<_> = (0..8)
+        .map(|_| {
+            let mut command = stage.host.command(&["--reason", "v"]);
+            command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let run = stage.host.run_folder("v").to_string_lossy().into_owned();
+    let watchers = || {
+        let mut pids = processes_with(&run);
+        // QEMU has the folder on its command line as well.
+        pids.retain(|pid| *pid != stage.qemu);
+        pids
+    };
+    until("a single supervisor", || {
+        stage.host.noted_supervisor("v").is_some() && watchers().len() == 1
+    });
+    assert_eq!(Some(watchers()[0]), stage.host.noted_supervisor("v"));
+    send(stage.qemu, Signal::SIGKILL);
+    assert_eq!(stage.host.wait("v"), "shut off (crashed)");
+    assert_eq!(stage.host.json("v")["cause"]["signal"], "SIGKILL");
+    assert_eq!(exits_on_record(&stage.host), 1);
+}
+
+fn exits_on_record(host: &Host) -> usize {
+    host.journal("v").matches("DOMSTATE_EXITED").count()
+}
+
+#[test]
+fn a_qemu_that_hangs_is_answered_for_at_once_and_can_be_destroyed() {
+    let stage = Stage::set(&ENDS[0]);
+    let host = &stage.host;
+    send(stage.qemu, Signal::SIGSTOP);
+    for verb in [
+        &["--reason", "v"][..],
+        &["list", "--all"],
+        &["wait", "v", "--timeout", "0"],
+        &["dominfo", "v"],
+        &["explain", "v"],
+        &["history", "v"],
+    ] {
+        let began = Instant::now();
+        let said = host.domstate(verb);
+        assert!(began.elapsed() < Duration::from_secs(3), "{verb:?}");
+        assert!(said.stdout.contains("running"), "{said:?}");
+    }
+    assert_eq!(host.answer("v"), "running (booted)");
+    // Nor does an adopter depend on it.
+    stage.kill_supervisor();
+    assert_eq!(host.answer("v"), "running (booted)");
+    assert_ne!(host.supervisor_pid("v"), stage.supervisor);
+    assert_eq!(host.ok(&["destroy", "v"]), "Domain 'v' destroyed\n");
+    assert_eq!(host.answer("v"), "shut off (destroyed)");
+    assert_eq!(host.json("v")["cause"]["verb"], "destroy");
+}
