@@ -33,6 +33,10 @@ mod damage;
 mod boot;
 /// Floods of events and words.
 mod bounds;
+/// What the caller of domstate has set up reaches QEMU, and nothing else of it.
+mod caller;
+/// Several commands at once, and an old supervisor beside a new run.
+mod concurrency;
 /// A full disk, a read-only one.
 mod disk;
 /// The order in which things reach the disk.
