@@ -1,11 +1,12 @@
 //! The answer needs no supervisor: it may be dead, or stopped, or die a moment after QEMU.
 
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, is_alive, processes_with, send, until};
+use super::harness::{Guest, Host, finish_child, is_alive, processes_with, send, spawn, until};
 
 /// A guest about to end, and everything that can end it.
 struct Stage {
@@ -389,4 +390,54 @@ fn a_qemu_that_hangs_is_answered_for_at_once_and_can_be_destroyed() {
     assert_eq!(host.ok(&["destroy", "v"]), "Domain 'v' destroyed\n");
     assert_eq!(host.answer("v"), "shut off (destroyed)");
     assert_eq!(host.json("v")["cause"]["verb"], "destroy");
+}
+
+/// `run` of a guest that obeys letters, in the background of the story.
+fn run_in_background(host: &Host) -> (Guest, Child) {
+    let line = host.line("v");
+    let argv = host.argv("v", &[]);
+    let mut args = vec!["run", "v", "--"];
+    args.extend(argv.iter().map(String::as_str));
+    let run = spawn(host.command(&args));
+    (Guest::connected(&line), run)
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_a_guest_that_is_adopted_and_whose_end_is_told() {
+    let host = Host::new();
+    let (mut guest, mut run) = run_in_background(&host);
+    let qemu = host.qemu_pid("v");
+    let pid = i32::try_from(run.id()).unwrap();
+    assert_eq!(host.supervisor_pid("v"), pid);
+    send(pid, Signal::SIGKILL);
+    // Its output is not waited for: QEMU has it too.
+    assert_eq!(run.wait().unwrap().code(), None);
+    assert_eq!(host.answer("v"), "running (booted)");
+    assert_eq!(host.qemu_pid("v"), qemu);
+    assert_ne!(host.supervisor_pid("v"), pid);
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    assert_eq!(host.json("v")["cause"]["kind"], "guest-shutdown");
+}
+
+#[test]
+fn a_run_that_is_stopped_while_its_guest_ends_tells_the_end_when_it_goes_on() {
+    let host = Host::new();
+    let (_guest, run) = run_in_background(&host);
+    let qemu = host.qemu_pid("v");
+    let pid = i32::try_from(run.id()).unwrap();
+    send(pid, Signal::SIGSTOP);
+    send(qemu, Signal::SIGKILL);
+    until("QEMU's death", || !is_alive(qemu));
+    for _ in 0..3 {
+        assert_eq!(host.answer("v"), "shut off (crashed)");
+    }
+    // Nobody writes it down meanwhile, and `wait` does not wait for that for ever.
+    assert_eq!(host.wait("v"), "shut off (crashed)");
+    send(pid, Signal::SIGCONT);
+    let said = finish_child(run);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert_eq!(said.stdout, "shut off (crashed)\n");
+    assert_eq!(host.json("v")["cause"]["signal"], "SIGKILL");
+    assert_eq!(exits_on_record(&host), 1);
 }
