@@ -4,12 +4,14 @@
 //! Looking changes nothing: it takes no lock, sends QEMU no command and signals nobody, so a QEMU or a
 //! supervisor that hangs cannot make it hang, and no number of lookers disturbs a start.
 
+mod alarm;
 mod host;
 mod life;
 mod look;
 mod process;
 mod watcher;
 
+pub use alarm::{Alarm, Sight};
 pub use host::{Reach, boot_id, now, pid_namespace, reach};
 pub use life::{Supervised, find_qemu, last_words, lock_is_held};
 pub use look::{Observation, look, look_at_run, replay};

@@ -12,8 +12,9 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 
+use super::background::sign;
 use super::launch::spawn_qemu;
-use super::watch::{Patience, Turn, Watch, sign};
+use super::watch::{Patience, Turn, Watch};
 use crate::domain::{Answer, Event, Verb};
 use crate::journal::Journal;
 use crate::operation::{Prepared, actor};

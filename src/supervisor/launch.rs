@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use super::watch;
+use super::background;
 use crate::domain::{Event, Process};
 use crate::journal::Journal;
 use crate::observe::{now, start_ticks};
@@ -35,7 +35,7 @@ fn try_launch(order: &LaunchOrder) -> Result<()> {
     let supervisor_lock = Lock::inherited(sys::inherited_descriptor(order.supervisor_lock)?);
     let _ = nix::unistd::setsid();
     sys::default_signal_actions();
-    watch::sign(&supervisor_lock);
+    background::sign(&supervisor_lock);
 
     let log = OpenOptions::new()
         .append(true)
@@ -127,5 +127,5 @@ fn become_watcher(run: &RunFolder, supervisor_lock: Lock) -> Result<()> {
         .args(watch_args(run, Some(number)))
         .exec();
     // Not replaced after all (no memory, say): go on in this image.
-    watch::watch(run.clone(), supervisor_lock).with_context(|| error.to_string())
+    background::watch(run.clone(), supervisor_lock).with_context(|| error.to_string())
 }

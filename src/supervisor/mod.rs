@@ -6,6 +6,7 @@
 //! never parsed a command line or held QEMU's arguments, and the very code that adopts a run whose supervisor
 //! died. There is no other way to stop it than to kill it, and no other way to start again than to adopt.
 
+mod background;
 mod foreground;
 mod launch;
 mod memory;
@@ -27,7 +28,7 @@ pub fn take_over(args: &[OsString]) -> Option<ExitCode> {
     }
     let result = match args.next()?.to_str()? {
         LAUNCH => LaunchOrder::from_args(args).map(launch::launch),
-        WATCH => watch::watch_by_args(args),
+        WATCH => background::watch_by_args(args),
         _ => return None,
     };
     // Nobody reads what a supervisor would print: it leaves its traces in the journal, or none.

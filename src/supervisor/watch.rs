@@ -4,29 +4,24 @@
 //! reaping, append it, fsync the journal, write the checkpoint durably, then reap. While the disk is full the
 //! zombie is kept, for everybody to read its status from, and the record is tried again.
 
-use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::signal::{SigSet, Signal};
+use anyhow::{Context, Result, bail};
+use nix::sys::inotify::AddWatchFlags;
 
 use super::memory::give_back;
 use super::recorder::{News, Recorder};
 use crate::domain::{Answer, Event, Exit, Fold, Process};
-use crate::observe::{Reach, find_qemu, lock_is_held, process, reach};
-use crate::operation::{Ward, number};
+use crate::journal::JOURNAL_FILE;
+use crate::observe::{Alarm, Reach, Sight, find_qemu, lock_is_held, process, reach};
+use crate::operation::Ward;
 use crate::qemu;
-use crate::store::{Lock, RunFolder};
-use crate::sys;
+use crate::store::{LOG_FILE, Lock, RunFolder};
 
-/// How often a watcher without inotify looks: the user's instances (128 by default) were used up.
-const BLIND_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is tried to put the end on a full disk.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long nothing must have happened before memory is given back.
 const TIDY_DELAY: Duration = Duration::from_millis(100);
@@ -44,59 +39,6 @@ const COMING_GRACE: Duration = Duration::from_secs(10);
 
 /// How often it is looked meanwhile whether the lock is still held.
 const COMING_INTERVAL: Duration = Duration::from_millis(100);
-
-pub(super) fn watch_by_args<'a>(mut args: impl Iterator<Item = &'a OsString>) -> Result<()> {
-    let missing = || anyhow!("an argument is missing");
-    let path = PathBuf::from(args.next().ok_or_else(missing)?);
-    let run_number = number(args.next().ok_or_else(missing)?)?;
-    let run = RunFolder::at(path, run_number);
-    let lock = match args.next() {
-        Some(descriptor) => {
-            let descriptor = number(descriptor)?;
-            sys::close_descriptors_except(&[descriptor])?;
-            Lock::inherited(sys::inherited_descriptor(descriptor)?)
-        }
-        None => {
-            sys::close_descriptors_except(&[])?;
-            let _ = nix::unistd::setsid();
-            std::env::set_current_dir("/")?;
-            // Two commands at once adopt once: the second finds the lock taken.
-            let Some(lock) = Lock::try_take(&run.supervisor_lock())? else {
-                return Ok(());
-            };
-            sign(&lock);
-            lock
-        }
-    };
-    watch(run, lock)
-}
-
-/// Notes this process in the lock's file, for those who want to know who supervises. On a full disk nobody learns it:
-/// the lock tells that there is somebody.
-pub(super) fn sign(lock: &Lock) {
-    let _ = lock.file().and_then(|mut file| {
-        file.set_len(0)?;
-        writeln!(file, "{}", std::process::id())
-    });
-}
-
-/// Watches `run` to its end, in the background.
-pub(super) fn watch(run: RunFolder, lock: Lock) -> Result<()> {
-    // A host that shuts down sends these to everybody; we are needed until QEMU has ended.
-    let mut blocked = SigSet::empty();
-    for signal in [
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGPIPE,
-    ] {
-        blocked.add(signal);
-    }
-    blocked.thread_block()?;
-    let mut watch = Watch::new(run, lock, Patience::Endless)?;
-    while watch.turn(&[], None)? == Turn::Continues {}
-    Ok(())
-}
 
 /// Whether there is still something to watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +77,7 @@ pub(super) struct Watch {
     run: RunFolder,
     recorder: Recorder,
     wards: Wards,
-    inotify: Option<Inotify>,
+    alarm: Alarm,
     /// When QEMU was first seen to be on its way out.
     leaving_since: Option<Instant>,
     /// Since when the launcher is dead and QEMU may still come.
@@ -157,13 +99,16 @@ pub(super) enum Patience {
 
 impl Watch {
     pub(super) fn new(run: RunFolder, lock: Lock, patience: Patience) -> Result<Self> {
-        let inotify = inotify(&run);
+        let alarm = Alarm::new();
+        for file in [JOURNAL_FILE, LOG_FILE] {
+            alarm.watch(&run.path().join(file), AddWatchFlags::IN_MODIFY);
+        }
         let recorder = Recorder::open(&run)?;
         let mut watch = Self {
             run,
             recorder,
             wards: Wards::default(),
-            inotify,
+            alarm,
             leaving_since: None,
             coming_since: None,
             untidy_since: Some(Instant::now()),
@@ -342,7 +287,7 @@ impl Watch {
         }
         // The end is on record. Only those who read state.json themselves still wait for room on the disk.
         while concluded.is_err() && self.patience == Patience::Endless && self.run.path().exists() {
-            std::thread::sleep(BLIND_INTERVAL);
+            std::thread::sleep(RETRY_INTERVAL);
             concluded = self.recorder.conclude();
         }
         Ok(Turn::Ended)
@@ -372,7 +317,7 @@ impl Watch {
                 self.unrecorded = Some(error);
                 return Ok(());
             }
-            std::thread::sleep(BLIND_INTERVAL);
+            std::thread::sleep(RETRY_INTERVAL);
         }
     }
 
@@ -387,37 +332,11 @@ impl Watch {
     }
 
     fn sleep(&self, extra: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<()> {
-        let mut left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-        if self.inotify.is_none() {
-            left = Some(left.map_or(BLIND_INTERVAL, |left| left.min(BLIND_INTERVAL)));
-        }
-        let timeout = left.map_or(PollTimeout::NONE, |left| {
-            let millis = left.as_micros().div_ceil(1000).min(60_000);
-            PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
-        });
-        let inotify = self.inotify.as_ref().map(AsFd::as_fd);
         // A launcher that is known to be dead would keep us awake.
-        let wards = self
-            .coming_since
-            .is_none()
-            .then(|| self.wards.descriptors());
-        let descriptors = wards
-            .into_iter()
-            .flatten()
-            .chain(inotify)
-            .chain(extra.iter().copied());
-        let mut polled: Vec<PollFd<'_>> = descriptors
-            .map(|d| PollFd::new(d, PollFlags::POLLIN))
-            .collect();
-        match poll(&mut polled, timeout) {
-            // Nothing to read, and reading would take a page of the stack again.
-            Ok(0) | Err(Errno::EINTR) => return Ok(()),
-            Ok(_) => {}
-            Err(errno) => bail!("cannot wait: {errno}"),
-        }
-        if let Some(inotify) = &self.inotify {
-            while inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
-        }
+        let is_coming = self.coming_since.is_some();
+        let wards = self.wards.descriptors().filter(|_| !is_coming);
+        let descriptors: Vec<BorrowedFd<'_>> = wards.chain(extra.iter().copied()).collect();
+        self.alarm.sleep(&descriptors, deadline, Sight::Whole)?;
         Ok(())
     }
 }
@@ -428,15 +347,4 @@ enum WhoEnded {
     Qemu,
     /// What was spawned: as far as anybody knows it was QEMU.
     Launcher,
-}
-
-fn inotify(run: &RunFolder) -> Option<Inotify> {
-    let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-    let inotify = Inotify::init(flags).ok()?;
-    for file in ["journal", "log"] {
-        inotify
-            .add_watch(&run.path().join(file), AddWatchFlags::IN_MODIFY)
-            .ok()?;
-    }
-    Some(inotify)
 }
