@@ -37,12 +37,15 @@ const RECORD_GRACE: Duration = Duration::from_secs(2);
 /// How long a guest that is on its way out already is given to be gone.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
 
+/// How long somebody who is just starting the domain may take until there is a process to end.
+const SPAWN_WAIT: Duration = Duration::from_secs(2);
+
 /// Ends the guest that `seen` shows. On return it is over, and its end is on the disk as far as there is room.
 ///
 /// # Errors
 /// In virsh's words if it is not running; otherwise why QEMU could not be ended.
 pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result<()> {
-    let mut seen = adopt_and_wait(domain, seen)?;
+    let mut seen = wait_for_spawn(domain, adopt_and_wait(domain, seen)?)?;
     if seen.fold.is_leaving() {
         // It announced its own end: who asks now is too late to be the cause.
         seen = wait_for_end(domain, seen, Instant::now() + LEAVE_WAIT)?;
@@ -147,6 +150,21 @@ fn quit(run: &RunFolder) -> Result<()> {
     let control = Control::connect(folder.as_fd(), Instant::now() + Duration::from_secs(5))?;
     control.quit()?;
     Ok(())
+}
+
+/// Waits, where a run has been announced and nothing spawned for it yet, until that has happened or never will.
+fn wait_for_spawn(domain: &DomainFolder, seen: Observation) -> Result<Observation> {
+    let mut watcher = Watcher::new();
+    let mut seen = seen;
+    let deadline = Instant::now() + SPAWN_WAIT;
+    while seen.is_active() && seen.fold.launcher.is_none() && Instant::now() < deadline {
+        watcher.watch(domain, &seen);
+        seen = look(domain)?;
+        if seen.is_active() && seen.fold.launcher.is_none() {
+            watcher.sleep(Some(deadline))?;
+        }
+    }
+    Ok(seen)
 }
 
 /// Waits until QEMU is gone and its end written down, by whoever does that; without a supervisor nobody does.
