@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::harness::{Host, finish, qemu, send};
+use super::harness::{Host, finish, finish_child, qemu, send, spawn, until};
 
 /// A QEMU that starts, with a machine and nothing else, and these further arguments.
 fn bare_qemu(args: &[&str]) -> Vec<String> {
@@ -280,4 +280,27 @@ fn a_qemu_is_started_with_no_signal_blocked_though_its_starter_blocks_some() {
     send(host.qemu_pid("v"), Signal::SIGTERM);
     assert_eq!(host.wait("v"), "shut off (destroyed)");
     assert_eq!(host.json("v")["cause"]["kind"], "host-signal");
+}
+
+#[test]
+fn a_domain_that_is_just_being_started_can_be_destroyed() {
+    let host = Host::new();
+    let argv = bare_qemu(&[]);
+    let args = words("start", "v", &argv);
+    for _ in 0..20 {
+        let _ = host.domstate(&["undefine", "v"]);
+        let start = spawn(host.command(&args));
+        // Announced, and nothing spawned yet, if this is quick enough.
+        let runs = host.state_dir().join("v/runs/00000001");
+        until("the run", || runs.exists());
+        let said = host.domstate(&["destroy", "v"]);
+        let started = finish_child(start);
+        let too_early = said.stderr.ends_with("domain is not running\n");
+        assert!(said.code == Some(0) || too_early, "{said:?}");
+        if too_early {
+            assert_eq!(started.code, Some(0), "{started:?}");
+            host.ok(&["destroy", "v"]);
+        }
+        assert_eq!(host.answer("v"), "shut off (destroyed)");
+    }
 }
