@@ -147,9 +147,19 @@ impl Fold {
         }
     }
 
-    /// SHUTDOWN was announced and QEMU was not told to stay: it is on its way out.
+    /// QEMU announced its end and was not told to stay: it is on its way out.
     pub fn is_leaving(&self) -> bool {
-        self.shutdown.as_ref().is_some_and(|s| !s.stayed)
+        let shut_down = self.shutdown.as_ref().is_some_and(|shutdown| {
+            // Where the guest stood already no STOP tells whether QEMU stays; these two it always obeys.
+            let goes = matches!(
+                shutdown.cause,
+                ShutdownCause::HostSignal | ShutdownCause::HostQmpQuit
+            );
+            !shutdown.stayed && (shutdown.machine == Machine::Ran || goes)
+        });
+        let powered_off = self.watchdog == Some(WatchdogEnd::PoweredOff);
+        let panicked = self.panic.is_some() && self.live == State::InShutdown;
+        shut_down || powered_off || panicked
     }
 
     fn enter(&mut self, state: State, at: Option<Timestamp>) {
@@ -227,6 +237,10 @@ impl Fold {
         self.moved = true;
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.stayed = true;
+            if self.panic.is_some() {
+                // -no-shutdown: QEMU stays, as it does for panic=pause.
+                self.enter(State::Crashed, at);
+            }
             return;
         }
         // libvirt ignores STOP unless the domain runs: a state that is already stopped keeps its reason.
@@ -357,8 +371,7 @@ impl Fold {
 
     fn asked(&mut self, verb: Verb, actor: &super::event::Actor, at: Option<Timestamp>) {
         // A guest that is on its way out, or gone, was not ended by who asks now.
-        let powered_off = self.watchdog == Some(WatchdogEnd::PoweredOff);
-        let is_ending = self.is_leaving() || powered_off || self.has_end();
+        let is_ending = self.is_leaving() || self.has_end();
         let too_late = ending::ENDING_VERBS.contains(&verb) && is_ending;
         if !too_late {
             self.intents

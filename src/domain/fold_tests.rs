@@ -168,6 +168,14 @@ fn what_a_living_guest_does_is_told_in_libvirts_words() {
             booted(&[panic(PanicAction::Poweroff)]),
             "in shutdown (unknown)",
         ),
+        (
+            booted(&[
+                panic(PanicAction::Poweroff),
+                ShutDown(ShutdownCause::GuestPanic),
+                Stopped,
+            ]),
+            "crashed (panicked)",
+        ),
         (booted(&[panic(PanicAction::Run)]), "running (booted)"),
         (booted(&[CrashLoaded]), "running (booted)"),
         (
@@ -313,4 +321,24 @@ fn in_every_sequence_of_events_success_has_a_guest_shutdown_on_record() {
         }
     }
     assert_eq!(walked, (0..=4).map(|n| 17_u32.pow(n)).sum::<u32>());
+}
+
+#[test]
+fn qemu_is_leaving_only_when_nothing_may_keep_it() {
+    let shut = |cause| Event::ShutDown(cause);
+    let leaves = |events: &[Event]| booted(events).is_leaving();
+    assert!(leaves(&[shut(ShutdownCause::GuestShutdown)]));
+    assert!(!leaves(&[
+        shut(ShutdownCause::GuestShutdown),
+        Event::Stopped
+    ]));
+    assert!(leaves(&[panic(PanicAction::Poweroff)]));
+    assert!(!leaves(&[panic(PanicAction::Pause), Event::Stopped]));
+    assert!(leaves(&[Event::WatchdogFired(WatchdogAction::Poweroff)]));
+    // -no-shutdown -no-reboot, reset while the guest stands: no STOP comes, and QEMU stays for ever.
+    assert!(!leaves(&[
+        Event::Stopped,
+        shut(ShutdownCause::HostQmpSystemReset)
+    ]));
+    assert!(leaves(&[Event::Stopped, shut(ShutdownCause::HostSignal)]));
 }

@@ -80,13 +80,14 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
     if !lock_is_held(domain) {
         return gone(None);
     }
-    // The lock is held by who is about to spawn QEMU, or by a wrapper's child that is about to be QEMU; the supervisor
-    // decides how long that is believed, and then records the wrapper's end.
+    // The lock is held by who is about to spawn QEMU, by what was spawned and is about to be QEMU (its supervisor may
+    // have died before it could say so), or by a wrapper's child; the supervisor, or the one that adopts, decides how
+    // long that is believed, and then records the end.
     let starting = fold.qemu.is_none()
         && fold.began.is_none()
         && fold.refusal.is_none()
         && fold.launcher_exit.is_none();
-    if !same_namespace || (starting && !Supervised::look(run).is_nobody()) {
+    if !same_namespace || starting {
         return Ok(Life::Lives);
     }
     match find_qemu(run) {
