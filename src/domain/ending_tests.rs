@@ -516,6 +516,16 @@ fn an_end_on_record_outweighs_what_a_later_boot_sees() {
 }
 
 #[test]
+fn a_shutdown_on_record_outweighs_what_a_later_boot_sees() {
+    let story = Story::booted().shut(ShutdownCause::GuestShutdown);
+    let (state, cause, _) = story.found_gone("c");
+    assert_eq!(
+        (state.as_str(), cause),
+        ("shut off (shutdown)", Cause::GuestShutdown)
+    );
+}
+
+#[test]
 fn a_shells_word_for_a_signal_is_not_taken_for_the_guests_own_status() {
     let unidentified = |status| {
         let launch = Story::launched(true).then(Event::Resumed);

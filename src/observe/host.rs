@@ -53,3 +53,32 @@ pub fn reach(launch: &Launch) -> Result<Reach> {
         Reach::Same
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Actor, Begin, LaunchKind};
+
+    #[test]
+    fn pids_mean_something_only_in_their_own_boot_and_namespace() {
+        let here = Launch {
+            run: 1,
+            kind: LaunchKind::Boot,
+            begin: Begin::Running,
+            boot: boot_id().unwrap(),
+            pid_namespace: pid_namespace().unwrap(),
+            exit_device: false,
+            actor: Actor {
+                uid: 0,
+                pid: 1,
+                command: String::new(),
+            },
+        };
+        assert_eq!(reach(&here).unwrap(), Reach::Same);
+        let mut elsewhere = here.clone();
+        elsewhere.pid_namespace += 1;
+        assert_eq!(reach(&elsewhere).unwrap(), Reach::OtherNamespace);
+        elsewhere.boot = BootId("another".into());
+        assert_eq!(reach(&elsewhere).unwrap(), Reach::OtherBoot);
+    }
+}
