@@ -16,22 +16,7 @@ use crate::domain::{Event, Record, Timestamp};
 pub const JOURNAL_FILE: &str = "journal";
 
 /// Room kept allocated behind the end, so that a full disk does not silence the last words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReservedBytes {
-    /// 64 KiB: before the run.
-    AtStart,
-    /// 16 KiB: renewed at each checkpoint.
-    Renewed,
-}
-
-impl ReservedBytes {
-    fn bytes(self) -> i64 {
-        match self {
-            Self::AtStart => 64 * 1024,
-            Self::Renewed => 16 * 1024,
-        }
-    }
-}
+const RESERVE_BYTES: u64 = 64 * 1024;
 
 /// An open journal. Appends are one `write(2)` each, with O_APPEND, beside QEMU's own.
 #[derive(Debug)]
@@ -52,7 +37,7 @@ impl Journal {
             let _ = ioctl_setflags(&file, flags | IFlags::NOCOW);
         }
         let journal = Self { file };
-        journal.reserve(ReservedBytes::AtStart)?;
+        journal.reserve()?;
         Ok(journal)
     }
 
@@ -102,16 +87,20 @@ impl Journal {
         Ok(self.file.metadata()?.blocks() * 512)
     }
 
-    /// Keeps room allocated behind the end. Where the file system cannot, there is none: no error.
-    pub fn reserve(&self, room: ReservedBytes) -> io::Result<()> {
-        let end = i64::try_from(self.length()?).map_err(io::Error::other)?;
-        match fallocate(
-            &self.file,
-            FallocateFlags::FALLOC_FL_KEEP_SIZE,
-            end,
-            room.bytes(),
-        ) {
-            Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
+    /// Keeps 64 KiB of room allocated behind the end, and returns up to where it reaches. Where the file system cannot,
+    /// there is none: no error.
+    pub fn reserve(&self) -> io::Result<u64> {
+        let end = self.length()?;
+        let (from, room) = (i64::try_from(end), i64::try_from(RESERVE_BYTES));
+        let (from, room) = (
+            from.map_err(io::Error::other)?,
+            room.map_err(io::Error::other)?,
+        );
+        let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        match fallocate(&self.file, flags, from, room) {
+            Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {
+                Ok(end + RESERVE_BYTES)
+            }
             Err(errno) => Err(errno.into()),
         }
     }
@@ -125,7 +114,7 @@ impl Journal {
     /// Gives back the room behind the end: nothing more will be said.
     pub fn release_reserve(&self) -> io::Result<()> {
         let end = self.length()?;
-        self.punch(end, ReservedBytes::AtStart.bytes().unsigned_abs())
+        self.punch(end, RESERVE_BYTES)
     }
 
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {

@@ -77,7 +77,9 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
         }
         Some(ProcessState::Zombie(_) | ProcessState::Absent) | None => {}
     }
-    if !lock_is_held(domain) {
+    // The lock speaks of the current run alone.
+    let is_current = domain.latest_run()?.is_none_or(|latest| latest == *run);
+    if !is_current || !lock_is_held(domain) {
         return gone(None);
     }
     // The lock is held by who is about to spawn QEMU, by what was spawned and is about to be QEMU (its supervisor may

@@ -1,5 +1,8 @@
 //! The trace that a verb leaves: asked, sent, done or failed.
 
+use std::cell::RefCell;
+use std::io::ErrorKind;
+
 use anyhow::{Context, Result};
 
 use crate::domain::{Actor, Event, Verb};
@@ -16,28 +19,54 @@ pub struct Asking {
     journal: Journal,
     verb: Verb,
     pid: u32,
+    /// The announcement, while there is no room for it.
+    unwritten: RefCell<Option<Event>>,
 }
 
 impl Asking {
     /// Announces in the journal of `run` that this process is about to do `verb`.
     ///
     /// # Errors
-    /// When it cannot be written: what nobody could explain afterwards must not be done.
+    /// When it cannot be written: what nobody could explain afterwards must not be done. Only `destroy` is, on a full
+    /// disk.
     pub fn begin(run: &RunFolder, verb: Verb) -> Result<Self> {
         let context = || format!("cannot write {}", run.path().join(JOURNAL_FILE).display());
         let journal = Journal::open(run.path()).with_context(context)?;
         let actor = actor();
         let pid = actor.pid;
-        journal
-            .append(now(), &Event::Asked { verb, actor })
-            .with_context(context)?;
-        Ok(Self { journal, verb, pid })
+        let asked = Event::Asked { verb, actor };
+        let written = journal.append(now(), &asked);
+        let unwritten = match written {
+            Ok(()) => None,
+            // A full disk must not keep anybody from ending a guest: it may be what fills it.
+            Err(error) if verb == Verb::Destroy && is_full(&error) => Some(asked),
+            Err(error) => return Err(error).with_context(context),
+        };
+        Ok(Self {
+            journal,
+            verb,
+            pid,
+            unwritten: RefCell::new(unwritten),
+        })
+    }
+
+    /// Writes down what there was no room for before. Whether everything stands in the journal now.
+    fn catch_up(&self) -> bool {
+        let mut unwritten = self.unwritten.borrow_mut();
+        if let Some(asked) = unwritten.as_ref()
+            && self.journal.append(now(), asked).is_ok()
+        {
+            *unwritten = None;
+        }
+        unwritten.is_none()
     }
 
     /// It acted. A line that cannot be written now is no reason to undo what was done.
     pub fn sent(&self) {
         let (verb, pid) = (self.verb, self.pid);
-        let _ = self.journal.append(now(), &Event::Sent { verb, pid });
+        if self.catch_up() {
+            let _ = self.journal.append(now(), &Event::Sent { verb, pid });
+        }
     }
 
     /// What was asked for came true.
@@ -49,7 +78,9 @@ impl Asking {
     /// The same, on the disk with everything that was written before it.
     pub fn done_durably(self) {
         let (verb, pid) = (self.verb, self.pid);
-        let _ = self.journal.append(now(), &Event::Done { verb, pid });
+        if self.catch_up() {
+            let _ = self.journal.append(now(), &Event::Done { verb, pid });
+        }
         let _ = self.journal.sync();
     }
 
@@ -61,6 +92,13 @@ impl Asking {
             .journal
             .append(now(), &Event::Failed { verb, pid, message });
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }
 
 /// Who this process acts for.

@@ -28,6 +28,9 @@ const NOT_RUNNING: &str = "Requested operation is not valid: domain is not runni
 /// How long QEMU gets to end by itself, to flush its disks; libvirt gives as much (`virProcessKillPainfully`).
 const TERM_GRACE: Duration = Duration::from_secs(10);
 
+/// After this long without an end it is looked again whether QEMU is stopped, and obeys nothing.
+const STOP_WAIT: Duration = Duration::from_millis(200);
+
 /// How long a killed process may take to be gone: the kernel has its memory to free.
 const KILL_GRACE: Duration = Duration::from_secs(30);
 
@@ -46,15 +49,18 @@ const SPAWN_WAIT: Duration = Duration::from_secs(2);
 /// In virsh's words if it is not running; otherwise why QEMU could not be ended.
 pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result<()> {
     let mut seen = wait_for_spawn(domain, adopt_and_wait(domain, seen)?)?;
-    if seen.fold.is_leaving() {
-        // It announced its own end: who asks now is too late to be the cause.
-        seen = wait_for_end(domain, seen, Instant::now() + LEAVE_WAIT)?;
-    }
     let (true, Some(run)) = (seen.is_active(), seen.run.clone()) else {
         bail!(NOT_RUNNING);
     };
+    if seen.fold.is_leaving() {
+        // It announced its own end: who asks now is too late to be the cause.
+        seen = wait_for_end(domain, &run, Instant::now() + LEAVE_WAIT)?;
+        if !seen.is_active() {
+            bail!(NOT_RUNNING);
+        }
+    }
     let asking = Asking::begin(&run, Verb::Destroy)?;
-    let ended = end(domain, seen, &run, &asking, mercy).and_then(|()| {
+    let ended = end(domain, &seen, &run, &asking, mercy).and_then(|()| {
         if was_overtaken(domain, &run)? {
             bail!(NOT_RUNNING);
         }
@@ -85,7 +91,7 @@ fn was_overtaken(domain: &DomainFolder, run: &RunFolder) -> Result<bool> {
 
 fn end(
     domain: &DomainFolder,
-    seen: Observation,
+    seen: &Observation,
     run: &RunFolder,
     asking: &Asking,
     mercy: Mercy,
@@ -94,7 +100,7 @@ fn end(
         // No signal reaches it from here, and its pid is somebody else's; its monitor obeys everybody.
         quit(run)?;
         asking.sent();
-        if wait_for_end(domain, seen, Instant::now() + TERM_GRACE)?.is_active() {
+        if wait_for_end(domain, run, Instant::now() + TERM_GRACE)?.is_active() {
             let limit = TERM_GRACE.as_secs();
             bail!(
                 "QEMU did not end within {limit} s, and cannot be killed from another pid namespace"
@@ -112,7 +118,7 @@ fn end(
     };
     let ward = Ward::of(target);
     if ward.has_ended() {
-        wait_for_end(domain, seen, Instant::now() + TERM_GRACE)?;
+        wait_for_end(domain, run, Instant::now() + TERM_GRACE)?;
         bail!(NOT_RUNNING);
     }
     let is_stopped = process_state(target) == ProcessState::Stopped;
@@ -126,7 +132,13 @@ fn end(
         }
         asking.sent();
     }
-    let seen = wait_for_end(domain, seen, Instant::now() + TERM_GRACE)?;
+    let asked_at = Instant::now();
+    let mut seen = wait_for_end(domain, run, asked_at + STOP_WAIT)?;
+    // Whoever stopped it may have done so in the same moment.
+    let is_stopped = process_state(target) == ProcessState::Stopped;
+    if seen.is_active() && (mercy == Mercy::Graceful || !is_stopped) {
+        seen = wait_for_end(domain, run, asked_at + TERM_GRACE)?;
+    }
     if !seen.is_active() {
         return Ok(());
     }
@@ -134,7 +146,7 @@ fn end(
         bail!("QEMU did not end within {} s", TERM_GRACE.as_secs());
     }
     ward.kill()?;
-    let seen = wait_for_end(domain, seen, Instant::now() + KILL_GRACE)?;
+    let seen = wait_for_end(domain, run, Instant::now() + KILL_GRACE)?;
     if seen.is_active() {
         bail!(
             "QEMU is still there {} s after SIGKILL",
@@ -167,27 +179,22 @@ fn wait_for_spawn(domain: &DomainFolder, seen: Observation) -> Result<Observatio
     Ok(seen)
 }
 
-/// Waits until QEMU is gone and its end written down, by whoever does that; without a supervisor nobody does.
-fn wait_for_end(
-    domain: &DomainFolder,
-    seen: Observation,
-    deadline: Instant,
-) -> Result<Observation> {
+/// Waits until the QEMU of `run` is gone and its end written down, by whoever does that; without a supervisor nobody
+/// does.
+fn wait_for_end(domain: &DomainFolder, run: &RunFolder, deadline: Instant) -> Result<Observation> {
     let mut watcher = Watcher::new();
-    let mut seen = seen;
+    let mut seen = look_at_run(domain, run)?;
     let mut gone_at: Option<Instant> = None;
     loop {
         watcher.watch(domain, &seen);
-        let before = seen.run.clone();
-        seen = look(domain)?;
+        seen = look_at_run(domain, run)?;
         let limit = if seen.is_active() {
             deadline
         } else {
             *gone_at.get_or_insert_with(Instant::now) + RECORD_GRACE
         };
         let is_over = !seen.is_active() && (seen.is_settled() || seen.supervised.is_nobody());
-        // A later run is not ours to wait for.
-        if is_over || seen.run != before || Instant::now() >= limit {
+        if is_over || Instant::now() >= limit {
             return Ok(seen);
         }
         watcher.sleep(Some(limit))?;

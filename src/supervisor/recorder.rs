@@ -8,13 +8,16 @@ use anyhow::Result;
 use crate::domain::{
     Answer, BootId, Checkpoint, Event, Exit, Exited, Fold, Life, Record, Timestamp,
 };
-use crate::journal::{Journal, ReservedBytes};
+use crate::journal::Journal;
 use crate::observe::{boot_id, last_words, now, replay};
 use crate::store::{Log, RunFolder, StoredCheckpoint, Sync};
 
 /// How much journal may gather in front of the next checkpoint in the journal itself. A guest that floods it writes
 /// about a megabyte a second.
 const JOURNAL_BYTES_MAX: u64 = 512 * 1024;
+
+/// The room for last words that is always kept behind the journal's end.
+const RESERVE_BYTES_MIN: u64 = 16 * 1024;
 
 /// What is kept in front of a checkpoint in the journal, as evidence.
 const KEPT_BYTES: u64 = 32 * 1024;
@@ -46,6 +49,8 @@ pub(super) struct Recorder {
     last_at: Option<Timestamp>,
     /// Everything before this was given up.
     front: u64,
+    /// Up to here the disk has room for what is written, as far as is known.
+    reserved_to: u64,
     /// What the checkpoint on the disk says, and whether it knows QEMU's process.
     saved: Option<(Answer, bool)>,
     retry_at: Option<Instant>,
@@ -69,6 +74,7 @@ impl Recorder {
             offset: replay.offset,
             last_at: replay.last_at,
             front: 0,
+            reserved_to: 0,
             saved: None,
             retry_at: None,
             checkpoint_end: None,
@@ -179,8 +185,14 @@ impl Recorder {
     pub(super) fn bound(&mut self) {
         let _ = self.log.bound();
         if self.offset.saturating_sub(self.front) > JOURNAL_BYTES_MAX {
-            let given_up = self.give_up_front();
-            let _ = given_up.and_then(|()| self.journal.reserve(ReservedBytes::Renewed));
+            let _ = self.give_up_front();
+        }
+        if self.offset + RESERVE_BYTES_MIN > self.reserved_to {
+            self.reserved_to = match self.journal.reserve() {
+                Ok(reserved_to) => reserved_to,
+                // A full disk: what there is must do, and is asked for again at the next event.
+                Err(_) => self.reserved_to,
+            };
         }
     }
 
