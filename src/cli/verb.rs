@@ -39,7 +39,7 @@ pub enum Verb {
     #[command(alias = "await", after_help = WAIT_STATUS, override_usage = "domstate wait [--for CONDITION]... [--any] [--timeout DURATION] DOMAIN...")]
     Wait(WaitArgs),
     /// Run QEMU in the foreground and tell how it ended
-    #[command(after_help = RUN_STATUS, override_usage = "domstate run DOMAIN [--timeout DURATION] [--guest-status] [-- QEMU ARG...]")]
+    #[command(after_help = RUN_STATUS, override_usage = "domstate run DOMAIN [--timeout DURATION] [--guest-status] [--pass-fds N,M] [-- QEMU ARG...]")]
     Run(RunArgs),
     /// Start QEMU in the background
     #[command(
@@ -262,6 +262,9 @@ pub struct RunArgs {
     /// Exit with the status that the guest itself gave, where it gave one
     #[arg(long)]
     pub guest_status: bool,
+    /// Pass these file descriptors on to QEMU
+    #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = descriptor)]
+    pub pass_fds: Vec<i32>,
     /// Run this QEMU; without it, the one that the domain was defined with
     #[arg(last = true, value_name = "QEMU ARG")]
     pub qemu: Vec<OsString>,

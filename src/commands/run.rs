@@ -22,7 +22,7 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure
 fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     let options = StartOptions {
         begin: Begin::Running,
-        passed: Vec::new(),
+        passed: args.pass_fds.clone(),
         keep: keep(&args.qemu),
     };
     let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, &options)?;
