@@ -1,0 +1,210 @@
+//! What a user reads and types is what the program has: the man page, the completions and the README against the
+//! command line. `make generate` renews what is generated.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[path = "../examples/generate/completions.rs"]
+mod completions;
+#[path = "../examples/generate/page.rs"]
+mod page;
+#[path = "../examples/generate/pieces.rs"]
+mod pieces;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn command() -> clap::Command {
+    let mut command = domstate::cli::command();
+    command.build();
+    command
+}
+
+fn verbs() -> Vec<String> {
+    let command = command();
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    names
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn what_is_generated_is_what_is_checked_in() {
+    for (path, text) in pieces::all() {
+        let same = read(path) == text;
+        assert!(same, "{path} is stale: run 'make generate'");
+    }
+}
+
+#[test]
+fn every_verb_and_option_stands_in_the_man_page() {
+    let page = read("man/domstate.1").replace("\\-", "-");
+    for verb in command().get_subcommands() {
+        let name = verb.get_name();
+        if name == "help" {
+            continue;
+        }
+        assert!(page.contains(&format!("\n.SS {name}\n")), "{name}");
+        for long in verb.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(page.contains(&format!("--{long}")), "{name} --{long}");
+        }
+    }
+}
+
+#[test]
+fn every_cause_and_ending_stands_in_the_man_page_and_the_endings_in_the_readme() {
+    use domstate::domain::{ShutOff, State};
+    let page = read("man/domstate.1").replace("\\-", "-");
+    for line in read("src/store/encode.rs").lines() {
+        let kind = line.trim().strip_prefix("Cause::");
+        let kind = kind.and_then(|rest| rest.split(" => \"").nth(1));
+        if let Some((kind, _)) = kind.and_then(|kind| kind.split_once("\",")) {
+            assert!(page.contains(&format!("\n.B {kind}\n")), "{kind}");
+        }
+    }
+    let readme = read("README.md");
+    for reason in [
+        ShutOff::Shutdown,
+        ShutOff::Destroyed,
+        ShutOff::Crashed,
+        ShutOff::Failed,
+        ShutOff::Unknown,
+    ] {
+        let answer = State::ShutOff(reason).to_string();
+        assert!(page.contains(&format!("\n.B {answer}\n")), "{answer}");
+        assert!(readme.contains(&format!("| `{answer}` |")), "{answer}");
+    }
+}
+
+#[test]
+fn the_readme_lists_the_verbs_that_there_are() {
+    let readme = read("README.md");
+    let rows = readme
+        .lines()
+        .filter(|line| line.starts_with("| `domstate "));
+    let listed: Vec<String> = rows
+        .flat_map(|row| {
+            let cell = row.split('|').nth(1).unwrap().replace("`domstate ", "`");
+            let words = cell.split('`').skip(1).step_by(2);
+            let words = words.map(|word| word.split(' ').next().unwrap().to_owned());
+            words.collect::<Vec<_>>()
+        })
+        .filter(|word| !word.starts_with(['-', '[']))
+        .collect();
+    let verbs = verbs();
+    for verb in &verbs {
+        // `state` is the verb that may be left out.
+        assert!(
+            listed.contains(verb) || verb == "state",
+            "{verb} is not in the README"
+        );
+    }
+    for word in &listed {
+        assert!(verbs.contains(word), "the README lists {word}");
+    }
+}
+
+/// Nothing that groff warns of.
+#[test]
+fn the_man_page_is_well_formed() {
+    let groff = Command::new("groff")
+        .args(["-man", "-ww", "-Tutf8", "-z"])
+        .arg(root().join("man/domstate.1"))
+        .output()
+        .expect("groff (Debian: groff-base)");
+    assert!(groff.status.success(), "{groff:?}");
+    let warnings = String::from_utf8_lossy(&groff.stderr);
+    assert!(warnings.is_empty(), "{warnings}");
+}
+
+/// A domain to complete, in a folder of its own.
+struct State(PathBuf);
+
+impl State {
+    fn with_domain(name: &str, folder: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+        let _ = fs::remove_dir_all(&folder);
+        let mut define = Command::new(env!("CARGO_BIN_EXE_domstate"));
+        define.args(["--quiet", "define", name, "--", "qemu-system-x86_64"]);
+        let status = define.env("DOMSTATE_DIR", &folder).status().unwrap();
+        assert!(status.success());
+        Self(folder)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn bash_completes_verbs_domains_and_what_follows_the_dashes() {
+    let state = State::with_domain("webserver", "surface-completion");
+    let script = r#"
+        source "$1"; shift
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _domstate_with_domains "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let program = Path::new(env!("CARGO_BIN_EXE_domstate"));
+    let complete = |line: &str| {
+        let bash = Command::new("bash")
+            .args(["--norc", "-c", script, "bash"])
+            .arg(root().join("completions/domstate.bash"))
+            .arg(program)
+            .args(line.split(' '))
+            .env("DOMSTATE_DIR", &state.0)
+            .output()
+            .unwrap();
+        assert!(bash.stderr.is_empty(), "{line}: {bash:?}");
+        let text = String::from_utf8(bash.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (line, wanted) in [
+        ("start ", "webserver"),
+        ("start w", "webserver"),
+        ("", "webserver"),
+        ("", "explain"),
+        ("--reason w", "webserver"),
+        ("wait --domain ", "webserver"),
+        ("destroy --g", "--graceful"),
+        ("--format ", "json"),
+        ("start webserver -- /bin/tru", "/bin/true"),
+    ] {
+        let found = complete(line);
+        assert!(found.iter().any(|word| word == wanted), "{line}: {found:?}");
+    }
+    for line in ["list ", "start webserver -- "] {
+        let found = complete(line);
+        assert!(
+            !found.contains(&"webserver".to_owned()),
+            "{line}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn bash_takes_its_completion_script_without_a_word() {
+    let bash = Command::new("bash")
+        .args(["--norc", "-n"])
+        .arg(root().join("completions/domstate.bash"))
+        .output()
+        .unwrap();
+    assert!(bash.status.success() && bash.stderr.is_empty(), "{bash:?}");
+}
