@@ -847,7 +847,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__run)
-            opts="-q -h -V --state-dir --quiet --format --color --domain --timeout --guest-status --help --version"
+            opts="-q -h -V --state-dir --quiet --format --color --domain --timeout --guest-status --pass-fds --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -870,6 +870,10 @@ _domstate() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pass-fds)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

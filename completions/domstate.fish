@@ -140,6 +140,7 @@ always\t''
 never\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l domain -d 'The same, as an option' -r
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l timeout -d 'Destroy the guest after DURATION: 30 (seconds), 500ms, 2m, 1h' -r
+complete -c domstate -n "__fish_domstate_using_subcommand run" -l pass-fds -d 'Pass these file descriptors on to QEMU' -r
 complete -c domstate -n "__fish_domstate_using_subcommand run" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l guest-status -d 'Exit with the status that the guest itself gave, where it gave one'
 complete -c domstate -n "__fish_domstate_using_subcommand run" -s h -l help -d 'Print help'

@@ -211,7 +211,7 @@ fn terminated(line: &str) -> Option<SignalSender> {
         signal: Some(number.trim().parse().ok()?),
         pid,
         command: command
-            .filter(|c| *c != "<unknown process>")
+            .filter(|c| !matches!(*c, "" | "<unknown process>"))
             .map(str::to_owned),
     })
 }
