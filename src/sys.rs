@@ -87,6 +87,23 @@ pub(crate) fn spawn_with_no_signal_blocked(command: &mut Command) {
     unsafe { command.pre_exec(unblock) };
 }
 
+/// Has the kernel send this process SIGIO whenever a file in `folder` is written, made or renamed (F_NOTIFY), as long as
+/// the folder is open. SIGIO must be blocked before.
+pub(crate) fn signal_changes(folder: BorrowedFd<'_>) -> io::Result<()> {
+    // The kernel's include/uapi/linux/fcntl.h; the libc crate has none of them.
+    const F_NOTIFY: libc::c_int = 1026;
+    const DN_MODIFY: u32 = 0x2;
+    const DN_CREATE: u32 = 0x4;
+    const DN_RENAME: u32 = 0x10;
+    const DN_MULTISHOT: u32 = 0x8000_0000;
+    let changes = libc::c_ulong::from(DN_MODIFY | DN_CREATE | DN_RENAME | DN_MULTISHOT);
+    // SAFETY: it asks for a signal about an open folder; no memory is handed over.
+    match unsafe { libc::fcntl(folder.as_raw_fd(), F_NOTIFY, changes) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// The wait status of the process behind a pidfd after somebody reaped it (PIDFD_GET_INFO, exit status since Linux
 /// 6.15). `None` on kernels without it, or while it is not known.
 pub(crate) fn pidfd_wait_status(pidfd: BorrowedFd<'_>) -> Option<i32> {

@@ -1,23 +1,41 @@
 //! Sleeping until something is written or somebody dies: one poll, no timer, no wake-up while nothing happens.
 //!
-//! A user has few inotify instances (128 by default). Without one, sleep ends after a second at the latest.
+//! By dnotify (F_NOTIFY), not inotify: a process that has an inotify descriptor to close is 14 ms late at its end (the
+//! kernel waits until nobody can still see the watch), and whoever waits for `wait` waits for that; and a user has but
+//! 128 inotify instances. dnotify watches folders and tells by SIGIO, which is read from a descriptor here.
+//! Where the kernel has not got it, sleep ends after a second at the latest.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::sys;
 
 /// How often one looks who cannot be told.
 const BLIND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Wakes its sleeper when a watched file or folder changes.
+/// Wakes its sleeper when something in a watched folder changes.
 #[derive(Debug)]
 pub struct Alarm {
-    inotify: Option<Inotify>,
+    /// SIGIO, blocked and read from here; `None` if that cannot be had.
+    signals: Option<SignalFd>,
+    folders: Vec<Folder>,
+    sight: Sight,
+}
+
+/// A watched folder: as long as it is open.
+#[derive(Debug)]
+struct Folder {
+    _open: File,
+    identity: (u64, u64),
 }
 
 /// Whether everything that the sleeper waits for can wake it.
@@ -29,18 +47,41 @@ pub enum Sight {
 }
 
 impl Alarm {
-    /// An alarm that watches nothing yet.
+    /// An alarm that watches nothing yet. From now on SIGIO is blocked in this process.
     pub fn new() -> Self {
-        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+        let mut io = SigSet::empty();
+        io.add(Signal::SIGIO);
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        // Blocked first: its default action would end us.
+        let signals = io
+            .thread_block()
+            .and_then(|()| SignalFd::with_flags(&io, flags));
         Self {
-            inotify: Inotify::init(flags).ok(),
+            signals: signals.ok(),
+            folders: Vec::new(),
+            sight: Sight::Whole,
         }
     }
 
-    /// Watches `path` too. What is not there yet appears in a folder that is.
-    pub fn watch(&self, path: &Path, changes: AddWatchFlags) {
-        if let Some(inotify) = &self.inotify {
-            let _ = inotify.add_watch(path, changes);
+    /// Watches the folder at `path` too. What is not there yet appears in a folder that is.
+    pub fn watch(&mut self, path: &Path) {
+        if self.signals.is_none() {
+            return;
+        }
+        let Ok(folder) = File::open(path) else {
+            return;
+        };
+        let identity = folder.metadata().map(|m| (m.dev(), m.ino()));
+        let known = |identity| self.folders.iter().any(|f| f.identity == identity);
+        match identity {
+            Ok(identity) if !known(identity) => match sys::signal_changes(folder.as_fd()) {
+                Ok(()) => self.folders.push(Folder {
+                    _open: folder,
+                    identity,
+                }),
+                Err(_) => self.sight = Sight::Partial,
+            },
+            Ok(_) | Err(_) => {}
         }
     }
 
@@ -52,14 +93,15 @@ impl Alarm {
         sight: Sight,
     ) -> Result<Vec<bool>> {
         let mut left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-        if self.inotify.is_none() || sight == Sight::Partial {
+        let is_blind = self.signals.is_none() || [self.sight, sight].contains(&Sight::Partial);
+        if is_blind {
             left = Some(left.map_or(BLIND_INTERVAL, |left| left.min(BLIND_INTERVAL)));
         }
-        let inotify = self.inotify.as_ref().map(AsFd::as_fd);
+        let signals = self.signals.as_ref().map(AsFd::as_fd);
         let mut polled: Vec<PollFd<'_>> = others
             .iter()
             .copied()
-            .chain(inotify)
+            .chain(signals)
             .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
             .collect();
         match poll(&mut polled, left.map_or(PollTimeout::NONE, round_up)) {
@@ -68,8 +110,9 @@ impl Alarm {
             Ok(_) => {}
             Err(errno) => return Err(errno).context("cannot wait"),
         }
-        if let Some(inotify) = &self.inotify {
-            while inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
+        // However many changes there were, one signal waits.
+        if let Some(signals) = &self.signals {
+            while signals.read_signal().is_ok_and(|signal| signal.is_some()) {}
         }
         let ready = polled.iter().take(others.len());
         Ok(ready.map(|polled| polled.any().unwrap_or(false)).collect())

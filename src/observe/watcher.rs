@@ -4,7 +4,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use anyhow::Result;
-use nix::sys::inotify::AddWatchFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::alarm::{Alarm, Sight};
@@ -35,12 +34,10 @@ impl Watcher {
     /// Watches the domain for new runs, and the run that `seen` is about. To be called before the look that the
     /// waiting is based on, and again after each: watching twice is harmless.
     pub fn watch(&mut self, domain: &DomainFolder, seen: &Observation) {
-        let appears = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
-        self.alarm.watch(domain.path(), appears);
-        self.alarm.watch(&domain.runs(), appears);
+        self.alarm.watch(domain.path());
+        self.alarm.watch(&domain.runs());
         if let Some(run) = &seen.run {
-            self.alarm
-                .watch(run.path(), appears | AddWatchFlags::IN_MODIFY);
+            self.alarm.watch(run.path());
         }
         let known = seen.fold.qemu.or(seen.fold.launcher);
         if seen.is_active()

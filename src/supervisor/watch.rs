@@ -9,16 +9,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::inotify::AddWatchFlags;
 
 use super::memory::give_back;
 use super::recorder::{News, Recorder};
 use crate::domain::{Answer, Event, Exit, Fold, Process};
-use crate::journal::JOURNAL_FILE;
 use crate::observe::{Alarm, Reach, Sight, find_qemu, lock_is_held, process, reach};
 use crate::operation::Ward;
 use crate::qemu;
-use crate::store::{LOG_FILE, Lock, RunFolder};
+use crate::store::{Lock, RunFolder};
 
 /// How often it is tried to put the end on a full disk.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -99,10 +97,8 @@ pub(super) enum Patience {
 
 impl Watch {
     pub(super) fn new(run: RunFolder, lock: Lock, patience: Patience) -> Result<Self> {
-        let alarm = Alarm::new();
-        for file in [JOURNAL_FILE, LOG_FILE] {
-            alarm.watch(&run.path().join(file), AddWatchFlags::IN_MODIFY);
-        }
+        let mut alarm = Alarm::new();
+        alarm.watch(run.path());
         let recorder = Recorder::open(&run)?;
         let mut watch = Self {
             run,
