@@ -53,6 +53,16 @@ pub enum ControlError {
     Io(io::Error),
 }
 
+/// How QEMU's first line to a client begins.
+const GREETING: &[u8] = b"{\"QMP\"";
+
+/// Whether anything came before the greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Something,
+}
+
 impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,16 +141,36 @@ impl Control {
             events: VecDeque::new(),
             event_bytes: 0,
         };
-        match control.receive() {
-            Ok((_, greeting)) if greeting.contains_key("QMP") => {}
-            Ok(_) => return Err(ControlError::Garbage("no greeting")),
-            Err(ControlError::Timeout) if control.buffer.is_empty() => {
-                return Err(ControlError::Busy);
-            }
-            Err(error) => return Err(error),
-        }
+        control.hear_greeting()?;
         control.execute("qmp_capabilities", None)?;
         Ok(control)
+    }
+
+    /// Reads up to the greeting. Under a flood of events QEMU first says what it still had to say to the client before
+    /// us, its last line cut off where that one left.
+    fn hear_greeting(&mut self) -> Result<(), ControlError> {
+        let mut heard = Heard::Nothing;
+        loop {
+            let Some(line) = self.take_line()? else {
+                match (self.fill(), heard) {
+                    (Err(ControlError::Timeout), Heard::Nothing) if self.buffer.is_empty() => {
+                        return Err(ControlError::Busy);
+                    }
+                    (Err(ControlError::Closed), Heard::Something) => {
+                        return Err(ControlError::Garbage("no greeting"));
+                    }
+                    (filled, _) => filled?,
+                }
+                continue;
+            };
+            let start = line.windows(GREETING.len()).position(|w| w == GREETING);
+            let greeting = start.and_then(|start| line.get(start..));
+            let is_greeting = greeting.is_some_and(|g| serde_json::from_slice::<Value>(g).is_ok());
+            if is_greeting {
+                return Ok(());
+            }
+            heard = Heard::Something;
+        }
     }
 
     /// Sets when the calls that follow give up.

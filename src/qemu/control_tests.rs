@@ -348,6 +348,18 @@ fn junk_is_an_error() {
 }
 
 #[test]
+fn what_the_client_before_was_still_to_hear_may_stand_before_the_greeting() {
+    for left in ["{\"event\":\"STOP\"}\r\n", "{\"event\":\"ST"] {
+        let text = format!("{left}{HELLO}{{\"return\":8,\"id\":2}}\n");
+        // Until the client hangs up: it has two requests to send.
+        let answer = facing(text.leak(), LIMIT, |stream| {
+            assert_eq!(BufReader::new(stream).lines().count(), 2);
+        });
+        assert_eq!(answer.unwrap(), 8);
+    }
+}
+
+#[test]
 fn events_blank_lines_and_late_answers_may_stand_before_the_answer() {
     let text = "\r\n{\"event\":\"NEW\"}\n{\"return\":7,\"id\":1}\n{\"return\":8,\"id\":2}\n";
     assert_eq!(answering(text).unwrap(), 8);
