@@ -140,6 +140,19 @@ fn an_end_reads_as_its_record_says() {
         message: None,
     };
     let booted = Story::booted;
+    let reset_while_paused = || {
+        let verb = Verb::Reset;
+        let asked = Event::Asked {
+            verb,
+            actor: actor(7),
+        };
+        let paused = booted().then(Event::Stopped).then(asked);
+        paused.shut(HostQmpSystemReset)
+    };
+    let reset_by_7 = || Cause::Asked {
+        verb: Verb::Reset,
+        actor: actor(7),
+    };
     let rows = [
         (
             booted().shut(GuestShutdown).ends(STATUS_0),
@@ -187,6 +200,29 @@ fn an_end_reads_as_its_record_says() {
             booted().shut(HostQmpSystemReset).ends(STATUS_0),
             "destroyed",
             Cause::QmpQuit,
+        ),
+        // -no-reboot -no-shutdown, reset while paused: QEMU stays, and what ends it later is something else.
+        (
+            reset_while_paused().ends(STATUS_0),
+            "shutdown",
+            reset_by_7(),
+        ),
+        (reset_while_paused().ends(KILLED), "crashed", sigkill()),
+        (
+            reset_while_paused()
+                .shut(HostSignal)
+                .ends_with(STATUS_0, says(Some(3))),
+            "destroyed",
+            Cause::HostSignal(term_by(Some(3))),
+        ),
+        (
+            reset_while_paused()
+                .then(ask(7))
+                .then(sent(7))
+                .shut(HostSignal)
+                .ends(STATUS_0),
+            "destroyed",
+            asked_by_7(),
         ),
         (
             booted().then(pause()).shut(GuestPanic).ends(STATUS_0),

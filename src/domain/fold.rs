@@ -305,14 +305,18 @@ impl Fold {
 
     fn shut_down(&mut self, cause: ShutdownCause, at: Option<Timestamp>) {
         self.moved = true;
-        if self.shutdown.is_some() {
+        // QEMU outlived the reset of a guest that stood: what it announces now is how it ends.
+        let first = self.shutdown.as_ref();
+        if first.is_some_and(|first| !first.is_reset_of_standing_guest()) {
             return;
         }
         let machine = match self.live {
-            State::Running(_) | State::Crashed => Machine::Ran,
-            State::Paused(_) | State::InShutdown | State::ShutOff(_) | State::PmSuspended => {
-                Machine::Stood
-            }
+            State::Running(_) => Machine::Ran,
+            State::Paused(_)
+            | State::Crashed
+            | State::InShutdown
+            | State::ShutOff(_)
+            | State::PmSuspended => Machine::Stood,
         };
         self.shutdown = Some(Shutdown {
             cause,

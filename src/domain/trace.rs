@@ -37,6 +37,14 @@ pub struct Shutdown {
     pub stayed: bool,
 }
 
+impl Shutdown {
+    /// The reset button, under `-no-reboot`, of a guest that stood still. With `-no-shutdown` QEMU stays after it, and
+    /// nothing tells: there is nobody to STOP.
+    pub fn is_reset_of_standing_guest(&self) -> bool {
+        self.cause == ShutdownCause::HostQmpSystemReset && self.machine == Machine::Stood
+    }
+}
+
 /// Whether the guest was executing. A guest that stands still cannot have shut itself down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {

@@ -29,6 +29,9 @@ mod tells;
 /// What is asked when files of the state directory are damaged, cut or gone.
 mod damage;
 
+/// What was broken on purpose once, and must not be again.
+mod broken;
+
 /// Another boot of the host, another pid namespace.
 mod boot;
 /// Floods of events and words.
