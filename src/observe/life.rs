@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::host::{boot_id, pid_namespace};
 use super::process::{ProcessState, process, process_state};
@@ -48,7 +48,8 @@ impl Supervised {
 /// Looks whether the QEMU of a run that was folded to `fold` lives.
 ///
 /// # Errors
-/// When the host's boot id cannot be read: without it every pid would be a guess.
+/// When the host's boot id cannot be read, without which every pid would be a guess, or when QEMU's process cannot be
+/// looked at.
 pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Result<Life> {
     let boot = boot_id()?;
     let gone = |exit: Option<Exit>| {
@@ -72,6 +73,7 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
     let known = fold.qemu.or(fold.launcher).filter(|_| same_namespace);
     match known.map(process_state) {
         Some(ProcessState::Alive | ProcessState::Stopped) => return Ok(Life::Lives),
+        Some(ProcessState::Unseen) => bail!("cannot look whether QEMU lives"),
         Some(ProcessState::Zombie(exit)) if fold.qemu.is_some() || !lock_is_held(domain) => {
             return gone(exit);
         }
@@ -96,7 +98,7 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
         Some(_) => Ok(Life::Lives),
         None => gone(match known.map(process_state) {
             Some(ProcessState::Zombie(exit)) => exit,
-            Some(ProcessState::Alive | ProcessState::Stopped | ProcessState::Absent) | None => None,
+            Some(_) | None => None,
         }),
     }
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 
+use nix::errno::Errno;
+
 use crate::domain::{Exit, Process};
 
 /// What became of a process.
@@ -15,17 +17,20 @@ pub enum ProcessState {
     /// Dead and not yet reaped; `None` where the kernel keeps the status from us.
     Zombie(Option<Exit>),
     Absent,
+    /// It could not be looked at, for want of a descriptor, say. That is no proof of anything.
+    Unseen,
 }
 
 /// Looks what became of `process`.
 pub fn process_state(process: Process) -> ProcessState {
     match Stat::read(process.pid) {
-        Some(stat) if stat.start_ticks == process.start_ticks => match stat.letter {
+        Ok(Some(stat)) if stat.start_ticks == process.start_ticks => match stat.letter {
             'Z' | 'X' | 'x' => ProcessState::Zombie(zombie_exit(process.pid, stat.exit_code)),
             'T' | 't' => ProcessState::Stopped,
             _ => ProcessState::Alive,
         },
-        _ => ProcessState::Absent,
+        Ok(_) => ProcessState::Absent,
+        Err(_) => ProcessState::Unseen,
     }
 }
 
@@ -36,7 +41,7 @@ pub fn process(pid: u32) -> Option<Process> {
 
 /// `/proc/PID/stat` field 22 of the process that has this pid now.
 pub fn start_ticks(pid: u32) -> Option<u64> {
-    Stat::read(pid).map(|stat| stat.start_ticks)
+    Stat::read(pid).ok()?.map(|stat| stat.start_ticks)
 }
 
 /// The wait status as `wait(2)` has it.
@@ -58,14 +63,21 @@ struct Stat {
 }
 
 impl Stat {
-    fn read(pid: u32) -> Option<Self> {
+    /// `None`: there is no process of this pid.
+    fn read(pid: u32) -> io::Result<Option<Self>> {
         // 52 numbers of at most 20 digits, and a command's name of at most 64 bytes.
         let mut bytes = [0; 1152];
-        let read = fs::File::open(format!("/proc/{pid}/stat"))
-            .ok()?
-            .read(&mut bytes)
-            .ok()?;
-        Self::parse(&String::from_utf8_lossy(bytes.get(..read)?))
+        let read = fs::File::open(format!("/proc/{pid}/stat"));
+        let read = match read.and_then(|mut file| file.read(&mut bytes)) {
+            Ok(read) => read,
+            // ESRCH: it went between the opening and the reading.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let text = String::from_utf8_lossy(bytes.get(..read).unwrap_or_default());
+        let stat = Self::parse(&text).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Some(stat))
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -54,8 +54,9 @@ impl Watcher {
             return;
         }
         if let Some(Ok(descriptor)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty()))
-            // The pid may have been reused before it was opened, but not since.
-            && process_state(process) != ProcessState::Absent
+            // The pid may have been reused before it was opened, but not since. One that is dead already (a wrapper
+            // whose QEMU is still to come) would keep us awake.
+            && matches!(process_state(process), ProcessState::Alive | ProcessState::Stopped)
         {
             self.processes.push((process, descriptor));
         } else {

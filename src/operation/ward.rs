@@ -22,21 +22,36 @@ const REAP_GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Ward {
     process: Process,
-    /// `None`: it was gone before it could be opened.
-    descriptor: Option<OwnedFd>,
+    handle: Handle,
+}
+
+#[derive(Debug)]
+enum Handle {
+    Open(OwnedFd),
+    /// It was gone before it could be opened.
+    Gone,
+    /// No descriptor was to be had: too many are open, or the kernel or a sandbox has none. The process is looked at
+    /// by its number and start time, and sent no signal.
+    Refused(Errno),
 }
 
 impl Ward {
     /// Opens `process`, if it is still there.
     pub fn of(process: Process) -> Self {
-        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
-        let descriptor = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        // The pid may have come to be somebody else's before it was opened; since then it cannot.
-        let is_it = process_state(process) != ProcessState::Absent;
-        Self {
-            process,
-            descriptor: descriptor.filter(|_| is_it),
-        }
+        let pid = pid(process).ok_or(Errno::SRCH);
+        let handle = match pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+            // The pid may have come to be somebody else's before it was opened; since then it cannot.
+            Ok(descriptor) => match process_state(process) {
+                ProcessState::Absent => Handle::Gone,
+                ProcessState::Unseen => Handle::Refused(Errno::AGAIN),
+                ProcessState::Alive | ProcessState::Stopped | ProcessState::Zombie(_) => {
+                    Handle::Open(descriptor)
+                }
+            },
+            Err(Errno::SRCH) => Handle::Gone,
+            Err(errno) => Handle::Refused(errno),
+        };
+        Self { process, handle }
     }
 
     pub fn process(&self) -> Process {
@@ -46,8 +61,13 @@ impl Ward {
     /// Whether it is dead, all its threads with it.
     pub fn has_ended(&self) -> bool {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        let Some(descriptor) = &self.descriptor else {
-            return true;
+        let descriptor = match &self.handle {
+            Handle::Open(descriptor) => descriptor,
+            Handle::Gone => return true,
+            Handle::Refused(_) => {
+                let state = process_state(self.process);
+                return matches!(state, ProcessState::Absent | ProcessState::Zombie(_));
+            }
         };
         let mut polled = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
         poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
@@ -56,14 +76,14 @@ impl Ward {
     /// How it ended, as far as the kernel tells: our child's status, a zombie's, or that of one whom somebody else
     /// has reaped (Linux 6.15). Leaves a zombie a zombie.
     pub fn exit(&self) -> Option<Exit> {
-        let descriptor = self.descriptor.as_ref()?;
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        if let Ok(Some(status)) = waitid(WaitId::PidFd(descriptor.as_fd()), look) {
+        if let Ok(Some(status)) = waitid(self.wait_id()?, look) {
             return exit_of(&status);
         }
+        let reaped = || sys::pidfd_wait_status(self.descriptor()?);
         let deadline = Instant::now() + REAP_GRACE;
         loop {
-            if let Some(status) = sys::pidfd_wait_status(descriptor.as_fd()) {
+            if let Some(status) = reaped() {
                 return Some(exit_of_wait_status(status));
             }
             match process_state(self.process) {
@@ -71,10 +91,12 @@ impl Ward {
                 ProcessState::Zombie(None) if Instant::now() < deadline => {}
                 // Reaped between the two looks: the status is there now, or never.
                 ProcessState::Absent => {
-                    let status = sys::pidfd_wait_status(descriptor.as_fd());
-                    return status.map(exit_of_wait_status);
+                    return reaped().map(exit_of_wait_status);
                 }
-                ProcessState::Zombie(None) | ProcessState::Alive | ProcessState::Stopped => {
+                ProcessState::Zombie(None)
+                | ProcessState::Alive
+                | ProcessState::Stopped
+                | ProcessState::Unseen => {
                     return None;
                 }
             }
@@ -84,21 +106,38 @@ impl Ward {
 
     /// Lets the kernel forget it, if it is our child.
     pub fn reap(&self) {
-        if let Some(descriptor) = &self.descriptor {
+        if let Some(id) = self.wait_id() {
             let take = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            let _ = waitid(WaitId::PidFd(descriptor.as_fd()), take);
+            let _ = waitid(id, take);
         }
     }
 
-    /// What to poll: readable when it ends. `None` if it is gone.
+    fn wait_id(&self) -> Option<WaitId<'_>> {
+        match &self.handle {
+            Handle::Open(descriptor) => Some(WaitId::PidFd(descriptor.as_fd())),
+            Handle::Gone => None,
+            // A child's number stays its own until we reap it; of others this tells nothing.
+            Handle::Refused(_) => pid(self.process).map(WaitId::Pid),
+        }
+    }
+
+    /// What to poll: readable when it ends. `None` if it is gone or has to be looked at instead.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.descriptor.as_ref().map(AsFd::as_fd)
+        match &self.handle {
+            Handle::Open(descriptor) => Some(descriptor.as_fd()),
+            Handle::Gone | Handle::Refused(_) => None,
+        }
+    }
+
+    /// Whether its end wakes nobody who polls.
+    pub fn is_unwatched(&self) -> bool {
+        matches!(self.handle, Handle::Refused(_))
     }
 
     /// Asks it to end, as `kill` does by default.
     ///
     /// # Errors
-    /// EPERM: it is another user's (sudo).
+    /// EPERM: it is another user's (sudo). Or no descriptor of it was to be had.
     pub fn terminate(&self) -> io::Result<()> {
         self.send(Signal::TERM)
     }
@@ -106,14 +145,17 @@ impl Ward {
     /// Ends it, whether it wants to or not.
     ///
     /// # Errors
-    /// EPERM: it is another user's (sudo).
+    /// EPERM: it is another user's (sudo). Or no descriptor of it was to be had.
     pub fn kill(&self) -> io::Result<()> {
         self.send(Signal::KILL)
     }
 
     fn send(&self, signal: Signal) -> io::Result<()> {
-        let Some(descriptor) = &self.descriptor else {
-            return Ok(());
+        let descriptor = match &self.handle {
+            Handle::Open(descriptor) => descriptor,
+            Handle::Gone => return Ok(()),
+            Handle::Refused(_) if self.has_ended() => return Ok(()),
+            Handle::Refused(errno) => return Err((*errno).into()),
         };
         match pidfd_send_signal(descriptor.as_fd(), signal) {
             // Dead already: what was wanted.
@@ -121,6 +163,10 @@ impl Ward {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+fn pid(process: Process) -> Option<Pid> {
+    i32::try_from(process.pid).ok().and_then(Pid::from_raw)
 }
 
 fn exit_of(status: &WaitIdStatus) -> Option<Exit> {

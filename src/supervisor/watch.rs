@@ -57,6 +57,13 @@ impl Wards {
         let wards = self.launcher.iter().chain(&self.qemu);
         wards.filter_map(Ward::descriptor)
     }
+
+    fn has_unwatched(&self) -> bool {
+        self.launcher
+            .iter()
+            .chain(&self.qemu)
+            .any(Ward::is_unwatched)
+    }
 }
 
 /// What came of looking at everything.
@@ -332,7 +339,11 @@ impl Watch {
         let is_coming = self.coming_since.is_some();
         let wards = self.wards.descriptors().filter(|_| !is_coming);
         let descriptors: Vec<BorrowedFd<'_>> = wards.chain(extra.iter().copied()).collect();
-        self.alarm.sleep(&descriptors, deadline, Sight::Whole)?;
+        let sight = match self.wards.has_unwatched() {
+            true => Sight::Partial,
+            false => Sight::Whole,
+        };
+        self.alarm.sleep(&descriptors, deadline, sight)?;
         Ok(())
     }
 }

@@ -1,9 +1,11 @@
 //! What an adversary broke once: each story was a false answer, a hang or a panic.
 
+use std::process::{Command, Stdio};
+
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::harness::{Host, send};
+use super::harness::{Host, send, spawn, until};
 
 /// A paused guest that may neither reboot nor let QEMU exit, after the reset button: QEMU stays and tells nobody.
 fn reset_and_stayed() -> Host {
@@ -35,4 +37,34 @@ fn what_ends_a_guest_that_stayed_after_its_reset_is_no_shutdown() {
     let host = reset_and_stayed();
     host.ok(&["resume", "v"]);
     assert_eq!(host.json("v")["state"], "running");
+}
+
+#[test]
+fn a_guest_whose_process_cannot_be_opened_is_not_taken_for_dead() {
+    for error in ["EMFILE", "ENOSYS", "EPERM"] {
+        let host = Host::new();
+        let mut guest = host.start("v", &[]);
+        host.kill_supervisor("v");
+        // A supervisor that gets no descriptor of QEMU, as under a sandbox that knows no pidfd_open.
+        let run = host.run_folder("v");
+        let trace = host.folder().join("trace");
+        let mut command = Command::new("strace");
+        command.args(["-o", trace.to_str().unwrap(), "-e"]);
+        command.arg(format!("inject=pidfd_open:error={error}"));
+        let script = r#"exec -a domstate-supervisor "$0" watch "$1" 1"#;
+        command.args(["bash", "-c", script, env!("CARGO_BIN_EXE_domstate")]);
+        command.arg(run).stderr(Stdio::null());
+        let mut adopter = command.spawn().unwrap();
+        until("its sleep", || {
+            let trace = std::fs::read_to_string(&trace).unwrap_or_default();
+            trace.contains("INJECTED")
+                && trace.lines().last().is_some_and(|l| l.starts_with("poll("))
+        });
+        assert_eq!(host.answer("v"), "running (booted)", "{error}");
+        assert!(!host.journal("v").contains("DOMSTATE_EXITED"));
+        guest.press('o');
+        assert_eq!(host.wait("v"), "shut off (shutdown)");
+        adopter.wait().unwrap();
+        assert_eq!(host.journal("v").matches("DOMSTATE_EXITED").count(), 1);
+    }
 }
