@@ -69,19 +69,19 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
     if fold.qemu_exit.is_some() {
         return gone(None);
     }
+    // It says nothing of an older run: a start takes it, or a new one in its place.
+    let lock_is_held = || is_newest(domain, run) && lock_is_held(domain);
     let same_namespace = launch.is_some_and(|l| pid_namespace().ok() == Some(l.pid_namespace));
     let known = fold.qemu.or(fold.launcher).filter(|_| same_namespace);
     match known.map(process_state) {
         Some(ProcessState::Alive | ProcessState::Stopped) => return Ok(Life::Lives),
         Some(ProcessState::Unseen) => bail!("cannot look whether QEMU lives"),
-        Some(ProcessState::Zombie(exit)) if fold.qemu.is_some() || !lock_is_held(domain) => {
+        Some(ProcessState::Zombie(exit)) if fold.qemu.is_some() || !lock_is_held() => {
             return gone(exit);
         }
         Some(ProcessState::Zombie(_) | ProcessState::Absent) | None => {}
     }
-    // The lock speaks of the current run alone.
-    let is_current = domain.latest_run()?.is_none_or(|latest| latest == *run);
-    if !is_current || !lock_is_held(domain) {
+    if !lock_is_held() {
         return gone(None);
     }
     // The lock is held by who is about to spawn QEMU, by what was spawned and is about to be QEMU (its supervisor may
@@ -107,6 +107,11 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
 pub fn last_words(run: &RunFolder) -> LogWords {
     let words = Log::open_read_only(run.path()).and_then(|log| log.words());
     words.unwrap_or_default()
+}
+
+fn is_newest(domain: &DomainFolder, run: &RunFolder) -> bool {
+    let newest = domain.latest_run().ok().flatten();
+    newest.is_none_or(|newest| newest.number() <= run.number())
 }
 
 /// Whether QEMU's lock is held: by QEMU, by what is to become it, or by what a wrapper left behind.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::harness::{Host, send, spawn, until};
+use super::harness::{Host, finish, is_root, send, spawn, until};
 
 /// A paused guest that may neither reboot nor let QEMU exit, after the reset button: QEMU stays and tells nobody.
 fn reset_and_stayed() -> Host {
@@ -67,4 +67,31 @@ fn a_guest_whose_process_cannot_be_opened_is_not_taken_for_dead() {
         adopter.wait().unwrap();
         assert_eq!(host.journal("v").matches("DOMSTATE_EXITED").count(), 1);
     }
+}
+
+#[test]
+fn a_run_that_ended_with_its_pid_namespace_is_over_also_while_the_next_run_lives() {
+    if !is_root("a_run_that_ended_with_its_pid_namespace_is_over_also_while_the_next_run_lives") {
+        return;
+    }
+    let host = Host::new();
+    let argv = host.argv("v", &[]);
+    let line = host.line("v");
+    // As a container ends: everything in it at once, so that nobody is left to write it down.
+    let script = r#""$@" && kill -9 -1"#;
+    let mut command = Command::new("unshare");
+    command.args(["-p", "-f", "--mount-proc", "sh", "-c", script, "sh"]);
+    command
+        .args([env!("CARGO_BIN_EXE_domstate"), "start", "v", "--"])
+        .args(&argv);
+    command.env("DOMSTATE_DIR", host.state_dir());
+    finish(command);
+    drop(line);
+    assert_eq!(host.answer("v"), "shut off (crashed)");
+    let _guest = host.start("v", &[]);
+    let history = host.ok(&["history", "v"]);
+    let first = history.lines().nth(1).unwrap();
+    assert!(first.contains("shut off (crashed)"), "{history}");
+    let explained = host.ok(&["explain", "v", "--run", "1"]);
+    assert!(explained.contains("shut off (crashed)"), "{explained}");
 }
