@@ -1,6 +1,8 @@
 //! The supervisor's side of the record: the running fold, its checkpoints, and the bounds of journal and log.
 
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -41,6 +43,8 @@ pub(super) enum News {
 #[derive(Debug)]
 pub(super) struct Recorder {
     run: RunFolder,
+    /// The same folder, whatever its path leads to by now.
+    folder: File,
     journal: Journal,
     log: Log,
     boot: BootId,
@@ -62,10 +66,12 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Opens the record of `run` and folds it as every reader does.
     pub(super) fn open(run: &RunFolder) -> Result<Self> {
+        let folder = File::open(run.path())?;
         let journal = Journal::open(run.path())?;
         let replay = replay(run)?;
         Ok(Self {
             run: run.clone(),
+            folder,
             journal,
             log: Log::open(run.path())?,
             boot: boot_id()?,
@@ -174,7 +180,22 @@ impl Recorder {
         written.is_ok()
     }
 
+    /// Whether the run's folder still is ours: the domain may have been undefined, and one of the same name started, with
+    /// a first run of its own.
+    pub(super) fn is_current(&self) -> bool {
+        let identity = |folder: Metadata| (folder.dev(), folder.ino());
+        let there = std::fs::metadata(self.run.path()).map(identity);
+        let ours = self.folder.metadata().map(identity);
+        there.is_ok_and(|there| ours.is_ok_and(|ours| ours == there))
+    }
+
     fn save(&self, answer: &Answer, sync: Sync) -> io::Result<()> {
+        if !self.is_current() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the run's folder is gone",
+            ));
+        }
         let last = (self.offset, self.last_at);
         let stored = StoredCheckpoint::new(self.fold.clone(), last.0, last.1, self.journal.file())?;
         stored.save(&self.run, answer, sync)
@@ -240,7 +261,7 @@ impl Recorder {
         }
         let _ = self.log.shrink();
         let saved = self.save(&self.conclusion(), Sync::Durable);
-        if saved.is_err() {
+        if saved.is_err() && self.is_current() {
             let _ = std::fs::remove_file(self.run.checkpoint());
         }
         saved

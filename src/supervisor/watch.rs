@@ -289,7 +289,8 @@ impl Watch {
             ward.reap();
         }
         // The end is on record. Only those who read state.json themselves still wait for room on the disk.
-        while concluded.is_err() && self.patience == Patience::Endless && self.run.path().exists() {
+        while concluded.is_err() && self.patience == Patience::Endless && self.recorder.is_current()
+        {
             std::thread::sleep(RETRY_INTERVAL);
             concluded = self.recorder.conclude();
         }
@@ -311,7 +312,7 @@ impl Watch {
             let Err(error) = self.recorder.record_exit(pid, exit) else {
                 return Ok(());
             };
-            if !self.run.path().exists() {
+            if !self.recorder.is_current() {
                 // The folder was removed: there is nobody left to tell.
                 return Err(error).context("the run's folder is gone");
             }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::harness::{Host, finish, is_root, send, spawn, until};
+use super::harness::{Host, finish, is_alive, is_root, send, spawn, until};
 
 /// A paused guest that may neither reboot nor let QEMU exit, after the reset button: QEMU stays and tells nobody.
 fn reset_and_stayed() -> Host {
@@ -94,4 +94,29 @@ fn a_run_that_ended_with_its_pid_namespace_is_over_also_while_the_next_run_lives
     assert!(first.contains("shut off (crashed)"), "{history}");
     let explained = host.ok(&["explain", "v", "--run", "1"]);
     assert!(explained.contains("shut off (crashed)"), "{explained}");
+}
+
+#[test]
+fn an_old_supervisor_of_an_undefined_domain_writes_nothing_into_a_new_one_of_its_name() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    let old = host.supervisor_pid("v");
+    let qemu = host.qemu_pid("v");
+    send(old, Signal::SIGSTOP);
+    guest.press('o');
+    until("QEMU's death", || !is_alive(qemu));
+    host.ok(&["undefine", "v"]);
+    let mut guest = host.start("v", &[]);
+    host.supervisor_pid("v");
+    let checkpoint = host.run_folder("v").join("state.json");
+    until("its checkpoint", || {
+        std::fs::read_to_string(&checkpoint).is_ok_and(|text| text.contains("running"))
+    });
+    let before = std::fs::read(&checkpoint).unwrap();
+    send(old, Signal::SIGCONT);
+    until("the old supervisor's end", || !is_alive(old));
+    assert_eq!(std::fs::read(&checkpoint).unwrap(), before);
+    host.assert_is("v", "running (booted)", &json!(null), "witnessed");
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
 }
