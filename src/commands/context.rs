@@ -3,12 +3,12 @@
 use std::io::{Stderr, Stdout};
 
 use crate::domain::Uuid;
-use crate::observe::{Observation, Supervised, look};
+use crate::observe::{Observation, Supervised};
 use crate::output::{Format, Printer, Report};
 use crate::store::{DomainFolder, StateDir};
 
 use super::failure::Failure;
-use super::lookup::{find, uuid};
+use super::lookup::{find, look_at, uuid};
 
 /// The state directory and the printer.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Context {
     /// The domain that the user means, and what it looks like now.
     pub(super) fn look(&self, typed: &str) -> Result<(DomainFolder, Observation), Failure> {
         let domain = find(&self.state, typed)?;
-        let seen = look(&domain)?;
+        let seen = look_at(&self.state, &domain)?;
         Ok((domain, seen))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::is_virsh_verb;
 use crate::domain::{Name, Uuid};
-use crate::observe::look;
+use crate::observe::{Observation, look};
 use crate::store::{Definition, DomainFolder, StateDir};
 
 use super::failure::Failure;
@@ -41,6 +41,15 @@ fn find_by_id_or_uuid(state: &StateDir, typed: &str) -> Result<Option<DomainFold
             .find(|domain| uuid(domain) == Some(wanted)));
     }
     Ok(None)
+}
+
+/// Looks at a domain that was found. One that was undefined since is unknown, not one that never ran.
+pub(super) fn look_at(state: &StateDir, domain: &DomainFolder) -> Result<Observation, Failure> {
+    let seen = look(domain)?;
+    if seen.run.is_none() && !domain.exists() {
+        return Err(unknown(state, domain.name().as_str()));
+    }
+    Ok(seen)
 }
 
 fn unknown(state: &StateDir, typed: &str) -> Failure {

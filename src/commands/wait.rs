@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use super::lookup::look_at;
 use super::{Context, Exit, Failure};
 use crate::cli::{Condition, WaitArgs};
 use crate::domain::State;
 use crate::journal::Journal;
-use crate::observe::{Observation, Watcher, look};
+use crate::observe::{Observation, Watcher};
 use crate::operation::adopt_and_wait;
 use crate::output::{Detail, Naming};
-use crate::store::DomainFolder;
+use crate::store::{DomainFolder, StateDir};
 
 /// How long a supervisor may take to write down an end that is there for all to see, before the end is told without
 /// it (it may be stopped).
@@ -49,7 +50,7 @@ pub(super) fn run(args: &WaitArgs, context: &mut Context) -> Result<Exit, Failur
     let mut watcher = Watcher::new();
     let exit = loop {
         for waiting in &mut all {
-            waiting.look_again(&mut watcher, &conditions)?;
+            waiting.look_again(&context.state, &mut watcher, &conditions)?;
         }
         if let Some(exit) = outcome(&all, args.any) {
             break exit;
@@ -107,6 +108,7 @@ impl Waiting {
 
     fn look_again(
         &mut self,
+        state: &StateDir,
         watcher: &mut Watcher,
         conditions: &[Condition],
     ) -> Result<(), Failure> {
@@ -114,7 +116,7 @@ impl Waiting {
             return Ok(());
         }
         watcher.watch(&self.domain, &self.seen);
-        self.seen = look(&self.domain)?;
+        self.seen = look_at(state, &self.domain)?;
         // What it turned out to be may want watching too: a run that has just appeared.
         watcher.watch(&self.domain, &self.seen);
         if self.seen.is_active() {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::harness::{Host, finish, is_alive, is_root, send, spawn, until};
+use super::harness::{Host, finish, finish_child, is_alive, is_root, send, spawn, until};
 
 /// A paused guest that may neither reboot nor let QEMU exit, after the reset button: QEMU stays and tells nobody.
 fn reset_and_stayed() -> Host {
@@ -119,4 +119,33 @@ fn an_old_supervisor_of_an_undefined_domain_writes_nothing_into_a_new_one_of_its
     host.assert_is("v", "running (booted)", &json!(null), "witnessed");
     guest.press('o');
     assert_eq!(host.wait("v"), "shut off (shutdown)");
+}
+
+#[test]
+fn a_wait_for_a_domain_that_is_undefined_meanwhile_ends_and_invents_no_answer() {
+    for condition in ["running", "inactive"] {
+        let host = Host::new();
+        if condition == "running" {
+            host.ok(&["define", "v", "--", "true"]);
+        } else {
+            host.start("v", &[]);
+        }
+        let waiting = spawn(host.command(&["wait", "v", "--for", condition]));
+        let pid = i32::try_from(waiting.id()).unwrap();
+        until("its sleep", || {
+            let sleeps_in = std::fs::read_to_string(format!("/proc/{pid}/wchan"));
+            sleeps_in.is_ok_and(|function| function.contains("poll"))
+        });
+        // It comes to look only when all is over.
+        send(pid, Signal::SIGSTOP);
+        if condition == "inactive" {
+            host.ok(&["destroy", "v"]);
+        }
+        host.ok(&["undefine", "v"]);
+        send(pid, Signal::SIGCONT);
+        let said = finish_child(waiting);
+        let stderr = "error: failed to get domain 'v'\n";
+        assert_eq!(said.stderr, stderr, "{condition}");
+        assert_eq!((said.stdout.as_str(), said.code), ("", Some(1)));
+    }
 }
