@@ -50,7 +50,8 @@ pub fn run_in_foreground(
     timeout: Option<Duration>,
     stderr: &mut dyn Write,
 ) -> Result<Conclusion> {
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    // A time beyond every clock is none.
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let run = prepared.order.run.clone();
     sign(&prepared.supervisor_lock);
     let signals = take_signals()?;

@@ -149,3 +149,15 @@ fn a_wait_for_a_domain_that_is_undefined_meanwhile_ends_and_invents_no_answer() 
         assert_eq!((said.stdout.as_str(), said.code), ("", Some(1)));
     }
 }
+
+#[test]
+fn a_timeout_beyond_every_clock_is_none() {
+    let host = Host::new();
+    let timeout = u64::MAX.to_string();
+    let said = host.domstate(&["run", "v", "--timeout", &timeout, "--", "true"]);
+    assert_eq!(
+        (said.stdout.as_str(), said.code),
+        ("shut off (failed)\n", Some(5)),
+        "{said:?}"
+    );
+}
