@@ -1,7 +1,5 @@
 //! `domstate explain`: the answer with the evidence behind it.
 
-use std::fs::File;
-
 use anyhow::Context as _;
 
 use super::context::report;
@@ -9,7 +7,7 @@ use super::lookup::{find, uuid};
 use super::{Context, Exit, Failure};
 use crate::cli::ExplainArgs;
 use crate::domain::Timestamp;
-use crate::journal::{EvidenceLine, JOURNAL_FILE, read_evidence};
+use crate::journal::{EvidenceLine, JOURNAL_FILE, open_to_read, read_evidence};
 use crate::observe::{look, look_at_run, now};
 use crate::operation::adopt;
 use crate::output::{Evidence, Explanation};
@@ -55,7 +53,7 @@ pub(super) fn existing_run(domain: &DomainFolder, number: u32) -> Result<RunFold
 
 /// A journal that cannot be read has no evidence: the answer says so itself.
 fn evidence(run: &RunFolder) -> Vec<Evidence> {
-    let file = File::open(run.path().join(JOURNAL_FILE));
+    let file = open_to_read(&run.path().join(JOURNAL_FILE));
     let Ok((left_out, lines)) = file.and_then(|file| read_evidence(&file, EVIDENCE_LINES_MAX))
     else {
         return Vec::new();

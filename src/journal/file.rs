@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::libc;
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use super::encode::encode;
@@ -44,13 +45,13 @@ impl Journal {
     /// Opens the journal of a run to append to it.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join(JOURNAL_FILE);
-        let file = OpenOptions::new().read(true).append(true).open(path)?;
+        let file = open_file(&path, OpenOptions::new().read(true).append(true))?;
         Ok(Self { file })
     }
 
     /// Opens it to read only.
     pub fn open_read_only(folder: &Path) -> io::Result<Self> {
-        let file = File::open(folder.join(JOURNAL_FILE))?;
+        let file = open_to_read(&folder.join(JOURNAL_FILE))?;
         Ok(Self { file })
     }
 
@@ -120,6 +121,24 @@ impl Journal {
 
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
         punch_hole(&self.file, offset, length)
+    }
+}
+
+/// Opens a file of ours to read. What stands in its place and is none (a FIFO would keep us waiting for a writer, a device
+/// might never end) is an error.
+pub fn open_to_read(path: &Path) -> io::Result<File> {
+    open_file(path, OpenOptions::new().read(true))
+}
+
+fn open_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        Ok(file)
+    } else if kind.is_dir() {
+        Err(io::Error::from_raw_os_error(libc::EISDIR))
+    } else {
+        Err(io::Error::other("it is no regular file"))
     }
 }
 

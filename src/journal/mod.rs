@@ -16,7 +16,7 @@ mod reader;
 
 pub use encode::{asked_data, encode};
 pub use evidence::{EvidenceLine, read_evidence};
-pub use file::{JOURNAL_FILE, Journal, punch_hole};
+pub use file::{JOURNAL_FILE, Journal, open_to_read, punch_hole};
 pub use fold_json::{fold_from_json, fold_to_json};
 pub use parse::parse_line;
 pub use reader::{Position, read_records};

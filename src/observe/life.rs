@@ -5,7 +5,7 @@
 //! was spawned need not be QEMU. So a held lock counts only with a process that has this run's journal open for
 //! writing only, as QEMU's chardev has it (our own processes open it to read as well).
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use super::host::{boot_id, pid_namespace};
 use super::process::{ProcessState, process, process_state};
 use crate::domain::{Exit, Exited, Fold, Life, LogWords, Process};
-use crate::journal::JOURNAL_FILE;
+use crate::journal::{JOURNAL_FILE, open_to_read};
 use crate::store::{DomainFolder, Log, RunFolder, is_held};
 
 /// Whether a run has a supervisor now.
@@ -28,7 +28,7 @@ pub enum Supervised {
 impl Supervised {
     /// Looks who holds the supervisor's lock of `run`.
     pub fn look(run: &RunFolder) -> Self {
-        let Ok(mut file) = File::open(run.supervisor_lock()) else {
+        let Ok(mut file) = open_to_read(&run.supervisor_lock()) else {
             return Self::Nobody;
         };
         if !is_held(&file).unwrap_or(false) {
@@ -116,7 +116,7 @@ fn is_newest(domain: &DomainFolder, run: &RunFolder) -> bool {
 
 /// Whether QEMU's lock is held: by QEMU, by what is to become it, or by what a wrapper left behind.
 pub fn lock_is_held(domain: &DomainFolder) -> bool {
-    File::open(domain.lock())
+    open_to_read(&domain.lock())
         .and_then(|file| is_held(&file))
         .unwrap_or(false)
 }

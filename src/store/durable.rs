@@ -8,6 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::journal::open_to_read;
+
 /// The format version that every JSON file carries. Older ones are read, newer ones refused.
 pub const FORMAT: u64 = 1;
 
@@ -95,7 +97,7 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 /// The chain ends in what is wrong, without the path: not there, not JSON, a newer format.
 pub fn read_json(path: &Path) -> Result<Value> {
-    let file = File::open(path)?;
+    let file = open_to_read(path)?;
     let length = file.metadata()?.len();
     if length > JSON_BYTES_MAX {
         bail!("it is larger than {JSON_BYTES_MAX} bytes");

@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::unistd::{Whence, lseek};
 
 use crate::domain::{LogWords, SignalSender};
-use crate::journal::punch_hole;
+use crate::journal::{open_to_read, punch_hole};
 
 /// The log's name in its run's folder.
 pub const LOG_FILE: &str = "log";
@@ -57,7 +57,7 @@ impl Log {
 
     /// Opens it to read only.
     pub fn open_read_only(folder: &Path) -> io::Result<Self> {
-        let file = File::open(folder.join(LOG_FILE))?;
+        let file = open_to_read(&folder.join(LOG_FILE))?;
         Ok(Self { file })
     }
 

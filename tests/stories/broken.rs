@@ -161,3 +161,50 @@ fn a_timeout_beyond_every_clock_is_none() {
         "{said:?}"
     );
 }
+
+#[test]
+fn what_is_no_file_in_place_of_one_keeps_no_command_waiting() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    let in_run =
+        ["journal", "state.json", "supervisor.lock", "log"].map(|f| format!("runs/00000001/{f}"));
+    let in_domain = ["lock", "domain.json"].map(str::to_owned);
+    for file in in_run.iter().chain(&in_domain) {
+        for what in ["FIFO", "device"] {
+            let copy = host.copied_state();
+            let path = copy.join("v").join(file);
+            std::fs::remove_file(&path).unwrap();
+            if what == "FIFO" {
+                nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            } else {
+                std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+            }
+            for verb in [
+                "--reason v",
+                "list --all --uuid",
+                "explain v",
+                "history v",
+                "wait v",
+                "logs v",
+                "show v",
+            ] {
+                let args: Vec<&str> = verb.split(' ').collect();
+                let mut command = Command::new("timeout");
+                command
+                    .arg("20")
+                    .arg(env!("CARGO_BIN_EXE_domstate"))
+                    .args(args);
+                command.env("DOMSTATE_DIR", &copy);
+                let said = finish(command);
+                assert!(
+                    matches!(said.code, Some(0 | 1)),
+                    "{what} {file}: {verb}: {said:?}"
+                );
+                let lies = file.ends_with("journal") && said.stdout.contains("(shutdown)");
+                assert!(!lies, "{what} {file}: {verb}: {said:?}");
+            }
+        }
+    }
+}
