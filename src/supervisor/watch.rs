@@ -264,13 +264,14 @@ impl Watch {
     }
 
     /// Whether QEMU may be on its way though what was spawned is gone: the wrapper's child that will be QEMU has the
-    /// lock before it has the journal.
+    /// lock before it has the journal. Where nobody could write down what was spawned, who holds the lock is it.
     fn may_come(&mut self) -> bool {
         let fold = self.fold();
         let is_starting = fold.began.is_none() && fold.refusal.is_none();
+        let spawned_unseen = fold.launcher.is_none();
         let lock_is_held = self.run.domain().is_some_and(|d| lock_is_held(&d));
         let since = *self.coming_since.get_or_insert_with(Instant::now);
-        is_starting && lock_is_held && since.elapsed() < COMING_GRACE
+        is_starting && lock_is_held && (spawned_unseen || since.elapsed() < COMING_GRACE)
     }
 
     fn end(&mut self, who: WhoEnded) -> Result<Turn> {

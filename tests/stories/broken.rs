@@ -208,3 +208,45 @@ fn what_is_no_file_in_place_of_one_keeps_no_command_waiting() {
         }
     }
 }
+
+#[test]
+fn a_qemu_that_was_spawned_unseen_has_not_failed_while_it_starts() {
+    let host = Host::new();
+    let mut argv = vec!["sh".to_owned(), "-c".to_owned()];
+    argv.extend([r#"sleep 2; exec "$@""#.to_owned(), "sh".to_owned()]);
+    argv.extend(host.argv("v", &[]));
+    let line = host.line("v");
+    let mut args = vec!["start", "v", "--"];
+    args.extend(argv.iter().map(String::as_str));
+    let starting = spawn(host.command(&args));
+    until("the spawning", || {
+        host.state_dir().join("v/runs/00000001").exists()
+            && host.journal("v").contains("DOMSTATE_SPAWNED")
+    });
+    // As if the supervisor had died before it could write down what it had spawned.
+    let supervisor = host.noted_supervisor("v").unwrap();
+    send(supervisor, Signal::SIGSTOP);
+    let run = host.run_folder("v");
+    let spawned = host.journal("v").find("DOMSTATE_SPAWNED").unwrap();
+    let launched = host.journal("v")[..spawned].rfind('\n').unwrap();
+    let journal = std::fs::File::options()
+        .write(true)
+        .open(run.join("journal"));
+    journal.unwrap().set_len(launched as u64).unwrap();
+    let _ = std::fs::remove_file(run.join("state.json"));
+    send(supervisor, Signal::SIGKILL);
+    until("its death", || !is_alive(supervisor));
+    let mut answers = Vec::new();
+    until("the guest", || {
+        answers.push(host.answer("v"));
+        answers
+            .last()
+            .is_some_and(|answer| answer == "running (booted)")
+    });
+    answers
+        .retain(|answer| !matches!(answer.as_str(), "paused (starting up)" | "running (booted)"));
+    assert_eq!(answers, Vec::<String>::new());
+    let said = finish_child(starting);
+    assert_eq!(said.stdout, "Domain 'v' started\n", "{said:?}");
+    drop(line);
+}
