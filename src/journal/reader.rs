@@ -75,12 +75,15 @@ pub(super) fn read_lines(
                 unfinished: !pending.is_empty(),
             });
         }
+        // What was pending holds no end: looking through it again would take for ever with lines that are endless.
+        let mut searched = pending.len();
         pending.extend_from_slice(chunk.get(..read).unwrap_or_default());
         let mut consumed = 0;
-        while let Some(length) = pending
-            .get(consumed..)
+        while let Some(found) = pending
+            .get(searched..)
             .and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
         {
+            let length = searched + found - consumed;
             let line = pending.get(consumed..consumed + length).unwrap_or_default();
             if std::mem::take(&mut overlong) {
                 each(Line::Lost, at + consumed as u64);
@@ -88,6 +91,7 @@ pub(super) fn read_lines(
                 each(Line::Whole(line), at + consumed as u64);
             }
             consumed += length + 1;
+            searched = consumed;
         }
         pending.drain(..consumed);
         at += consumed as u64;
