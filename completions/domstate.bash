@@ -22,6 +22,9 @@ _domstate() {
             domstate,destroy)
                 cmd="domstate__subcmd__destroy"
                 ;;
+            domstate,domblkerror)
+                cmd="domstate__subcmd__domblkerror"
+                ;;
             domstate,domid)
                 cmd="domstate__subcmd__domid"
                 ;;
@@ -30,6 +33,12 @@ _domstate() {
                 ;;
             domstate,domname)
                 cmd="domstate__subcmd__domname"
+                ;;
+            domstate,dompmwakeup)
+                cmd="domstate__subcmd__dompmwakeup"
+                ;;
+            domstate,domrename)
+                cmd="domstate__subcmd__domrename"
                 ;;
             domstate,domuuid)
                 cmd="domstate__subcmd__domuuid"
@@ -43,11 +52,17 @@ _domstate() {
             domstate,history)
                 cmd="domstate__subcmd__history"
                 ;;
+            domstate,inject-nmi)
+                cmd="domstate__subcmd__inject__subcmd__nmi"
+                ;;
             domstate,list)
                 cmd="domstate__subcmd__list"
                 ;;
             domstate,logs)
                 cmd="domstate__subcmd__logs"
+                ;;
+            domstate,qemu-monitor-command)
+                cmd="domstate__subcmd__qemu__subcmd__monitor__subcmd__command"
                 ;;
             domstate,reset)
                 cmd="domstate__subcmd__reset"
@@ -85,6 +100,9 @@ _domstate() {
             domstate__subcmd__help,destroy)
                 cmd="domstate__subcmd__help__subcmd__destroy"
                 ;;
+            domstate__subcmd__help,domblkerror)
+                cmd="domstate__subcmd__help__subcmd__domblkerror"
+                ;;
             domstate__subcmd__help,domid)
                 cmd="domstate__subcmd__help__subcmd__domid"
                 ;;
@@ -93,6 +111,12 @@ _domstate() {
                 ;;
             domstate__subcmd__help,domname)
                 cmd="domstate__subcmd__help__subcmd__domname"
+                ;;
+            domstate__subcmd__help,dompmwakeup)
+                cmd="domstate__subcmd__help__subcmd__dompmwakeup"
+                ;;
+            domstate__subcmd__help,domrename)
+                cmd="domstate__subcmd__help__subcmd__domrename"
                 ;;
             domstate__subcmd__help,domuuid)
                 cmd="domstate__subcmd__help__subcmd__domuuid"
@@ -106,11 +130,17 @@ _domstate() {
             domstate__subcmd__help,history)
                 cmd="domstate__subcmd__help__subcmd__history"
                 ;;
+            domstate__subcmd__help,inject-nmi)
+                cmd="domstate__subcmd__help__subcmd__inject__subcmd__nmi"
+                ;;
             domstate__subcmd__help,list)
                 cmd="domstate__subcmd__help__subcmd__list"
                 ;;
             domstate__subcmd__help,logs)
                 cmd="domstate__subcmd__help__subcmd__logs"
+                ;;
+            domstate__subcmd__help,qemu-monitor-command)
+                cmd="domstate__subcmd__help__subcmd__qemu__subcmd__monitor__subcmd__command"
                 ;;
             domstate__subcmd__help,reset)
                 cmd="domstate__subcmd__help__subcmd__reset"
@@ -149,7 +179,7 @@ _domstate() {
 
     case "${cmd}" in
         domstate)
-            opts="-q -h -V --state-dir --quiet --format --color --help --version state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help"
+            opts="-q -h -V --state-dir --quiet --format --color --help --version state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -206,6 +236,36 @@ _domstate() {
             ;;
         domstate__subcmd__destroy)
             opts="-q -h -V --state-dir --quiet --format --color --domain --graceful --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__domblkerror)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -324,6 +384,66 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__dompmwakeup)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__domrename)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__domuuid)
             opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -389,7 +509,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help)
-            opts="state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help"
+            opts="state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -417,6 +537,20 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help__subcmd__destroy)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__domblkerror)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -459,6 +593,34 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help__subcmd__domname)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__dompmwakeup)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__domrename)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -528,6 +690,20 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__help__subcmd__inject__subcmd__nmi)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__help__subcmd__list)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -543,6 +719,20 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help__subcmd__logs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__qemu__subcmd__monitor__subcmd__command)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -726,6 +916,36 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__inject__subcmd__nmi)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__list)
             opts="-q -h -V --state-dir --quiet --format --color --all --inactive --state-running --state-paused --state-shutoff --state-other --reason --name --uuid --id --table --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -776,6 +996,36 @@ _domstate() {
                     return 0
                     ;;
                 --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__qemu__subcmd__monitor__subcmd__command)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

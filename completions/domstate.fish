@@ -46,10 +46,15 @@ complete -c domstate -n "__fish_domstate_needs_command" -f -a "destroy" -d 'End 
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "reset" -d 'Reset the guest, as its reset button would'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "suspend" -d 'Pause the guest'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "resume" -d 'Let a paused guest run on'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "inject-nmi" -d 'Send the guest a non-maskable interrupt'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "dompmwakeup" -d 'Wake a guest that sleeps in memory'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "qemu-monitor-command" -d 'Send QEMU a command over its monitor and print the reply'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "define" -d 'Keep a domain\'s command line without starting it'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "undefine" -d 'Forget an inactive domain and its history'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "domrename" -d 'Give an inactive domain another name'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "show" -d 'Print a domain\'s command line, fit to be pasted'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "dominfo" -d 'Print what is known of a domain'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "domblkerror" -d 'Print the disk that failed, if the guest was paused for it'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "domid" -d 'Print a domain\'s id, which is QEMU\'s pid, or \'-\' while it is inactive'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "domuuid" -d 'Print a domain\'s UUID'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "domname" -d 'Print a domain\'s name'
@@ -208,6 +213,36 @@ complete -c domstate -n "__fish_domstate_using_subcommand resume" -l domain -d '
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l domain -d 'The same, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -l domain -d 'The same, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -l domain -d 'The same as DOMAIN, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -s V -l version -d 'Print version'
 complete -c domstate -n "__fish_domstate_using_subcommand define" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand define" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
@@ -228,6 +263,16 @@ complete -c domstate -n "__fish_domstate_using_subcommand undefine" -l domain -d
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l domain -d 'The same as DOMAIN, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand domrename" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand domrename" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand domrename" -s V -l version -d 'Print version'
 complete -c domstate -n "__fish_domstate_using_subcommand show" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand show" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
@@ -248,6 +293,16 @@ complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -l domain -d 
 complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -l domain -d 'The same, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -s V -l version -d 'Print version'
 complete -c domstate -n "__fish_domstate_using_subcommand domid" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand domid" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
@@ -278,32 +333,37 @@ complete -c domstate -n "__fish_domstate_using_subcommand domname" -l domain -d 
 complete -c domstate -n "__fish_domstate_using_subcommand domname" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand domname" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand domname" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "state" -d 'Print the state of each domain (\'state\' may be left out)'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "list" -d 'List domains; without options, the active ones'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "explain" -d 'Show why a domain is in its state, with the evidence'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "history" -d 'List the last runs of a domain and how each ended'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "logs" -d 'Print what QEMU wrote'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "wait" -d 'Wait until each domain has ended, or meets a condition'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "run" -d 'Run QEMU in the foreground and tell how it ended'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "start" -d 'Start QEMU in the background'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "shutdown" -d 'Ask the guest to power itself off'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "destroy" -d 'End QEMU at once, as if the guest\'s power were cut'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "reset" -d 'Reset the guest, as its reset button would'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "suspend" -d 'Pause the guest'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "resume" -d 'Let a paused guest run on'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "define" -d 'Keep a domain\'s command line without starting it'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "undefine" -d 'Forget an inactive domain and its history'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "show" -d 'Print a domain\'s command line, fit to be pasted'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "dominfo" -d 'Print what is known of a domain'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "domid" -d 'Print a domain\'s id, which is QEMU\'s pid, or \'-\' while it is inactive'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "domuuid" -d 'Print a domain\'s UUID'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "domname" -d 'Print a domain\'s name'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "state" -d 'Print the state of each domain (\'state\' may be left out)'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "list" -d 'List domains; without options, the active ones'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "explain" -d 'Show why a domain is in its state, with the evidence'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "history" -d 'List the last runs of a domain and how each ended'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "logs" -d 'Print what QEMU wrote'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "wait" -d 'Wait until each domain has ended, or meets a condition'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "run" -d 'Run QEMU in the foreground and tell how it ended'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "start" -d 'Start QEMU in the background'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "shutdown" -d 'Ask the guest to power itself off'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "destroy" -d 'End QEMU at once, as if the guest\'s power were cut'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "reset" -d 'Reset the guest, as its reset button would'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "suspend" -d 'Pause the guest'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "resume" -d 'Let a paused guest run on'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "inject-nmi" -d 'Send the guest a non-maskable interrupt'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "dompmwakeup" -d 'Wake a guest that sleeps in memory'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "qemu-monitor-command" -d 'Send QEMU a command over its monitor and print the reply'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "define" -d 'Keep a domain\'s command line without starting it'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "undefine" -d 'Forget an inactive domain and its history'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domrename" -d 'Give an inactive domain another name'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "show" -d 'Print a domain\'s command line, fit to be pasted'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "dominfo" -d 'Print what is known of a domain'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domblkerror" -d 'Print the disk that failed, if the guest was paused for it'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domid" -d 'Print a domain\'s id, which is QEMU\'s pid, or \'-\' while it is inactive'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domuuid" -d 'Print a domain\'s UUID'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domname" -d 'Print a domain\'s name'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 
 # Behind clap's own: a DOMAIN is a domain. Their names, asked of domstate itself.
 function __fish_domstate_domains
     domstate list --all --name 2>/dev/null
 end
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "(__fish_domstate_domains)" -d Domain
-complete -c domstate -n "__fish_domstate_using_subcommand state domstate explain history logs wait await run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname" -f -a "(__fish_domstate_domains)" -d Domain
-complete -c domstate -n "__fish_domstate_using_subcommand state domstate explain history logs wait await run start shutdown destroy reset suspend resume define undefine show dominfo domid domuuid domname" -l domain -r -f -a "(__fish_domstate_domains)" -d Domain
+complete -c domstate -n "__fish_domstate_using_subcommand state domstate explain history logs wait await run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname" -f -a "(__fish_domstate_domains)" -d Domain
+complete -c domstate -n "__fish_domstate_using_subcommand state domstate explain history logs wait await run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname" -l domain -r -f -a "(__fish_domstate_domains)" -d Domain

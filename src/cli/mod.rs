@@ -23,8 +23,8 @@ pub use condition::Condition;
 pub use global::Global;
 pub use usage::Usage;
 pub use verb::{
-    DefineArgs, DestroyArgs, DomainArg, DomainArgs, ExplainArgs, ListArgs, LogsArgs, RunArgs,
-    StartArgs, StateArgs, Verb, WaitArgs,
+    DefineArgs, DestroyArgs, DomainArg, DomainArgs, ExplainArgs, ListArgs, LogsArgs, MonitorArgs,
+    RenameArgs, RunArgs, StartArgs, StateArgs, Verb, WaitArgs,
 };
 pub use virsh::is_virsh_verb;
 use words::Words;

@@ -75,6 +75,7 @@ fn the_options_for_every_verb_stand_before_it_or_after_it() {
         let tail: &[&str] = match verb {
             "list" => &[],
             "define" => &["--domain", "v", "--", "qemu"],
+            "domrename" | "qemu-monitor-command" => &["--domain", "v", "word"],
             _ => &["--domain", "v"],
         };
         let options = [

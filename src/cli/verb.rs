@@ -61,18 +61,36 @@ pub enum Verb {
     /// Let a paused guest run on
     #[command(override_usage = "domstate resume DOMAIN")]
     Resume(DomainArg),
+    /// Send the guest a non-maskable interrupt
+    #[command(name = "inject-nmi", override_usage = "domstate inject-nmi DOMAIN")]
+    InjectNmi(DomainArg),
+    /// Wake a guest that sleeps in memory
+    #[command(override_usage = "domstate dompmwakeup DOMAIN")]
+    Dompmwakeup(DomainArg),
+    /// Send QEMU a command over its monitor and print the reply
+    #[command(
+        name = "qemu-monitor-command",
+        override_usage = "domstate qemu-monitor-command DOMAIN JSON"
+    )]
+    QemuMonitorCommand(MonitorArgs),
     /// Keep a domain's command line without starting it
     #[command(override_usage = "domstate define DOMAIN -- QEMU ARG...")]
     Define(DefineArgs),
     /// Forget an inactive domain and its history
     #[command(override_usage = "domstate undefine DOMAIN")]
     Undefine(DomainArg),
+    /// Give an inactive domain another name
+    #[command(override_usage = "domstate domrename DOMAIN NEW")]
+    Domrename(RenameArgs),
     /// Print a domain's command line, fit to be pasted
     #[command(override_usage = "domstate show DOMAIN")]
     Show(DomainArg),
     /// Print what is known of a domain
     #[command(override_usage = "domstate dominfo DOMAIN")]
     Dominfo(DomainArg),
+    /// Print the disk that failed, if the guest was paused for it
+    #[command(override_usage = "domstate domblkerror DOMAIN")]
+    Domblkerror(DomainArg),
     /// Print a domain's id, which is QEMU's pid, or '-' while it is inactive
     #[command(override_usage = "domstate domid DOMAIN")]
     Domid(DomainArg),
@@ -304,4 +322,56 @@ pub struct DefineArgs {
     /// Keep this QEMU
     #[arg(last = true, required = true, value_name = "QEMU ARG")]
     pub qemu: Vec<OsString>,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct MonitorArgs {
+    /// Id, UUID or name
+    #[arg(value_name = "DOMAIN")]
+    first: String,
+    /// The command, as '{"execute":"query-status"}'
+    #[arg(value_name = "JSON", required_unless_present = "domain_option")]
+    second: Option<String>,
+    /// The same as DOMAIN, as an option
+    #[arg(long = "domain", value_name = "DOMAIN", conflicts_with = "second")]
+    domain_option: Option<String>,
+}
+
+impl MonitorArgs {
+    /// The domain as it was typed.
+    pub fn domain(&self) -> &str {
+        self.domain_option.as_ref().unwrap_or(&self.first)
+    }
+
+    /// The command: the second word, or the only one where the domain is an option.
+    pub fn command(&self) -> &str {
+        self.second.as_ref().unwrap_or(&self.first)
+    }
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct RenameArgs {
+    /// Id, UUID or name
+    #[arg(value_name = "DOMAIN")]
+    first: String,
+    /// The new name
+    #[arg(value_name = "NEW", required_unless_present = "domain_option")]
+    second: Option<String>,
+    /// The same as DOMAIN, as an option
+    #[arg(long = "domain", value_name = "DOMAIN", conflicts_with = "second")]
+    domain_option: Option<String>,
+}
+
+impl RenameArgs {
+    /// The domain as it was typed.
+    pub fn domain(&self) -> &str {
+        self.domain_option.as_ref().unwrap_or(&self.first)
+    }
+
+    /// The new name: the second word, or the only one where the domain is an option.
+    pub fn new_name(&self) -> &str {
+        self.second.as_ref().unwrap_or(&self.first)
+    }
 }

@@ -4,14 +4,19 @@
 mod context;
 mod define;
 mod destroy;
+mod domblkerror;
 mod dominfo;
+mod dompmwakeup;
+mod domrename;
 mod explain;
 mod failure;
 mod fields;
 mod history;
+mod inject_nmi;
 mod list;
 mod logs;
 mod lookup;
+mod qemu_monitor_command;
 mod reset;
 mod resume;
 mod run;
@@ -47,6 +52,11 @@ pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
         Verb::Reset(args) => reset::run(args, context),
         Verb::Suspend(args) => suspend::run(args, context),
         Verb::Resume(args) => resume::run(args, context),
+        Verb::InjectNmi(args) => inject_nmi::run(args, context),
+        Verb::Dompmwakeup(args) => dompmwakeup::run(args, context),
+        Verb::QemuMonitorCommand(args) => qemu_monitor_command::run(args, context),
+        Verb::Domrename(args) => domrename::run(args, context),
+        Verb::Domblkerror(args) => domblkerror::run(args, context),
         Verb::Define(args) => define::run(args, context),
         Verb::Undefine(args) => undefine::run(args, context),
         Verb::Show(args) => show::run(args, context),

@@ -235,6 +235,10 @@ pub enum Verb {
     Suspend,
     Resume,
     Reset,
+    InjectNmi,
+    Wakeup,
+    /// A command of the user's own to QEMU's monitor.
+    Monitor,
 }
 
 impl Verb {
@@ -246,6 +250,9 @@ impl Verb {
         Self::Suspend,
         Self::Resume,
         Self::Reset,
+        Self::InjectNmi,
+        Self::Wakeup,
+        Self::Monitor,
     ];
 
     /// The verb as the user types it.
@@ -257,6 +264,9 @@ impl Verb {
             Self::Suspend => "suspend",
             Self::Resume => "resume",
             Self::Reset => "reset",
+            Self::InjectNmi => "inject-nmi",
+            Self::Wakeup => "dompmwakeup",
+            Self::Monitor => "qemu-monitor-command",
         }
     }
 }

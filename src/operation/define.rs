@@ -1,10 +1,12 @@
 //! Keeping and forgetting definitions.
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::folder::{make_folder, save, take_folder_lock};
 use crate::observe::look;
-use crate::store::{Definition, DomainFolder, sync_folder};
+use crate::store::{Definition, DomainFolder, StoredCheckpoint, Sync, sync_folder};
 
 /// Keeps `definition` for the domain's next start.
 pub fn define(domain: &DomainFolder, definition: &Definition) -> Result<()> {
@@ -32,4 +34,45 @@ pub fn undefine(domain: &DomainFolder) -> Result<()> {
         .with_context(|| format!("cannot remove {}", domain.path().display()))?;
     let _ = sync_folder(state);
     std::fs::remove_dir_all(&doomed).with_context(|| format!("cannot remove {}", doomed.display()))
+}
+
+/// Gives a domain that is not active another name, with everything that is known of its runs. The domain's folder
+/// under its new name.
+pub fn rename(domain: &DomainFolder, renamed: &DomainFolder) -> Result<()> {
+    let _folder_lock = take_folder_lock(domain)?;
+    let seen = look(domain)?;
+    if seen.is_active() {
+        bail!("Requested operation is not valid: cannot rename active domain");
+    }
+    let moved = renameat_with(
+        CWD,
+        domain.path(),
+        CWD,
+        renamed.path(),
+        RenameFlags::NOREPLACE,
+    );
+    match moved {
+        Ok(()) => {}
+        // virsh's words; a folder that is no domain's stands in the way all the same.
+        Err(Errno::EXIST | Errno::NOTEMPTY) => bail!(
+            "Requested operation is not valid: domain with name '{}' already exists",
+            renamed.name()
+        ),
+        Err(errno) => {
+            return Err(errno)
+                .with_context(|| format!("cannot rename {}", domain.path().display()));
+        }
+    }
+    if let Some(state) = renamed.path().parent() {
+        sync_folder(state).with_context(|| format!("cannot write {}", state.display()))?;
+    }
+    // The checkpoint names the domain, for other programs.
+    let seen = look(renamed)?;
+    if let Some(run) = &seen.run
+        && let Some(checkpoint) = StoredCheckpoint::load(run)?
+    {
+        let saved = checkpoint.save(run, &seen.answer, Sync::Durable);
+        saved.with_context(|| format!("cannot write {}", run.checkpoint().display()))?;
+    }
+    Ok(())
 }

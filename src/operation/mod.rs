@@ -15,10 +15,10 @@ mod ward;
 
 pub use adopt::{adopt, adopt_and_wait};
 pub use asking::{Asking, actor};
-pub use define::{define, undefine};
+pub use define::{define, rename, undefine};
 pub use destroy::{Mercy, destroy};
 pub use folder::StartRefused;
-pub use monitor::{reset, resume, shutdown, suspend};
+pub use monitor::{inject_nmi, monitor_command, reset, resume, shutdown, suspend, wake_up};
 pub use order::{
     LAUNCH, LaunchOrder, PROGRAM_NAME, SUPERVISOR_ENVIRONMENT, WATCH, number, watch_args,
 };

@@ -1,4 +1,4 @@
-//! What is done to a guest over QEMU's monitor: suspend, resume, reset, shutdown. The guards and their words are
+//! What is done to a guest over QEMU's monitor: suspend, resume, reset and the like. The guards and their words are
 //! libvirt's (9.0.0, `src/qemu/qemu_driver.c`).
 
 use std::fs::File;
@@ -6,13 +6,16 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use serde_json::{Value, json};
 
 use super::adopt::adopt_and_wait;
 use super::asking::Asking;
 use crate::domain::{Paused, State, Verb};
 use crate::observe::{Observation, Watcher, look};
-use crate::qemu::Control;
+use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
+
+const NOT_RUNNING: &str = "Requested operation is not valid: domain is not running";
 
 /// How long QEMU may take to answer. Its main loop is busy for longer only if its disks hang.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +27,7 @@ const START_WAIT: Duration = Duration::from_secs(10);
 pub fn suspend(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = once_started(domain, seen)?;
     match seen.answer.state {
-        State::ShutOff(_) => bail!("Requested operation is not valid: domain is not running"),
+        State::ShutOff(_) => bail!(NOT_RUNNING),
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
         State::Paused(_) | State::Crashed => Ok(()),
         State::Running(_) | State::InShutdown => execute(&seen, Verb::Suspend, "stop"),
@@ -39,7 +42,7 @@ pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
         bail!("Requested operation is not valid: the guest has been migrated away");
     }
     match seen.answer.state {
-        State::ShutOff(_) => bail!("Requested operation is not valid: domain is not running"),
+        State::ShutOff(_) => bail!(NOT_RUNNING),
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
         State::Running(_) => bail!("Requested operation is not valid: domain is already running"),
         State::Paused(_) | State::Crashed | State::InShutdown => {
@@ -52,7 +55,7 @@ pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
 pub fn reset(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = once_started(domain, seen)?;
     match seen.answer.state {
-        State::ShutOff(_) => bail!("Requested operation is not valid: domain is not running"),
+        State::ShutOff(_) => bail!(NOT_RUNNING),
         State::Running(_)
         | State::Paused(_)
         | State::Crashed
@@ -71,9 +74,60 @@ pub fn shutdown(domain: &DomainFolder, seen: Observation) -> Result<()> {
         | State::Crashed
         | State::InShutdown
         | State::PmSuspended => {
-            bail!("Requested operation is not valid: domain is not running")
+            bail!(NOT_RUNNING)
         }
     }
+}
+
+/// Sends the guest a non-maskable interrupt.
+pub fn inject_nmi(domain: &DomainFolder, seen: Observation) -> Result<()> {
+    let seen = active(domain, seen)?;
+    execute(&seen, Verb::InjectNmi, "inject-nmi")
+}
+
+/// Wakes a guest that sleeps in memory. QEMU refuses where it does not.
+pub fn wake_up(domain: &DomainFolder, seen: Observation) -> Result<()> {
+    let seen = active(domain, seen)?;
+    execute(&seen, Verb::Wakeup, "system_wakeup")
+}
+
+/// Sends QEMU a command of the user's own and returns its reply, be it a refusal.
+pub fn monitor_command(domain: &DomainFolder, seen: Observation, command: &Value) -> Result<Value> {
+    let seen = active(domain, seen)?;
+    let name = command.get("execute").and_then(Value::as_str);
+    let Some(name) = name.filter(|_| command.is_object()) else {
+        bail!("the command is no JSON object with \"execute\" in it");
+    };
+    let arguments = command.get("arguments").cloned();
+    let Some(run) = &seen.run else {
+        bail!(NOT_RUNNING);
+    };
+    let asking = Asking::begin(run, Verb::Monitor)?;
+    let folder = File::open(run.path())?;
+    let replied = Control::connect(folder.as_fd(), Instant::now() + ANSWER_TIMEOUT)
+        .and_then(|mut control| control.execute(name, arguments));
+    match replied {
+        Ok(value) => {
+            asking.done();
+            Ok(json!({"return": value}))
+        }
+        Err(ControlError::Refused { desc }) => {
+            asking.failed(&desc);
+            Ok(json!({"error": {"desc": desc}}))
+        }
+        Err(error) => {
+            asking.failed(&error.to_string());
+            Err(error.into())
+        }
+    }
+}
+
+fn active(domain: &DomainFolder, seen: Observation) -> Result<Observation> {
+    let seen = once_started(domain, seen)?;
+    if !seen.is_active() {
+        bail!(NOT_RUNNING);
+    }
+    Ok(seen)
 }
 
 /// The control socket works before the recorder has come to its `cont`, which would undo what is done too early.
@@ -96,7 +150,7 @@ fn once_started(domain: &DomainFolder, seen: Observation) -> Result<Observation>
 
 fn execute(seen: &Observation, verb: Verb, command: &str) -> Result<()> {
     let Some(run) = &seen.run else {
-        bail!("Requested operation is not valid: domain is not running");
+        bail!(NOT_RUNNING);
     };
     let asking = Asking::begin(run, verb)?;
     match speak(run, &asking, command) {

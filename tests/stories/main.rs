@@ -11,6 +11,8 @@
 /// Hosts, guests and bounded waits that the stories share.
 mod harness;
 
+/// What else is done to a guest.
+mod acts;
 /// How a run ends, and what domstate calls it.
 mod ends;
 /// QEMU in the foreground: the terminal, the exit statuses, and who may end it.

@@ -1,0 +1,33 @@
+//! `domstate domblkerror`: the disk that failed, while the guest is paused for it.
+
+use super::{Context, Exit, Failure};
+use crate::cli::DomainArg;
+use crate::domain::{Cause, IoError};
+use crate::operation::adopt;
+
+pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failure> {
+    let (domain, seen) = context.look(args.as_str())?;
+    if !seen.is_active() {
+        let message = "Requested operation is not valid: domain is not running";
+        return Err(Failure::new("operation-invalid", vec![message.to_owned()]));
+    }
+    let line = match &seen.answer.cause {
+        Some(Cause::IoError(error)) => describe(error),
+        _ => "No errors found".to_owned(),
+    };
+    context.printer.line(&line)?;
+    adopt(&domain, &seen);
+    Ok(Exit::Done)
+}
+
+/// `hda: no space`, with QEMU's name for the disk: the device's, else the node's.
+fn describe(error: &IoError) -> String {
+    let named = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+    let disk = named(&error.device).or_else(|| named(&error.node));
+    let what = if error.nospace {
+        "no space"
+    } else {
+        "unspecified error"
+    };
+    format!("{}: {what}", disk.unwrap_or_else(|| "?".to_owned()))
+}
