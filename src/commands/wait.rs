@@ -7,7 +7,7 @@ use super::{Context, Exit, Failure};
 use crate::cli::{Condition, WaitArgs};
 use crate::domain::State;
 use crate::journal::Journal;
-use crate::observe::{Observation, Watcher};
+use crate::observe::{Observation, Watcher, look_at_run};
 use crate::operation::adopt_and_wait;
 use crate::output::{Detail, Naming};
 use crate::store::{DomainFolder, StateDir};
@@ -116,7 +116,7 @@ impl Waiting {
             return Ok(());
         }
         watcher.watch(&self.domain, &self.seen);
-        self.seen = look_at(state, &self.domain)?;
+        self.seen = self.look(state)?;
         // What it turned out to be may want watching too: a run that has just appeared.
         watcher.watch(&self.domain, &self.seen);
         if self.seen.is_active() {
@@ -127,6 +127,20 @@ impl Waiting {
         }
         self.verdict = self.judge(conditions);
         Ok(())
+    }
+
+    /// Looks at the domain; at the run that was seen to live, though, as long as it is there: that it ended is what was
+    /// waited for, also if the domain was started anew before we came to look.
+    fn look(&self, state: &StateDir) -> Result<Observation, Failure> {
+        let seen = look_at(state, &self.domain)?;
+        match &self.seen.run {
+            Some(run)
+                if self.was_active && seen.run.as_ref() != Some(run) && run.path().exists() =>
+            {
+                Ok(look_at_run(&self.domain, run)?)
+            }
+            _ => Ok(seen),
+        }
     }
 
     fn judge(&self, conditions: &[Condition]) -> Verdict {

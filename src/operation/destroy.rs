@@ -11,7 +11,7 @@ use super::asking::Asking;
 use super::ward::Ward;
 use crate::domain::{Certainty, Verb};
 use crate::observe::{
-    Observation, ProcessState, Reach, Watcher, find_qemu, look, look_at_run, process_state, reach,
+    Observation, ProcessState, Reach, Watcher, find_qemu, look_at_run, process_state, reach,
 };
 use crate::qemu::Control;
 use crate::store::{DomainFolder, RunFolder};

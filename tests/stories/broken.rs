@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::harness::{Host, finish, finish_child, is_alive, is_root, send, spawn, until};
+use super::harness::{Host, Said, finish, finish_child, is_alive, is_root, send, spawn, until};
 
 /// A paused guest that may neither reboot nor let QEMU exit, after the reset button: QEMU stays and tells nobody.
 fn reset_and_stayed() -> Host {
@@ -249,4 +249,45 @@ fn a_qemu_that_was_spawned_unseen_has_not_failed_while_it_starts() {
     let said = finish_child(starting);
     assert_eq!(said.stdout, "Domain 'v' started\n", "{said:?}");
     drop(line);
+}
+
+/// Stops a command that waits until the domain's run is over and the next one lives.
+fn restarted_meanwhile(host: &Host, waits: &[&str], ends: &mut dyn FnMut()) -> Said {
+    let waiting = spawn(host.command(waits));
+    let pid = i32::try_from(waiting.id()).unwrap();
+    until("its sleep", || {
+        let sleeps_in = std::fs::read_to_string(format!("/proc/{pid}/wchan"));
+        sleeps_in.is_ok_and(|function| function.contains("poll"))
+    });
+    send(pid, Signal::SIGSTOP);
+    ends();
+    host.start("v", &[]);
+    send(pid, Signal::SIGCONT);
+    finish_child(waiting)
+}
+
+#[test]
+fn an_end_is_not_missed_because_the_domain_was_started_anew_at_once() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    let said = restarted_meanwhile(&host, &["wait", "v"], &mut || {
+        guest.press('o');
+        host.wait("v");
+    });
+    assert_eq!(said.stdout, "shut off (shutdown)\n", "{said:?}");
+    // A guest that takes its time, so that destroy waits.
+    let qemu = host.qemu_pid("v");
+    let supervisor = host.supervisor_pid("v");
+    send(qemu, Signal::SIGSTOP);
+    let begun = std::time::Instant::now();
+    let said = restarted_meanwhile(&host, &["destroy", "v", "--graceful"], &mut || {
+        send(supervisor, Signal::SIGSTOP);
+        send(qemu, Signal::SIGKILL);
+        until("its death", || !is_alive(qemu));
+        send(supervisor, Signal::SIGCONT);
+        host.wait("v");
+    });
+    assert_eq!(said.stdout, "Domain 'v' destroyed\n", "{said:?}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(9));
+    assert_eq!(host.answer("v"), "running (booted)");
 }
