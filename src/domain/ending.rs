@@ -229,7 +229,12 @@ fn panicked(case: &Case<'_>) -> Option<Verdict> {
 /// stderr. Its words alone would not do: the guest may write the same into the log over its serial line.
 fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
     let guest = shutdown_of(case, &[ShutdownCause::GuestShutdown]);
-    let stood = guest.is_some_and(|shutdown| shutdown.machine == Machine::Stood);
+    let stood = guest.is_some_and(|shutdown| match shutdown.machine {
+        Machine::Ran => false,
+        // Or it shut itself down in the moment in which somebody stopped it.
+        Machine::JustStopped => case.words.gdb_killed,
+        Machine::Stood => true,
+    });
     let silent = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
     let ran = matches!(case.fold.live, State::Running(_));
     let killed = stood || (silent && !ran && case.words.gdb_killed);

@@ -596,3 +596,23 @@ fn who_asks_when_it_is_over_did_not_end_it() {
         assert!(!matches!(cause, Cause::Asked { .. }), "{reason}");
     }
 }
+
+#[test]
+fn a_guest_that_was_stopped_in_the_moment_of_its_shutdown_did_shut_down() {
+    let stopped = |micros: u64| {
+        let mut story = Story::booted().then(Event::Stopped);
+        story.1 = story.1 + micros - 1_000_000;
+        story.shut(ShutdownCause::GuestShutdown)
+    };
+    let gdb = LogWords {
+        gdb_killed: true,
+        ..LogWords::default()
+    };
+    let shut_down = ("shut off (shutdown)".to_owned(), Cause::GuestShutdown);
+    let killed = ("shut off (destroyed)".to_owned(), Cause::HostUi);
+    let told = |(state, cause, _)| (state, cause);
+    assert_eq!(told(stopped(300).ends(STATUS_0)), shut_down);
+    assert_eq!(told(stopped(300).ends_with(STATUS_0, gdb)), killed);
+    // gdb's kill, whose words were lost.
+    assert_eq!(told(stopped(2_000_000).ends(STATUS_0)), killed);
+}

@@ -16,6 +16,10 @@ use super::trace::{Exited, Machine, Panic, Shutdown, StopCause, WatchdogEnd};
 /// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
 const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
 
+/// How long after a STOP the guest's own shutdown may still be told: QEMU stops the processors before it comes to what
+/// they asked of it last.
+const STOPPING_MICROS: u64 = 1_000_000;
+
 /// Everything that an answer may depend on, of one run, up to some line of its journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fold {
@@ -312,6 +316,7 @@ impl Fold {
         }
         let machine = match self.live {
             State::Running(_) => Machine::Ran,
+            State::Paused(_) if self.is_younger(STOPPING_MICROS, at) => Machine::JustStopped,
             State::Paused(_)
             | State::Crashed
             | State::InShutdown
@@ -327,6 +332,12 @@ impl Fold {
         if self.began.is_some() && self.live != State::Crashed {
             self.enter(State::InShutdown, at);
         }
+    }
+
+    /// Whether the state began less than this before `at`.
+    fn is_younger(&self, micros: u64, at: Option<Timestamp>) -> bool {
+        let times = self.since.zip(at);
+        times.is_some_and(|(since, at)| at.0.abs_diff(since.0) < micros)
     }
 
     fn watchdog_fired(&mut self, action: WatchdogAction, at: Option<Timestamp>) {

@@ -41,7 +41,7 @@ impl Shutdown {
     /// The reset button, under `-no-reboot`, of a guest that stood still. With `-no-shutdown` QEMU stays after it, and
     /// nothing tells: there is nobody to STOP.
     pub fn is_reset_of_standing_guest(&self) -> bool {
-        self.cause == ShutdownCause::HostQmpSystemReset && self.machine == Machine::Stood
+        self.cause == ShutdownCause::HostQmpSystemReset && self.machine != Machine::Ran
     }
 }
 
@@ -49,6 +49,8 @@ impl Shutdown {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
     Ran,
+    /// It was stopped so shortly before that its processors may have been at it then.
+    JustStopped,
     Stood,
 }
 

@@ -220,7 +220,11 @@ fn shutdown_to_json(shutdown: &Shutdown) -> Value {
     let row = SHUTDOWN_WORDS.iter().find(|(c, _)| *c == shutdown.cause);
     json!({
         "cause": row.map(|(_, word)| *word),
-        "machine": match shutdown.machine { Machine::Ran => "ran", Machine::Stood => "stood" },
+        "machine": match shutdown.machine {
+            Machine::Ran => "ran",
+            Machine::JustStopped => "just-stopped",
+            Machine::Stood => "stood",
+        },
         "at": time(shutdown.at),
         "stayed": shutdown.stayed,
     })
@@ -232,6 +236,7 @@ fn shutdown_from_json(value: &Value) -> Option<Shutdown> {
         cause: shutdown_cause(Some(text(data, "cause")?)),
         machine: match text(data, "machine")? {
             "ran" => Machine::Ran,
+            "just-stopped" => Machine::JustStopped,
             "stood" => Machine::Stood,
             _ => return None,
         },
