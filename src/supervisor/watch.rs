@@ -241,8 +241,13 @@ impl Watch {
     fn take_note_of_ends(&mut self) -> Result<Turn> {
         // In this order: the two may be one process, which may die between the looks.
         let launcher_ended = self.wards.launcher.as_ref().is_none_or(Ward::has_ended);
-        if self.wards.qemu.as_ref().is_some_and(Ward::has_ended) {
-            return self.end(WhoEnded::Qemu);
+        if let Some(qemu) = self.wards.qemu.as_ref().filter(|qemu| qemu.has_ended()) {
+            // One that was never seen to live may be there under another start time: that of a time namespace.
+            let unseen = qemu.descriptor().is_none();
+            match unseen.then(|| find_qemu(&self.run)).flatten() {
+                Some(found) => self.identified(found),
+                None => return self.end(WhoEnded::Qemu),
+            }
         }
         if !launcher_ended {
             return Ok(Turn::Continues);
@@ -256,7 +261,9 @@ impl Watch {
             }
         }
         self.coming_since = None;
-        if let Some(launcher) = self.wards.launcher.take() {
+        let qemu = self.wards.qemu.as_ref().map(|qemu| qemu.process().pid);
+        let launcher = self.wards.launcher.take();
+        if let Some(launcher) = launcher.filter(|it| Some(it.process().pid) != qemu) {
             self.record_exit(&launcher)?;
             launcher.reap();
         }

@@ -291,3 +291,38 @@ fn an_end_is_not_missed_because_the_domain_was_started_anew_at_once() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(9));
     assert_eq!(host.answer("v"), "running (booted)");
 }
+
+#[test]
+fn a_guest_that_is_adopted_from_another_time_namespace_is_not_taken_for_dead() {
+    if !is_root("a_guest_that_is_adopted_from_another_time_namespace_is_not_taken_for_dead") {
+        return;
+    }
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    host.kill_supervisor("v");
+    // Start times are counted from the boot, which is at another time there.
+    let mut command = Command::new("unshare");
+    command.args([
+        "-T",
+        "--boottime",
+        "1000000",
+        env!("CARGO_BIN_EXE_domstate"),
+    ]);
+    command
+        .args(["--reason", "v"])
+        .env("DOMSTATE_DIR", host.state_dir());
+    let said = finish(command);
+    assert_eq!(said.stdout, "running (booted)\n", "{said:?}");
+    until("its supervisor", || host.noted_supervisor("v").is_some());
+    for _ in 0..20 {
+        assert_eq!(
+            host.answer("v"),
+            "running (booted)",
+            "{}",
+            host.journal("v")
+        );
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+}
