@@ -48,16 +48,17 @@ const SPAWN_WAIT: Duration = Duration::from_secs(2);
 /// # Errors
 /// In virsh's words if it is not running; otherwise why QEMU could not be ended.
 pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result<()> {
-    let mut seen = wait_for_spawn(domain, adopt_and_wait(domain, seen)?)?;
+    let seen = adopt_and_wait(domain, seen)?;
     let (true, Some(run)) = (seen.is_active(), seen.run.clone()) else {
         bail!(NOT_RUNNING);
     };
+    let mut seen = wait_for_spawn(domain, &run, seen)?;
     if seen.fold.is_leaving() {
         // It announced its own end: who asks now is too late to be the cause.
         seen = wait_for_end(domain, &run, Instant::now() + LEAVE_WAIT)?;
-        if !seen.is_active() {
-            bail!(NOT_RUNNING);
-        }
+    }
+    if !seen.is_active() {
+        bail!(NOT_RUNNING);
     }
     let asking = Asking::begin(&run, Verb::Destroy)?;
     let ended = end(domain, &seen, &run, &asking, mercy).and_then(|()| {
@@ -165,13 +166,17 @@ fn quit(run: &RunFolder) -> Result<()> {
 }
 
 /// Waits, where a run has been announced and nothing spawned for it yet, until that has happened or never will.
-fn wait_for_spawn(domain: &DomainFolder, seen: Observation) -> Result<Observation> {
+fn wait_for_spawn(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    seen: Observation,
+) -> Result<Observation> {
     let mut watcher = Watcher::new();
     let mut seen = seen;
     let deadline = Instant::now() + SPAWN_WAIT;
     while seen.is_active() && seen.fold.launcher.is_none() && Instant::now() < deadline {
         watcher.watch(domain, &seen);
-        seen = look(domain)?;
+        seen = look_at_run(domain, run)?;
         if seen.is_active() && seen.fold.launcher.is_none() {
             watcher.sleep(Some(deadline))?;
         }
