@@ -1,5 +1,7 @@
 //! `domstate logs`: what QEMU wrote on its standard output and error.
 
+use std::ops::ControlFlow;
+
 use super::explain::existing_run;
 use super::lookup::find;
 use super::{Context, Exit, Failure};
@@ -56,8 +58,10 @@ fn follow(
 fn print(log: &Log, offset: u64, context: &mut Context) -> Result<u64, Failure> {
     let mut printed: Result<(), Unprinted> = Ok(());
     let end = log.read(offset, &mut |part| {
-        if printed.is_ok() {
-            printed = context.printer.verbatim(&part.shown());
+        printed = context.printer.verbatim(&part.shown());
+        match printed {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
         }
     })?;
     printed?;

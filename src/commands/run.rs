@@ -66,7 +66,10 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
         (TimedOut::No, true, Some(status)) => Exit::Guest(status),
         (TimedOut::No, _, _) => Exit::of(answer.state),
     };
-    tell(context, &domain, uses_stdio, Some(answer))?;
+    // What cannot be printed is on record all the same, and the exit status tells it.
+    if let Err(failure) = tell(context, &domain, uses_stdio, Some(answer)) {
+        context.printer.complain(&failure.complaint);
+    }
     Ok(exit)
 }
 

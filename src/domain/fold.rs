@@ -44,6 +44,8 @@ pub struct Fold {
     pub migrated_away: bool,
     /// Suspended to RAM, even if stopped on top of it.
     pub suspended: bool,
+    /// Stopped on top of that: RESUME leads back into sleep.
+    pub stopped_asleep: bool,
     /// Why the last or the next STOP came, where something said so, and when it said so.
     pub stop_cause: Option<(StopCause, Option<Timestamp>)>,
     /// A panic that nothing has restarted the guest from; `info` is JSON text.
@@ -75,6 +77,7 @@ impl Default for Fold {
             outgoing: false,
             migrated_away: false,
             suspended: false,
+            stopped_asleep: false,
             stop_cause: None,
             panic: None,
             shutdown: None,
@@ -226,9 +229,12 @@ impl Fold {
         self.clear_ends();
         self.stop_cause = None;
         self.migrated_away = false;
-        if self.suspended {
+        if std::mem::take(&mut self.stopped_asleep) {
             // QEMU 10 and 11: STOP and RESUME on top of S3 lead back into it.
             self.enter(State::PmSuspended, at);
+        } else if std::mem::take(&mut self.suspended) {
+            // Without a STOP before it: another state was loaded (loadvm on 7.2).
+            self.enter(State::Running(Running::Unpaused), at);
         } else if self.began.is_none() {
             self.begin_running(at);
         } else if !matches!(self.live, State::Running(_)) {
@@ -248,6 +254,7 @@ impl Fold {
             return;
         }
         // libvirt ignores STOP unless the domain runs: a state that is already stopped keeps its reason.
+        self.stopped_asleep = self.suspended;
         if !matches!(self.live, State::Running(_)) || self.suspended {
             return;
         }
@@ -292,6 +299,7 @@ impl Fold {
             State::Running(_) | State::Paused(_) | State::ShutOff(_) => None,
         };
         self.suspended = false;
+        self.stopped_asleep = false;
         if !matches!(self.live, State::Paused(Paused::IoError | Paused::Watchdog)) {
             self.stop_cause = None;
         }

@@ -189,6 +189,8 @@ fn what_a_living_guest_does_is_told_in_libvirts_words() {
         (booted(&[s3()]), "pmsuspended (unknown)"),
         (booted(&[s3(), Woken, reset()]), "running (event wakeup)"),
         (booted(&[s3(), Stopped, Resumed]), "pmsuspended (unknown)"),
+        // loadvm on 7.2, of a state that was awake.
+        (booted(&[s3(), Resumed]), "running (unpaused)"),
         (booted(&[s3(), reset()]), "paused (user)"),
         (booted(&[Woken]), "running (booted)"),
         (

@@ -64,7 +64,8 @@ impl Intents {
     /// The newest request of one of `verbs` that an event at `now` may come from.
     pub fn recent(&self, verbs: &[Verb], now: Option<Timestamp>) -> Option<&Intent> {
         self.0.iter().rev().find(|intent| {
-            let age = now.map_or(0, |now| now.0.saturating_sub(intent.at.0));
+            // The host's clock may have been set back since: then too it is long ago.
+            let age = now.map_or(0, |now| now.0.abs_diff(intent.at.0));
             verbs.contains(&intent.verb) && age <= ASK_EXPIRES_MICROS
         })
     }

@@ -36,6 +36,7 @@ fn all_fields(fold: &Fold) -> Value {
         "outgoing": fold.outgoing,
         "migrated_away": fold.migrated_away,
         "suspended": fold.suspended,
+        "stopped_asleep": fold.stopped_asleep,
         "stop_cause": fold.stop_cause.as_ref().map(stop_cause_to_json),
         "panic": fold.panic.as_ref().map(|p| json!({"info": p.info, "at": time(p.at)})),
         "shutdown": fold.shutdown.as_ref().map(shutdown_to_json),
@@ -68,6 +69,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         outgoing: flag("outgoing")?,
         migrated_away: flag("migrated_away")?,
         suspended: flag("suspended")?,
+        stopped_asleep: flag("stopped_asleep")?,
         stop_cause: optional(data, "stop_cause", stop_cause_from_json)?,
         panic: optional(data, "panic", |v| {
             Some(Panic {
@@ -303,6 +305,7 @@ mod tests {
         assert_eq!(fold_from_json(&fold_to_json(&fold)), Some(fold.clone()));
         fold.live = State::Paused(Paused::IoError);
         fold.began = Some(Timestamp(5));
+        fold.stopped_asleep = true;
         fold.watchdog = Some(WatchdogEnd::Reset);
         fold.qemu = Some(Process {
             pid: 3,

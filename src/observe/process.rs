@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use crate::domain::{Exit, Process};
 
@@ -71,7 +72,9 @@ impl Stat {
         let read = match read.and_then(|mut file| file.read(&mut bytes)) {
             Ok(read) => read,
             // ESRCH: it went between the opening and the reading.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_hidden(pid) => {
+                return Ok(None);
+            }
             Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -94,6 +97,12 @@ impl Stat {
             exit_code,
         })
     }
+}
+
+/// Whether there is a process of this pid that /proc does not show to us (hidepid, proc(5)): another user's.
+fn is_hidden(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 /// The kernel shows an exit status of 0 to those who may not see it (`fs/proc/array.c`, `do_task_stat`), so a zero

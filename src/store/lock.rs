@@ -7,7 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -88,7 +88,12 @@ impl FolderLock {
     /// Takes the right to change the domain in `folder`. `None`: another command is at it.
     pub fn try_take(folder: &Path) -> io::Result<Option<Self>> {
         match Flock::lock(File::open(folder)?, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(Self { _folder: lock })),
+            Ok(lock) => {
+                let (ours, named) = (lock.metadata()?, std::fs::metadata(folder)?);
+                // An undefine may have taken the folder away since it was opened.
+                let is_it = (ours.dev(), ours.ino()) == (named.dev(), named.ino());
+                Ok(is_it.then_some(Self { _folder: lock }))
+            }
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(errno.into()),
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -84,14 +85,21 @@ impl Log {
         punch_hole(&self.file, HEAD_BYTES, middle - middle % BLOCK_BYTES)
     }
 
-    /// Hands everything from `offset` on to `each`, and returns where the end was.
-    pub fn read(&self, offset: u64, each: &mut dyn FnMut(LogPart<'_>)) -> io::Result<u64> {
+    /// Hands everything from `offset` on to `each`, in parts of at most 4 KiB, until that breaks off; what it broke off
+    /// at counts as not read. Returns where it came to.
+    pub fn read(
+        &self,
+        offset: u64,
+        each: &mut dyn FnMut(LogPart<'_>) -> ControlFlow<()>,
+    ) -> io::Result<u64> {
         let mut at = offset;
-        let mut chunk = vec![0_u8; CHUNK_BYTES];
+        let mut chunk = [0_u8; CHUNK_BYTES];
         loop {
             let data = next_data(&self.file, at);
             if data > at {
-                each(LogPart::GivenUp(data - at));
+                if each(LogPart::GivenUp(data - at)).is_break() {
+                    return Ok(at);
+                }
                 at = data;
             }
             let room = usize::try_from(next_hole(&self.file, at).saturating_sub(at))
@@ -108,7 +116,9 @@ impl Log {
                 // Given up between the looking and the reading.
                 continue;
             }
-            each(LogPart::Text(text));
+            if each(LogPart::Text(text)).is_break() {
+                return Ok(at);
+            }
             at += read as u64;
         }
     }
@@ -163,7 +173,7 @@ impl LogPart<'_> {
 }
 
 /// What is read at once.
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 4 * 1024;
 
 fn next_data(file: &File, from: u64) -> u64 {
     seek(file, from, Whence::SeekData).unwrap_or(from).max(from)

@@ -2,12 +2,14 @@
 //! and from there to ours, so that our death cannot break a pipe under it.
 
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
@@ -23,6 +25,9 @@ use crate::sys;
 
 /// How long QEMU gets to end by itself before it is killed; as `destroy` gives it.
 const TERM_GRACE: Duration = Duration::from_secs(10);
+
+/// How soon it is tried again to write to a stderr that nobody reads.
+const STDERR_RETRY: Duration = Duration::from_millis(50);
 
 /// How a run in the foreground came out.
 #[derive(Debug)]
@@ -78,13 +83,15 @@ pub fn run_in_foreground(
     drop(command);
     let not_executed = spawned.err();
     let mut watch = Watch::new(run, prepared.supervisor_lock, Patience::Limited)?;
-    let mut repeated = Repeater { log, offset: 0 };
+    let mut repeats = Repeater { log, offset: 0 };
     let mut ending = Ending::default();
     loop {
         let kill_at = ending.kill_at;
         let deadline = if ending.is_asked() { kill_at } else { deadline };
-        let turn = watch.turn(&[signals.as_fd()], deadline)?;
-        repeated.repeat(stderr);
+        let retry =
+            (repeats.repeat(stderr) == Repeated::Part).then(|| Instant::now() + STDERR_RETRY);
+        let wake_at = [deadline, retry].into_iter().flatten().min();
+        let turn = watch.turn(&[signals.as_fd()], wake_at)?;
         if turn == Turn::Ended {
             break;
         }
@@ -106,6 +113,9 @@ pub fn run_in_foreground(
         }
     }
     drop(terminal);
+    // The end is on record. Who stops us now stops only what is still to be printed.
+    obeyed_signals().thread_unblock()?;
+    repeats.finish(stderr);
     Ok(match not_executed {
         Some(error) => Conclusion::NotExecuted {
             message: watch.fold().refusal.clone().unwrap_or_default(),
@@ -123,9 +133,7 @@ pub fn run_in_foreground(
 /// process group, and is the guest's alone.
 fn take_signals() -> Result<SignalFd> {
     sys::default_signal_actions();
-    let mut obeyed = SigSet::empty();
-    obeyed.add(Signal::SIGTERM);
-    obeyed.add(Signal::SIGHUP);
+    let obeyed = obeyed_signals();
     let mut blocked = obeyed;
     for signal in [
         Signal::SIGINT,
@@ -140,6 +148,13 @@ fn take_signals() -> Result<SignalFd> {
         &obeyed,
         SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
     )?)
+}
+
+fn obeyed_signals() -> SigSet {
+    let mut obeyed = SigSet::empty();
+    obeyed.add(Signal::SIGTERM);
+    obeyed.add(Signal::SIGHUP);
+    obeyed
 }
 
 /// The end that was asked of QEMU by us, if one was.
@@ -179,15 +194,48 @@ struct Repeater {
     offset: u64,
 }
 
+/// Whether all of the log was repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeated {
+    All,
+    /// Nobody reads our stderr just now.
+    Part,
+}
+
 impl Repeater {
-    fn repeat(&mut self, to: &mut dyn Write) {
-        let read = self.log.read(self.offset, &mut |part| {
+    /// Repeats as much as `to` takes without waiting. A reader that stands still must not keep us from a guest whose
+    /// time is up.
+    fn repeat(&mut self, to: &mut dyn Write) -> Repeated {
+        let mut repeated = Repeated::All;
+        let end = self.log.read(self.offset, &mut |part| {
+            if !takes_a_page(io::stderr().as_fd()) {
+                repeated = Repeated::Part;
+                return ControlFlow::Break(());
+            }
             // A closed stderr is no reason to stop watching.
             let _ = to.write_all(&part.shown());
+            ControlFlow::Continue(())
         });
-        self.offset = read.unwrap_or(self.offset);
-        let _ = to.flush();
+        self.offset = end.unwrap_or(self.offset);
+        repeated
     }
+
+    /// Repeats the rest, as slowly as it is read.
+    fn finish(&mut self, to: &mut dyn Write) {
+        let end = self
+            .log
+            .read(self.offset, &mut |part| match to.write_all(&part.shown()) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            });
+        self.offset = end.unwrap_or(self.offset);
+    }
+}
+
+/// Whether 4 KiB can be written at once (pipe(7): PIPE_BUF).
+fn takes_a_page(descriptor: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::new(descriptor, PollFlags::POLLOUT)];
+    poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// The terminal's settings, put back when QEMU has ended: one that is killed leaves it raw.

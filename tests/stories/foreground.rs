@@ -256,3 +256,49 @@ fn a_run_that_is_killed_leaves_a_guest_whose_end_is_still_told() {
     guest.press('o');
     assert_eq!(host.wait("v"), "shut off (shutdown)");
 }
+
+/// Nobody reads its stderr, and the pipe is full: QEMU's words are not ours to wait for.
+#[test]
+fn a_stderr_that_nobody_reads_keeps_run_from_nothing() {
+    let host = Host::new();
+    let script = host.folder().join("qemu.sh");
+    // More than a pipe holds, and then a guest that never ends.
+    let babble = "i=0; while [ $i -lt 9000 ]; do echo 0123456789012345678901234567890123456789 >&2; i=$((i+1)); done";
+    fs::write(&script, format!("#!/bin/sh\n{babble}\nexec \"$@\"\n")).unwrap();
+    let script = script.to_string_lossy().into_owned();
+    let argv = ["-accel", "tcg", "-M", "none", "-display", "none"];
+    let program = qemu();
+    let mut args = vec!["run", "v", "--timeout", "2", "--", "sh", &script, &program];
+    args.extend(argv);
+    let mut command = host.command(&args);
+    command.stdout(Stdio::null());
+    command.stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Unread until the run is over: its end is on record although `run` still has something to say.
+    until("the run", || {
+        host.domstate(&["--reason", "v"]).code == Some(0)
+    });
+    host.wait_for("v", "shut off (destroyed)");
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(124));
+    // What the log keeps of so much is its first and last parts.
+    assert!(said.len() > 100_000, "{}", said.len());
+}
+
+#[test]
+fn a_stdout_that_is_full_costs_the_answer_and_not_the_status() {
+    let host = Host::new();
+    let line = host.line("v");
+    let argv = host.argv("v", &[]);
+    let mut args = vec!["run", "v", "--"];
+    args.extend(argv.iter().map(String::as_str));
+    let mut command = host.command(&args);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    command.stdout(full).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let _guest = Guest::connected(&line);
+    send(host.qemu_pid("v"), Signal::SIGKILL);
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
