@@ -276,7 +276,9 @@ fn a_stderr_that_nobody_reads_keeps_run_from_nothing() {
     let mut child = command.spawn().unwrap();
     // Unread until the run is over: its end is on record although `run` still has something to say.
     until("the run", || {
-        host.domstate(&["--reason", "v"]).code == Some(0)
+        host.domstate(&["--reason", "v"]).stdout
+            == "running (booted)
+"
     });
     host.wait_for("v", "shut off (destroyed)");
     let mut said = String::new();
