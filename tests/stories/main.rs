@@ -27,6 +27,8 @@ mod lives;
 mod starts;
 /// What the verbs that only tell print, to the letter.
 mod tells;
+/// What is waited for, and what the exit status says of it.
+mod waits;
 
 /// What is asked when files of the state directory are damaged, cut or gone.
 mod damage;
