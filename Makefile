@@ -12,7 +12,8 @@ DESTDIR ?=
 CARGO ?= cargo
 INSTALL ?= install
 
-TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
+# Without rustc (sudo make install) it is what rustc says on any glibc Linux.
+TARGET ?= $(or $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p'),$(shell uname -m)-unknown-linux-gnu)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAM := $(TARGET_DIR)/$(TARGET)/release/domstate
 
@@ -35,6 +36,7 @@ check:
 
 demo:
 	@scripts/install-needs qemu-system-x86_64=qemu-system-x86
+	@echo 'Building (half a minute)'
 	@$(STATIC) $(CARGO) build --quiet $(RELEASE)
 	@scripts/demo $(PROGRAM)
 
@@ -45,7 +47,9 @@ bench:
 generate:
 	$(CARGO) run --quiet --locked --example generate
 
-install: build
+# What was built before is installed as it is: root may have no cargo.
+install:
+	test -x $(PROGRAM) || $(MAKE) build
 	$(INSTALL) -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/domstate
 	$(INSTALL) -D -m 644 man/domstate.1 $(DESTDIR)$(PREFIX)/share/man/man1/domstate.1
 	$(INSTALL) -D -m 644 completions/domstate.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/domstate

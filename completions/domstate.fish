@@ -24,7 +24,7 @@ function __fish_domstate_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c domstate -n "__fish_domstate_needs_command" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_needs_command" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_needs_command" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_needs_command" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -59,7 +59,7 @@ complete -c domstate -n "__fish_domstate_needs_command" -f -a "domid" -d 'Print 
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "domuuid" -d 'Print a domain\'s UUID'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "domname" -d 'Print a domain\'s name'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c domstate -n "__fish_domstate_using_subcommand state" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand state" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand state" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand state" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -70,7 +70,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand state" -s q -l quiet -
 complete -c domstate -n "__fish_domstate_using_subcommand state" -l reason -d 'Print the reason too: \'shut off (crashed)\''
 complete -c domstate -n "__fish_domstate_using_subcommand state" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand state" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand list" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand list" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand list" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand list" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -90,7 +90,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand list" -l id -d 'Print 
 complete -c domstate -n "__fish_domstate_using_subcommand list" -l table -d 'Print the table, which is the default'
 complete -c domstate -n "__fish_domstate_using_subcommand list" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand list" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand explain" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand explain" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand explain" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand explain" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -101,7 +101,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand explain" -l run -d 'Ex
 complete -c domstate -n "__fish_domstate_using_subcommand explain" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand explain" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand history" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand history" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand history" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand history" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -111,7 +111,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand history" -l domain -d 
 complete -c domstate -n "__fish_domstate_using_subcommand history" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand history" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand history" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand logs" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand logs" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand logs" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand logs" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -123,7 +123,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand logs" -s q -l quiet -d
 complete -c domstate -n "__fish_domstate_using_subcommand logs" -s f -l follow -d 'Print what is added until QEMU ends'
 complete -c domstate -n "__fish_domstate_using_subcommand logs" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand logs" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand wait" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand wait" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand wait" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand wait" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -137,7 +137,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand wait" -s q -l quiet -d
 complete -c domstate -n "__fish_domstate_using_subcommand wait" -l any -d 'Return when one of the domains meets a condition'
 complete -c domstate -n "__fish_domstate_using_subcommand wait" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand wait" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand run" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand run" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -150,7 +150,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand run" -s q -l quiet -d 
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l guest-status -d 'Exit with the status that the guest itself gave, where it gave one'
 complete -c domstate -n "__fish_domstate_using_subcommand run" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand run" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand start" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand start" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand start" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand start" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -162,7 +162,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand start" -s q -l quiet -
 complete -c domstate -n "__fish_domstate_using_subcommand start" -l paused -d 'Leave the guest paused until \'resume\''
 complete -c domstate -n "__fish_domstate_using_subcommand start" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand start" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -172,7 +172,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -l domain -d
 complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand destroy" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand destroy" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand destroy" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand destroy" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -183,7 +183,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand destroy" -s q -l quiet
 complete -c domstate -n "__fish_domstate_using_subcommand destroy" -l graceful -d 'Ask QEMU to quit and fail if it does not, instead of killing it'
 complete -c domstate -n "__fish_domstate_using_subcommand destroy" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand destroy" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand reset" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand reset" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand reset" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand reset" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -193,7 +193,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand reset" -l domain -d 'T
 complete -c domstate -n "__fish_domstate_using_subcommand reset" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand reset" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand reset" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand suspend" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand suspend" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand suspend" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand suspend" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -203,7 +203,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand suspend" -l domain -d 
 complete -c domstate -n "__fish_domstate_using_subcommand suspend" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand suspend" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand suspend" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand resume" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand resume" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -213,7 +213,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand resume" -l domain -d '
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -223,7 +223,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l domain 
 complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -233,7 +233,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -l domain
 complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand dompmwakeup" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -243,7 +243,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" 
 complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand qemu-monitor-command" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand define" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand define" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand define" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand define" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -253,7 +253,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand define" -l domain -d '
 complete -c domstate -n "__fish_domstate_using_subcommand define" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand define" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand define" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand undefine" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand undefine" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -263,7 +263,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand undefine" -l domain -d
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -273,7 +273,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l domain -
 complete -c domstate -n "__fish_domstate_using_subcommand domrename" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand domrename" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand domrename" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand show" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand show" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand show" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand show" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -283,7 +283,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand show" -l domain -d 'Th
 complete -c domstate -n "__fish_domstate_using_subcommand show" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand show" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand show" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -293,7 +293,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -l domain -d 
 complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand dominfo" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -303,7 +303,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -l domain
 complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand domblkerror" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand domid" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand domid" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand domid" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand domid" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -313,7 +313,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand domid" -l domain -d 'T
 complete -c domstate -n "__fish_domstate_using_subcommand domid" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand domid" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand domid" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand domuuid" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand domuuid" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand domuuid" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand domuuid" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
@@ -323,7 +323,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand domuuid" -l domain -d 
 complete -c domstate -n "__fish_domstate_using_subcommand domuuid" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand domuuid" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand domuuid" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand domname" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand domname" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand domname" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand domname" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''

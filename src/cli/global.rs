@@ -12,7 +12,7 @@ use crate::output::{Asked, Color, Format, Volume};
 #[group(skip)]
 #[command(next_help_heading = "Options for every verb")]
 pub struct Global {
-    /// Keep the domains in DIR instead of $DOMSTATE_DIR or ~/.local/state/domstate
+    /// Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 

@@ -226,6 +226,7 @@ fn wait_takes_its_own_conditions_and_virshs() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_wrong_command_line_is_told_in_one_line() {
     for (words, message, hint) in [
         (
@@ -302,6 +303,16 @@ fn a_wrong_command_line_is_told_in_one_line() {
             &["start", "v", "--pass-fds", "-1"],
             "unexpected argument '-1' found",
             "try 'domstate start --help'",
+        ),
+        (
+            &["start", "v", "-m", "512"],
+            "unexpected argument '-m' found",
+            "QEMU's command line stands behind --: 'domstate start DOMAIN -- QEMU ARG...'",
+        ),
+        (
+            &["run", "v", "qemu-system-x86_64"],
+            "unexpected argument 'qemu-system-x86_64' found",
+            "QEMU's command line stands behind --: 'domstate run DOMAIN -- QEMU ARG...'",
         ),
         (
             &["start", "v", "--pass-fds", "3,a"],

@@ -79,8 +79,23 @@ fn hint(error: &Error, words: &Words) -> String {
     };
     match error.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(similar)) => format!("did you mean '{similar}'? See {help}"),
+        _ if is_stray_qemu_word(error, words) => {
+            let verb = words.verb();
+            format!("QEMU's command line stands behind --: 'domstate {verb} DOMAIN -- QEMU ARG...'")
+        }
         _ => format!("try {help}"),
     }
+}
+
+/// Whether what clap stumbled over looks like a part of QEMU's command line, with the `--` before it forgotten.
+fn is_stray_qemu_word(error: &Error, words: &Words) -> bool {
+    let takes_qemu = matches!(words.verb(), "start" | "run" | "define");
+    let word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => word.trim_start_matches('-'),
+        _ => return false,
+    };
+    let is_number = word.starts_with(|c: char| c.is_ascii_digit());
+    takes_qemu && words.lacks_dashes() && !is_number && error.kind() == ErrorKind::UnknownArgument
 }
 
 fn strings(error: &Error, kind: ContextKind) -> Option<&[String]> {

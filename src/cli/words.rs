@@ -91,6 +91,11 @@ impl Words {
         self.typed
     }
 
+    /// Whether nothing is set off by `--`.
+    pub(super) fn lacks_dashes(&self) -> bool {
+        !self.args.iter().any(|arg| arg == "--")
+    }
+
     /// The first bare word, if it was taken for a domain.
     pub(super) fn stray(&self) -> Option<&str> {
         let after = self.args.get(self.verb? + 1)?.to_str()?;

@@ -61,7 +61,11 @@ pub(super) fn prepared(
     options: &StartOptions,
 ) -> Result<(DomainFolder, Prepared), Failure> {
     if argv.is_empty() {
-        let domain = find(&context.state, typed)?;
+        let domain = find(&context.state, typed).map_err(|failure| {
+            failure.hinting(format!(
+                "a new domain needs its command line: 'domstate start {typed} -- QEMU ARG...'"
+            ))
+        })?;
         let loaded = Definition::load(&domain.definition())
             .with_context(|| format!("cannot read domain '{}'", domain.name()));
         let prepared = loaded.and_then(|definition| prepare(&domain, &definition, options));

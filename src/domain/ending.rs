@@ -12,7 +12,7 @@ use super::state::{ShutOff, State};
 use super::trace::{Exited, Machine, Shutdown, WatchdogEnd};
 
 /// The verbs that end a guest.
-pub(super) const ENDING_VERBS: &[Verb] = &[Verb::Destroy, Verb::Run];
+pub(super) const ENDING_VERBS: &[Verb] = &[Verb::Destroy, Verb::Run, Verb::RunTimeout];
 
 /// What a rule makes of an end.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -229,8 +229,10 @@ pub enum PanicAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Destroy,
-    /// `run` was told to stop, or timed out: it destroys.
+    /// `run` was told to stop: it destroys.
     Run,
+    /// The time that `run` was given is up: it destroys.
+    RunTimeout,
     Shutdown,
     Suspend,
     Resume,
@@ -246,6 +248,7 @@ impl Verb {
     pub const ALL: &[Self] = &[
         Self::Destroy,
         Self::Run,
+        Self::RunTimeout,
         Self::Shutdown,
         Self::Suspend,
         Self::Resume,
@@ -260,6 +263,7 @@ impl Verb {
         match self {
             Self::Destroy => "destroy",
             Self::Run => "run",
+            Self::RunTimeout => "run --timeout",
             Self::Shutdown => "shutdown",
             Self::Suspend => "suspend",
             Self::Resume => "resume",

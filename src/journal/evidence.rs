@@ -152,6 +152,9 @@ fn exit_lines(at: Option<Timestamp>, data: &Map<String, Value>) -> Vec<EvidenceL
             format!("signal {signal}{dumped}")
         }
         (None, Some(status)) => format!("status {status}"),
+        (None, None) if data.get("pid").is_none_or(Value::is_null) => {
+            "there is no process".to_owned()
+        }
         (None, None) => "found gone, nobody saw how".to_owned(),
     };
     let word = words.map(|words| EvidenceLine {

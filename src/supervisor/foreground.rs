@@ -176,7 +176,11 @@ impl Ending {
     fn ask(&mut self, watch: &mut Watch, timed_out: TimedOut) {
         self.because_of_time = Some(timed_out);
         self.kill_at = Some(Instant::now() + TERM_GRACE);
-        let (verb, actor) = (Verb::Run, actor());
+        let verb = match timed_out {
+            TimedOut::Yes => Verb::RunTimeout,
+            TimedOut::No => Verb::Run,
+        };
+        let actor = actor();
         let pid = actor.pid;
         // Written or not, the guest is ended: that is what the signal was sent for.
         let _ = watch.note(&Event::Asked { verb, actor });

@@ -25,9 +25,14 @@ impl Disk {
     }
 
     fn remount(&self, option: &str) {
-        run(Command::new("mount")
-            .args(["-o", &format!("remount,{option}")])
-            .arg(&self.0));
+        // A process that is dying may still have a file open for writing: its threads end one by one.
+        until("the remount", || {
+            let mut mount = Command::new("mount");
+            mount
+                .args(["-o", &format!("remount,{option}")])
+                .arg(&self.0);
+            mount.output().unwrap().status.success()
+        });
     }
 
     fn filler(&self) -> PathBuf {

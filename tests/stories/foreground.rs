@@ -109,7 +109,7 @@ fn a_run_whose_time_is_up_destroys_its_guest_at_once() {
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     assert_eq!(said.stdout, "shut off (destroyed)\n", "{said:?}");
     assert_eq!(said.code, Some(124));
-    assert_eq!(host.json("v")["cause"]["verb"], "run");
+    assert_eq!(host.json("v")["cause"]["verb"], "run --timeout");
 }
 
 #[test]

@@ -495,15 +495,20 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
     assert!(status.unwrap().success(), "cp -a {from:?} {to:?}");
 }
 
-/// Whether this is root. For anybody else the test that asks is named as not run, and counted.
+/// Whether this is root, where namespaces can be made (a chroot is no place for it). For anybody else the test that asks
+/// is named as not run, and counted.
 pub(crate) fn is_root(test: &str) -> bool {
     static NOT_RUN: AtomicU32 = AtomicU32::new(0);
-    if nix::unistd::geteuid().is_root() {
+    let unshares = || {
+        let tried = Command::new("unshare").args(["-m", "true"]).output();
+        tried.is_ok_and(|tried| tried.status.success())
+    };
+    if nix::unistd::geteuid().is_root() && unshares() {
         return true;
     }
     let count = NOT_RUN.fetch_add(1, Ordering::Relaxed) + 1;
     // Past the test runner's capture, so that it is seen although the test passes.
-    let line = format!("not run, needs root ({count}): {test}\n");
+    let line = format!("not run, needs root and namespaces ({count}): {test}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
     false
 }

@@ -148,12 +148,15 @@ fn a_wrapper_and_its_supervisor_may_both_be_killed_and_the_guest_is_still_known(
     assert_eq!(host.json("v")["cause"]["kind"], "guest-exit");
 }
 
+/// A command that does not end by itself, and goes with the host, by the folder on its command line.
+fn left_behind(host: &Host) -> String {
+    format!("tail -f /dev/null '{}/left'", host.folder().display())
+}
+
 #[test]
 fn what_a_wrapper_leaves_behind_keeps_neither_a_dead_guest_alive_nor_the_next_from_starting() {
     let host = Host::new();
-    let script = format!("sleep 987 '{}' &\nexec \"$@\"", host.folder().display());
-    // sleep(1) does not take a folder: let a shell carry it on its command line.
-    let script = script.replace("sleep 987", "sh -c 'sleep 987; :'");
+    let script = format!("{} &\nexec \"$@\"", left_behind(&host));
     for end in ['o', 'k'] {
         let mut guest = start_behind(&host, &script, &[]);
         let qemu = host.qemu_pid("v");
@@ -169,7 +172,7 @@ fn what_a_wrapper_leaves_behind_keeps_neither_a_dead_guest_alive_nor_the_next_fr
             assert_eq!(host.answer("v"), expected);
         }
     }
-    let left = processes_with("sleep 987; :");
+    let left = processes_with(&format!("{}/left", host.folder().display()));
     assert!(left.len() >= 2, "nothing was left behind: {left:?}");
     let mut guest = start_behind(&host, &script, &[]);
     // Also where nobody sees the end.
@@ -200,10 +203,7 @@ fn a_wrapper_that_fails_is_a_start_that_failed() {
 #[test]
 fn a_wrapper_that_fails_and_leaves_something_behind_is_a_start_that_failed() {
     let host = Host::new();
-    let script = format!(
-        "sh -c 'sleep 986; :' '{}' &\nexit 3",
-        host.folder().display()
-    );
+    let script = format!("{} &\nexit 3", left_behind(&host));
     let argv = behind(&host, &script, &[]);
     let mut args = vec!["start", "v", "--"];
     args.extend(argv.iter().map(String::as_str));
