@@ -41,6 +41,16 @@
 //! behind by a wrapper may hold the lock, our own processes have the journal open to read as well). See
 //! `observe::life`.
 //!
+//! # Waiting
+//! `observe::alarm` sleeps by dnotify and pidfds. Not by inotify: closing such a descriptor takes the kernel 14 ms, and
+//! whoever waits for `wait` or `start` waits for its exit; also a user has but 128 instances.
+//!
+//! # Where the answer departs from QEMU's own words
+//! SHUTDOWN's `guest` is true for a panic too: rules key on `reason`. A watchdog's reset under `-no-reboot` is announced
+//! as guest-reset: the WATCHDOG before it tells. gdb's kill is announced as guest-shutdown: the guest stood. What stands
+//! in the log may be the guest's own writing (its serial line), so it never outweighs an event. An odd exit status is the
+//! guest's own only if the process is known to be QEMU: a shell's word for a signal is odd too.
+//!
 //! # What lasts
 //! At the start the run's folder appears whole, by one rename, with its first line on the disk. At the end: waitid with
 //! WNOWAIT, append EXITED, fsync the journal, write the checkpoint durably, reap. While the disk is full the zombie is
