@@ -11,6 +11,7 @@ mod event;
 mod fold;
 mod intent;
 mod name;
+mod policy;
 mod state;
 mod trace;
 
@@ -24,5 +25,6 @@ pub use event::{
 pub use fold::Fold;
 pub use intent::{Intent, Intents, Progress};
 pub use name::{InvalidName, Name, Uuid};
+pub use policy::{Lifecycle, OnCrash, OnPoweroff, OnReboot, Policies};
 pub use state::{Paused, Running, ShutOff, State};
 pub use trace::{Exited, Machine, Panic, Shutdown, StopCause, WatchdogEnd};
