@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use super::lookup::uuid;
 use super::{Context, Exit, Failure};
 use crate::cli::DefineArgs;
-use crate::domain::{Name, Uuid};
+use crate::domain::{Name, Policies, Uuid};
 use crate::operation;
 use crate::qemu;
 use crate::store::{Definition, DomainFolder, StateDir};
@@ -53,6 +53,7 @@ pub(super) fn definition(
         uuid,
         argv: argv.to_vec(),
         workdir: workdir()?,
+        policies: Policies::default(),
     })
 }
 

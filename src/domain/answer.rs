@@ -115,6 +115,7 @@ impl Fold {
             }),
             State::Crashed => self.panic.as_ref().map(|panic| Cause::GuestPanic {
                 info: panic.info.clone(),
+                kept: panic.kept.clone(),
             }),
             State::InShutdown => ending::pending(self).map(|verdict| verdict.cause),
             State::Running(_) | State::Paused(_) | State::ShutOff(_) | State::PmSuspended => None,

@@ -9,8 +9,12 @@ pub enum Cause {
     GuestShutdown,
     /// The guest reset itself where a reset ends the run (`-no-reboot`).
     GuestReset,
-    /// The guest's kernel reported a panic; `info` is what QEMU knows of it, as JSON text.
-    GuestPanic { info: Option<String> },
+    /// The guest's kernel reported a panic; `info` is what QEMU knows of it, as JSON text, and `kept` why it stays so
+    /// although a policy would have had it restarted.
+    GuestPanic {
+        info: Option<String>,
+        kept: Option<String>,
+    },
     /// The guest ended QEMU by its exit device; `status` is the exit status that QEMU gave.
     GuestExit { status: i32 },
     /// A signal ended QEMU.

@@ -5,6 +5,7 @@
 
 use super::answer::{Answer, Certainty};
 use super::cause::Cause;
+use super::duty::ENDING_JOBS;
 use super::event::{Exit, LogWords, ShutdownCause, SignalSender, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
@@ -38,6 +39,8 @@ type Rule = fn(&Case<'_>) -> Option<Verdict>;
 /// The table. Order matters and is part of the design: the comments say why a rule stands where it does.
 const RULES: &[Rule] = &[
     no_record,
+    // A guest that was saved is in its file, whoever ended the rest of it.
+    saved_or_dumped,
     // What a user asked for and got is why the guest ended, whatever QEMU called it.
     asked_and_carried_out,
     // Before everything that presumes a guest that ran.
@@ -181,6 +184,15 @@ fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
     Some(witnessed(ShutOff::Destroyed, asked(intent)))
 }
 
+fn saved_or_dumped(case: &Case<'_>) -> Option<Verdict> {
+    let intent = case.fold.intents.carried_out(ENDING_JOBS)?;
+    let reason = match intent.verb == Verb::DumpCrash {
+        true => ShutOff::Crashed,
+        false => ShutOff::Saved,
+    };
+    Some(witnessed(reason, asked(intent)))
+}
+
 fn lost_before_it_could_begin(case: &Case<'_>) -> Option<Verdict> {
     let fold = case.fold;
     if fold.began.is_some() || case.exit.is_some() {
@@ -222,7 +234,11 @@ fn panicked(case: &Case<'_>) -> Option<Verdict> {
         return None;
     }
     let info = panic.and_then(|panic| panic.info.clone());
-    Some(witnessed(ShutOff::Crashed, Cause::GuestPanic { info }))
+    let kept = None;
+    Some(witnessed(
+        ShutOff::Crashed,
+        Cause::GuestPanic { info, kept },
+    ))
 }
 
 /// gdb's `kill`, which always finds the guest stopped: QEMU 11 calls it guest-shutdown, 7.2 says nothing but on its

@@ -5,6 +5,7 @@ use super::super::event::{
     RunStatus, WatchdogAction,
 };
 use super::super::fold::Fold;
+use super::super::policy::Lifecycle;
 use super::super::{Life, Timestamp};
 use super::*;
 
@@ -20,6 +21,7 @@ impl Story {
             boot: BootId("b".into()),
             pid_namespace: 1,
             exit_device,
+            lifecycle: Lifecycle::default(),
             actor: actor(1),
         };
         let process = Process {
@@ -87,6 +89,7 @@ fn ask(pid: u32) -> Event {
     Event::Asked {
         verb: Verb::Destroy,
         actor: actor(pid),
+        job: None,
     }
 }
 
@@ -119,7 +122,33 @@ fn an_end_reads_as_its_record_says() {
         action: PanicAction::Pause,
         info: None,
     };
-    let panicked = || Cause::GuestPanic { info: None };
+    let panicked = || Cause::GuestPanic {
+        info: None,
+        kept: None,
+    };
+    let job = |verb, progress: &[fn(Verb, u32) -> Event]| {
+        let asked = Event::Asked {
+            verb,
+            actor: actor(7),
+            job: None,
+        };
+        let story = Story::booted().then(asked).then(Event::Stopped);
+        let story = progress
+            .iter()
+            .fold(story, |s, event| s.then(event(verb, 7)));
+        story.shut(HostQmpQuit)
+    };
+    let carried_out = |verb, pid| Event::Sent { verb, pid };
+    let done = |verb, pid| Event::Done { verb, pid };
+    let failed = |verb, pid| Event::Failed {
+        verb,
+        pid,
+        message: String::new(),
+    };
+    let asked_for = |verb| Cause::Asked {
+        verb,
+        actor: actor(7),
+    };
     let reset = || Event::Reset(ResetBy::Host);
     let term_by = |pid| SignalSender {
         signal: Some(15),
@@ -145,6 +174,7 @@ fn an_end_reads_as_its_record_says() {
         let asked = Event::Asked {
             verb,
             actor: actor(7),
+            job: None,
         };
         let paused = booted().then(Event::Stopped).then(asked);
         paused.shut(HostQmpSystemReset)
@@ -171,6 +201,49 @@ fn an_end_reads_as_its_record_says() {
             Cause::GuestShutdown,
         ),
         (booted().ends(KILLED), "crashed", sigkill()),
+        (
+            job(Verb::Save, &[carried_out, done]).ends(STATUS_0),
+            "saved",
+            asked_for(Verb::Save),
+        ),
+        // What is saved is saved, whoever ended the rest of it.
+        (
+            job(Verb::ManagedSave, &[carried_out])
+                .then(ask(8))
+                .then(sent(8))
+                .ends(KILLED),
+            "saved",
+            asked_for(Verb::ManagedSave),
+        ),
+        // A save that was not carried out saved nothing.
+        (
+            job(Verb::Save, &[]).ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (
+            job(Verb::Save, &[carried_out, failed]).ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (
+            job(Verb::Save, &[carried_out])
+                .then(Event::Resumed)
+                .shut(HostQmpQuit)
+                .ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (
+            job(Verb::DumpCrash, &[carried_out, done]).ends(STATUS_0),
+            "crashed",
+            asked_for(Verb::DumpCrash),
+        ),
+        (
+            job(Verb::Dump, &[carried_out, done]).ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
         (
             booted().ends(status(1)),
             "crashed",

@@ -3,6 +3,8 @@
 
 use super::cause::IoError;
 use super::fold::Fold;
+use super::job::Job;
+use super::policy::Lifecycle;
 
 /// Microseconds since 1970-01-01 00:00:00 UTC, by the host's clock (which may step).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,8 +56,10 @@ pub enum Event {
     Asked {
         verb: Verb,
         actor: Actor,
+        /// For verbs that take their time.
+        job: Option<Box<Job>>,
     },
-    /// It acted. `pid` is the asking process.
+    /// It acted; a job is carried out. `pid` is the asking process.
     Sent {
         verb: Verb,
         pid: u32,
@@ -111,6 +115,7 @@ pub struct Launch {
     pub pid_namespace: u64,
     /// Whether the machine has a device by which the guest can end QEMU with a status of its own.
     pub exit_device: bool,
+    pub lifecycle: Lifecycle,
     pub actor: Actor,
 }
 
@@ -120,6 +125,8 @@ pub enum LaunchKind {
     Boot,
     Incoming,
     Snapshot,
+    /// A saved image.
+    Restore,
 }
 
 /// Whether the guest runs as soon as QEMU is ready.
@@ -241,6 +248,20 @@ pub enum Verb {
     Wakeup,
     /// A command of the user's own to QEMU's monitor.
     Monitor,
+    Reboot,
+    Save,
+    ManagedSave,
+    Dump,
+    DumpCrash,
+    DumpReset,
+    JobAbort,
+    /// What the policies ask for, done by whoever finds it to be done.
+    CrashRestart,
+    CrashDump,
+    CrashDestroy,
+    PoweroffRestart,
+    /// A restored guest is let go.
+    LetGo,
 }
 
 impl Verb {
@@ -256,6 +277,18 @@ impl Verb {
         Self::InjectNmi,
         Self::Wakeup,
         Self::Monitor,
+        Self::Reboot,
+        Self::Save,
+        Self::ManagedSave,
+        Self::Dump,
+        Self::DumpCrash,
+        Self::DumpReset,
+        Self::JobAbort,
+        Self::CrashRestart,
+        Self::CrashDump,
+        Self::CrashDestroy,
+        Self::PoweroffRestart,
+        Self::LetGo,
     ];
 
     /// The verb as the user types it.
@@ -271,6 +304,18 @@ impl Verb {
             Self::InjectNmi => "inject-nmi",
             Self::Wakeup => "dompmwakeup",
             Self::Monitor => "qemu-monitor-command",
+            Self::Reboot => "reboot",
+            Self::Save => "save",
+            Self::ManagedSave => "managedsave",
+            Self::Dump => "dump",
+            Self::DumpCrash => "dump --crash",
+            Self::DumpReset => "dump --reset",
+            Self::JobAbort => "domjobabort",
+            Self::CrashRestart => "on-crash restart",
+            Self::CrashDump => "on-crash coredump",
+            Self::CrashDestroy => "on-crash destroy",
+            Self::PoweroffRestart => "on-poweroff restart",
+            Self::LetGo => "restore",
         }
     }
 }

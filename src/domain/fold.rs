@@ -4,21 +4,14 @@
 //! The rules are libvirt's (`src/qemu/qemu_process.c`, 11.3) where libvirt has them. What restarts the
 //! guest, RESET or RESUME, clears every pending end: a panic that was survived is no longer why it ended.
 
-use super::ending;
 use super::event::{
-    Begin, BootId, Event, Exit, Launch, LaunchKind, LogWords, PanicAction, Process, Record,
-    RunStatus, ShutdownCause, Timestamp, Verb, WatchdogAction,
+    Begin, BootId, Event, Exit, Launch, LaunchKind, LogWords, Process, Record, RunStatus,
+    ShutdownCause, Timestamp,
 };
 use super::intent::{Intents, Progress};
+use super::job::PendingJob;
 use super::state::{Paused, Running, State};
-use super::trace::{Exited, Machine, Panic, Shutdown, StopCause, WatchdogEnd};
-
-/// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
-const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
-
-/// How long after a STOP the guest's own shutdown may still be told: QEMU stops the processors before it comes to what
-/// they asked of it last.
-const STOPPING_MICROS: u64 = 1_000_000;
+use super::trace::{Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
 
 /// Everything that an answer may depend on, of one run, up to some line of its journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +47,15 @@ pub struct Fold {
     /// The watchdog fired, and what it did may end the run.
     pub watchdog: Option<WatchdogEnd>,
     pub intents: Intents,
+    /// A save or dump that is under way, or was when its worker died.
+    pub job: Option<PendingJob>,
+    /// A restored guest is in memory, and stands.
+    pub loaded: bool,
+    /// The guest is being started afresh.
+    pub restart: Option<Restart>,
+    pub reboot: Option<Reboot>,
+    /// When the guest was last restarted after a panic: the last few times, oldest first.
+    pub restarts: Vec<Timestamp>,
     pub launcher_exit: Option<Exited>,
     pub qemu_exit: Option<Exited>,
     /// Why QEMU would not let the guest run.
@@ -83,6 +85,11 @@ impl Default for Fold {
             shutdown: None,
             watchdog: None,
             intents: Intents::default(),
+            job: None,
+            loaded: false,
+            restart: None,
+            reboot: None,
+            restarts: Vec::new(),
             launcher_exit: None,
             qemu_exit: None,
             refusal: None,
@@ -124,10 +131,10 @@ impl Fold {
                 }
             }
             Event::MigrationChanged(status) => self.migration_changed(status, at),
-            Event::Asked { verb, actor } => self.asked(*verb, actor, at),
-            Event::Sent { verb, pid } => self.intents.advance(*verb, *pid, Progress::Sent),
-            Event::Done { verb, pid } => self.intents.advance(*verb, *pid, Progress::Done),
-            Event::Failed { verb, pid, .. } => self.intents.withdraw(*verb, *pid),
+            Event::Asked { verb, actor, job } => self.asked(*verb, actor, job.as_deref(), at),
+            Event::Sent { verb, pid } => self.advanced(*verb, *pid, Progress::Sent),
+            Event::Done { verb, pid } => self.advanced(*verb, *pid, Progress::Done),
+            Event::Failed { verb, pid, message } => self.failed(*verb, *pid, message),
             Event::Exited {
                 pid,
                 exit,
@@ -169,7 +176,7 @@ impl Fold {
         shut_down || powered_off || panicked
     }
 
-    fn enter(&mut self, state: State, at: Option<Timestamp>) {
+    pub(super) fn enter(&mut self, state: State, at: Option<Timestamp>) {
         if self.live != state {
             self.live = state;
             self.since = at;
@@ -197,8 +204,13 @@ impl Fold {
             RunStatus::Running => self.begin_running(at),
             RunStatus::InMigrate => {
                 self.incoming = true;
-                self.enter(State::Paused(Paused::Migrating), at);
+                if self.kind() != LaunchKind::Restore {
+                    self.enter(State::Paused(Paused::Migrating), at);
+                }
             }
+            RunStatus::Paused if self.kind() == LaunchKind::Restore => self.loaded(at),
+            // The machine is there, the image still to come.
+            RunStatus::Prelaunch if self.kind() == LaunchKind::Restore => {}
             // With `cont` behind it in the recorder, prelaunch is only the last step of starting.
             RunStatus::Prelaunch | RunStatus::Paused => {
                 let begin = self.launch.as_ref().map_or(Begin::Running, |l| l.begin);
@@ -211,9 +223,9 @@ impl Fold {
         }
     }
 
-    fn begin_running(&mut self, at: Option<Timestamp>) {
-        let kind = self.launch.as_ref().map_or(LaunchKind::Boot, |l| l.kind);
-        let reason = match kind {
+    pub(super) fn begin_running(&mut self, at: Option<Timestamp>) {
+        let reason = match self.kind() {
+            LaunchKind::Restore => Running::Restored,
             _ if self.incoming => Running::Migrated,
             LaunchKind::Boot => Running::Booted,
             LaunchKind::Incoming => Running::Migrated,
@@ -224,181 +236,18 @@ impl Fold {
         self.enter(State::Running(reason), at);
     }
 
-    fn resumed(&mut self, at: Option<Timestamp>) {
-        self.moved = true;
-        self.clear_ends();
-        self.stop_cause = None;
-        self.migrated_away = false;
-        if std::mem::take(&mut self.stopped_asleep) {
-            // QEMU 10 and 11: STOP and RESUME on top of S3 lead back into it.
-            self.enter(State::PmSuspended, at);
-        } else if std::mem::take(&mut self.suspended) {
-            // Without a STOP before it: another state was loaded (loadvm on 7.2).
-            self.enter(State::Running(Running::Unpaused), at);
-        } else if self.began.is_none() {
-            self.begin_running(at);
-        } else if !matches!(self.live, State::Running(_)) {
-            self.enter(State::Running(Running::Unpaused), at);
-        }
-        self.intents.settle(&[Verb::Suspend, Verb::Resume]);
+    pub(super) fn kind(&self) -> LaunchKind {
+        self.launch.as_ref().map_or(LaunchKind::Boot, |l| l.kind)
     }
 
-    fn stopped(&mut self, at: Option<Timestamp>) {
-        self.moved = true;
-        if let Some(shutdown) = &mut self.shutdown {
-            shutdown.stayed = true;
-            if self.panic.is_some() {
-                // -no-shutdown: QEMU stays, as it does for panic=pause.
-                self.enter(State::Crashed, at);
-            }
-            return;
-        }
-        // libvirt ignores STOP unless the domain runs: a state that is already stopped keeps its reason.
-        self.stopped_asleep = self.suspended;
-        if !matches!(self.live, State::Running(_)) || self.suspended {
-            return;
-        }
-        let reason = match self.pending_stop_cause(at) {
-            _ if self.intents.recent(&[Verb::Suspend], at).is_some() => Paused::User,
-            Some(StopCause::IoError(_)) => Paused::IoError,
-            Some(StopCause::Watchdog) => Paused::Watchdog,
-            None if self.outgoing => Paused::Migrating,
-            None => Paused::Unknown,
-        };
-        self.enter(State::Paused(reason), at);
-    }
-
-    /// What may have caused a STOP at `at`. A cause that came late, after the RESUME that undid its STOP,
-    /// must not explain a stop of much later.
-    fn pending_stop_cause(&self, at: Option<Timestamp>) -> Option<&StopCause> {
-        let (cause, told) = self.stop_cause.as_ref()?;
-        let age = match (at, told) {
-            (Some(at), Some(told)) => at.0.saturating_sub(told.0),
-            _ => 0,
-        };
-        (age <= STOP_CAUSE_EXPIRES_MICROS).then_some(cause)
-    }
-
-    /// A reason for the guest to stop. QEMU 10 limits the rate of BLOCK_IO_ERROR and 7.2 that of WATCHDOG,
-    /// so it may come after the STOP that it explains.
-    fn stop_explained(&mut self, cause: StopCause, at: Option<Timestamp>) {
-        if self.live == State::Paused(Paused::Unknown) {
-            self.live = State::Paused(match cause {
-                StopCause::IoError(_) => Paused::IoError,
-                StopCause::Watchdog => Paused::Watchdog,
-            });
-        }
-        self.stop_cause = Some((cause, at));
-    }
-
-    fn reset(&mut self, at: Option<Timestamp>) {
-        self.clear_ends();
-        let stopped_anew = match self.live {
-            State::Crashed => Some(Paused::Crashed),
-            State::InShutdown | State::PmSuspended => Some(Paused::User),
-            State::Running(_) | State::Paused(_) | State::ShutOff(_) => None,
-        };
-        self.suspended = false;
-        self.stopped_asleep = false;
-        if !matches!(self.live, State::Paused(Paused::IoError | Paused::Watchdog)) {
-            self.stop_cause = None;
-        }
-        if let Some(reason) = stopped_anew {
-            self.enter(State::Paused(reason), at);
-        }
-    }
-
-    /// The guest was started afresh: how it might have ended before is history.
-    fn clear_ends(&mut self) {
-        self.panic = None;
-        self.shutdown = None;
-        self.watchdog = None;
-    }
-
-    fn shut_down(&mut self, cause: ShutdownCause, at: Option<Timestamp>) {
-        self.moved = true;
-        // QEMU outlived the reset of a guest that stood: what it announces now is how it ends.
-        let first = self.shutdown.as_ref();
-        if first.is_some_and(|first| !first.is_reset_of_standing_guest()) {
-            return;
-        }
-        let machine = match self.live {
-            State::Running(_) => Machine::Ran,
-            State::Paused(_) if self.is_younger(STOPPING_MICROS, at) => Machine::JustStopped,
-            State::Paused(_)
-            | State::Crashed
-            | State::InShutdown
-            | State::ShutOff(_)
-            | State::PmSuspended => Machine::Stood,
-        };
-        self.shutdown = Some(Shutdown {
-            cause,
-            machine,
-            at,
-            stayed: false,
-        });
-        if self.began.is_some() && self.live != State::Crashed {
-            self.enter(State::InShutdown, at);
-        }
-    }
-
-    /// Whether the state began less than this before `at`.
-    fn is_younger(&self, micros: u64, at: Option<Timestamp>) -> bool {
-        let times = self.since.zip(at);
-        times.is_some_and(|(since, at)| at.0.abs_diff(since.0) < micros)
-    }
-
-    fn watchdog_fired(&mut self, action: WatchdogAction, at: Option<Timestamp>) {
-        match action {
-            WatchdogAction::Pause => self.stop_explained(StopCause::Watchdog, at),
-            WatchdogAction::Poweroff => {
-                self.watchdog = Some(WatchdogEnd::PoweredOff);
-                self.enter(State::InShutdown, at);
-            }
-            WatchdogAction::Reset => self.watchdog = Some(WatchdogEnd::Reset),
-            WatchdogAction::Other => {}
-        }
-    }
-
-    fn panicked(&mut self, action: PanicAction, info: Option<&String>, at: Option<Timestamp>) {
-        let state = match action {
-            // The guest goes on: a later shutdown is an ordinary one.
-            PanicAction::Run => return,
-            PanicAction::Pause => State::Crashed,
-            // QEMU is leaving, so it is not over yet: `wait` would return, and `start` after it be refused.
-            PanicAction::Poweroff => State::InShutdown,
-        };
-        self.moved = true;
-        let info = info.cloned();
-        self.panic = Some(Panic { info, at });
-        self.enter(state, at);
-    }
-
-    fn migration_changed(&mut self, status: &str, at: Option<Timestamp>) {
-        match status {
-            "completed" if self.outgoing => {
-                self.outgoing = false;
-                self.migrated_away = true;
-            }
-            "completed" if self.incoming && self.began.is_none() => {
-                // A guest that was paused at the source: no RESUME will come.
-                self.began = at;
-                self.incoming = false;
-                self.enter(State::Paused(Paused::User), at);
-            }
-            "failed" | "cancelled" => self.outgoing = false,
-            "setup" | "active" if self.began.is_some() => self.outgoing = true,
-            _ => {}
-        }
-    }
-
-    fn asked(&mut self, verb: Verb, actor: &super::event::Actor, at: Option<Timestamp>) {
-        // A guest that is on its way out, or gone, was not ended by who asks now.
-        let is_ending = self.is_leaving() || self.has_end();
-        let too_late = ending::ENDING_VERBS.contains(&verb) && is_ending;
-        if !too_late {
-            self.intents
-                .ask(verb, actor.clone(), at.unwrap_or_default());
+    /// A saved guest is back in memory.
+    pub(super) fn loaded(&mut self, at: Option<Timestamp>) {
+        self.loaded = true;
+        self.incoming = false;
+        let begin = self.launch.as_ref().map_or(Begin::Running, |l| l.begin);
+        if begin == Begin::Paused {
+            self.began = at;
+            self.enter(State::Paused(Paused::User), at);
         }
     }
 

@@ -3,6 +3,10 @@
 use super::super::answer::Life;
 use super::super::cause::IoError;
 use super::super::event::{Actor, Checkpoint, ResetBy};
+use super::super::event::{PanicAction, Verb, WatchdogAction};
+use super::super::job::Before;
+use super::super::job::Job;
+use super::super::policy::Lifecycle;
 use super::super::state::ShutOff;
 use super::*;
 
@@ -14,6 +18,7 @@ fn launch(kind: LaunchKind, begin: Begin) -> Event {
         boot: BootId("b".into()),
         pid_namespace: 1,
         exit_device: false,
+        lifecycle: Lifecycle::default(),
         actor: actor(1),
     }))
 }
@@ -30,6 +35,31 @@ fn asked(verb: Verb) -> Event {
     Event::Asked {
         verb,
         actor: actor(7),
+        job: None,
+    }
+}
+
+fn begun(verb: Verb) -> Event {
+    Event::Asked {
+        verb,
+        actor: actor(7),
+        job: Some(Box::new(Job {
+            worker: Process {
+                pid: 7,
+                start_ticks: 1,
+            },
+            pid_namespace: 1,
+            file: "/f".into(),
+            before: Before::Ran,
+        })),
+    }
+}
+
+fn failed(verb: Verb) -> Event {
+    Event::Failed {
+        verb,
+        pid: 7,
+        message: String::new(),
     }
 }
 
@@ -121,6 +151,56 @@ fn what_a_living_guest_does_is_told_in_libvirts_words() {
                 MigrationChanged("completed".into()),
             ]),
             "paused (user)",
+        ),
+        (booted(&[begun(Verb::Save)]), "running (booted)"),
+        (booted(&[begun(Verb::Save), Stopped]), "paused (saving)"),
+        (
+            booted(&[begun(Verb::ManagedSave), Stopped]),
+            "paused (saving)",
+        ),
+        (
+            booted(&[
+                begun(Verb::Save),
+                Stopped,
+                MigrationChanged("setup".into()),
+                MigrationChanged("completed".into()),
+            ]),
+            "paused (saving)",
+        ),
+        (
+            booted(&[
+                begun(Verb::Save),
+                Stopped,
+                MigrationChanged("setup".into()),
+                MigrationChanged("failed".into()),
+                Resumed,
+                failed(Verb::Save),
+            ]),
+            "running (save canceled)",
+        ),
+        (
+            booted(&[
+                begun(Verb::Save),
+                Stopped,
+                Resumed,
+                failed(Verb::Save),
+                Stopped,
+            ]),
+            "paused (unknown)",
+        ),
+        // A guest that stood before goes on standing, and why.
+        (
+            booted(&[asked(Verb::Suspend), Stopped, begun(Verb::Save)]),
+            "paused (user)",
+        ),
+        (booted(&[begun(Verb::Dump), Stopped]), "paused (dumping)"),
+        (
+            booted(&[begun(Verb::Dump), Stopped, Resumed]),
+            "running (unpaused)",
+        ),
+        (
+            booted(&[panic(PanicAction::Pause), Stopped, begun(Verb::Dump)]),
+            "crashed (panicked)",
         ),
         (booted(&[Stopped]), "paused (unknown)"),
         (booted(&[asked(Verb::Suspend), Stopped]), "paused (user)"),

@@ -20,7 +20,7 @@ pub struct Intent {
 }
 
 /// How far a request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Progress {
     /// Announced; whether it acted is not known.
     Asked,

@@ -6,17 +6,22 @@
 
 mod answer;
 mod cause;
+mod changes;
+mod duty;
 mod ending;
 mod event;
 mod fold;
 mod intent;
+mod job;
 mod name;
 mod policy;
+mod requests;
 mod state;
 mod trace;
 
 pub use answer::{Answer, Certainty, Damage, Life};
 pub use cause::{Cause, IoError};
+pub use duty::Duty;
 pub use event::{
     Actor, Begin, BootId, Checkpoint, Event, Exit, Launch, LaunchKind, LogWords, PanicAction,
     Process, Record, ResetBy, RunStatus, ShutdownCause, SignalSender, Timestamp, Verb,
@@ -24,7 +29,8 @@ pub use event::{
 };
 pub use fold::Fold;
 pub use intent::{Intent, Intents, Progress};
+pub use job::{Before, Job, PendingJob, Worker};
 pub use name::{InvalidName, Name, Uuid};
 pub use policy::{Lifecycle, OnCrash, OnPoweroff, OnReboot, Policies};
 pub use state::{Paused, Running, ShutOff, State};
-pub use trace::{Exited, Machine, Panic, Shutdown, StopCause, WatchdogEnd};
+pub use trace::{Core, Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};

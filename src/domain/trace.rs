@@ -3,12 +3,43 @@
 
 use super::cause::IoError;
 use super::event::{BootId, Exit, LogWords, ShutdownCause, Timestamp};
+use super::state::Running;
 
 /// A panic and what QEMU knows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panic {
     pub info: Option<String>,
     pub at: Option<Timestamp>,
+    /// Its STOP was seen: only then does a reset reach it and not the kernel that panicked.
+    pub stands: bool,
+    pub core: Core,
+    /// Why nothing more is done about it, where a policy would have had something done.
+    pub kept: Option<String>,
+}
+
+/// How far the memory of a guest that panicked was dumped, where the policy wants that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Core {
+    #[default]
+    Untried,
+    Dumped,
+    Failed,
+}
+
+/// The guest is being started afresh in the same QEMU; the next RESUME is its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    AfterPanic,
+    /// With why it ran before, which libvirt goes on telling.
+    AfterPoweroff(Option<Running>),
+}
+
+/// `reboot` was asked for: the guest's next power-off is no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reboot {
+    Armed,
+    /// It has powered off and was started again; QEMU is still to be told that the next power-off is an end.
+    Restarted,
 }
 
 /// Why QEMU stops the guest by itself.

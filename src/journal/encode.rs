@@ -6,8 +6,10 @@
 use serde_json::{Map, Value, json};
 
 use super::fold_json::fold_to_json;
+use super::os_text::os_to_json;
 use crate::domain::{
-    Actor, Begin, Event, Exit, Launch, LaunchKind, LogWords, Process, SignalSender, Timestamp, Verb,
+    Actor, Before, Begin, Event, Exit, Job, Launch, LaunchKind, LogWords, Process, SignalSender,
+    Timestamp, Verb,
 };
 
 /// The bytes to append for `event`, or `None` for events that only QEMU writes.
@@ -27,7 +29,13 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
         Event::Launched(launch) => ("LAUNCHED", launch_to_json(launch)),
         Event::Spawned(process) => ("SPAWNED", process_to_json(*process)),
         Event::Identified(process) => ("QEMU", process_to_json(*process)),
-        Event::Asked { verb, actor } => ("ASKED", asked_data(*verb, actor)),
+        Event::Asked { verb, actor, job } => {
+            let mut data = asked_data(*verb, actor);
+            if let (Some(data), Some(job)) = (data.as_object_mut(), job) {
+                data.extend(job_fields(job));
+            }
+            ("ASKED", data)
+        }
         Event::Sent { verb, pid } => ("SENT", json!({"verb": verb.word(), "pid": pid})),
         Event::Done { verb, pid } => ("DONE", json!({"verb": verb.word(), "pid": pid})),
         Event::Failed { verb, pid, message } => (
@@ -75,6 +83,18 @@ pub fn asked_data(verb: Verb, actor: &Actor) -> Value {
     json!({"verb": verb.word(), "uid": actor.uid, "pid": actor.pid, "command": actor.command})
 }
 
+/// What a job adds to its request.
+pub(super) fn job_fields(job: &Job) -> Map<String, Value> {
+    let fields = [
+        ("start_ticks", json!(job.worker.start_ticks)),
+        ("pid_namespace", json!(job.pid_namespace)),
+        ("file", os_to_json(job.file.as_os_str())),
+        ("ran", json!(job.before == Before::Ran)),
+    ];
+    let fields = fields.into_iter();
+    fields.map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
 pub(super) fn launch_to_json(launch: &Launch) -> Value {
     json!({
         "run": launch.run,
@@ -82,6 +102,7 @@ pub(super) fn launch_to_json(launch: &Launch) -> Value {
             LaunchKind::Boot => "boot",
             LaunchKind::Incoming => "incoming",
             LaunchKind::Snapshot => "snapshot",
+            LaunchKind::Restore => "restore",
         },
         "begin": match launch.begin {
             Begin::Running => "running",
@@ -93,6 +114,9 @@ pub(super) fn launch_to_json(launch: &Launch) -> Value {
         "uid": launch.actor.uid,
         "pid": launch.actor.pid,
         "command": launch.actor.command,
+        "on_crash": launch.lifecycle.on_crash.word(),
+        "on_poweroff": launch.lifecycle.on_poweroff.word(),
+        "on_reboot": launch.lifecycle.on_reboot.word(),
     })
 }
 
@@ -131,7 +155,7 @@ pub(super) fn words_to_json(words: &LogWords) -> Value {
 mod tests {
     use super::super::parse_line;
     use super::*;
-    use crate::domain::{BootId, Checkpoint, Fold, Record};
+    use crate::domain::{BootId, Checkpoint, Fold, Lifecycle, OnCrash, Record};
 
     #[test]
     fn what_domstate_writes_it_reads_back() {
@@ -151,7 +175,20 @@ mod tests {
             boot: BootId("b".into()),
             pid_namespace: 5,
             exit_device: true,
+            lifecycle: Lifecycle {
+                on_crash: OnCrash::Preserve,
+                ..Lifecycle::default()
+            },
             actor: actor.clone(),
+        };
+        let job = Job {
+            worker: Process {
+                pid: 2,
+                start_ticks: 6,
+            },
+            pid_namespace: 5,
+            file: "/x/y".into(),
+            before: Before::Ran,
         };
         let verb = Verb::Destroy;
         let message = "no".to_owned();
@@ -178,7 +215,16 @@ mod tests {
             Event::Launched(Box::new(launch)),
             Event::Spawned(process),
             Event::Identified(process),
-            Event::Asked { verb, actor },
+            Event::Asked {
+                verb,
+                actor: actor.clone(),
+                job: None,
+            },
+            Event::Asked {
+                verb: Verb::Save,
+                actor,
+                job: Some(Box::new(job)),
+            },
             Event::Sent { verb, pid: 2 },
             Event::Done { verb, pid: 2 },
             Event::Failed {

@@ -4,13 +4,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::encode::{asked_data, exit_fields, launch_to_json, words_to_json};
+use super::encode::{asked_data, exit_fields, job_fields, launch_to_json, words_to_json};
 use super::parse::{
-    actor_from_json, begin, exit_from_json, launch_kind, owned, text, verb, words_from_json,
+    actor_from_json, begin, exit_from_json, job_from_json, launch_kind, lifecycle_from, owned,
+    text, verb, words_from_json,
 };
 use crate::domain::{
-    Actor, BootId, Exited, Fold, Intent, Intents, IoError, Launch, Machine, Panic, Process,
-    Progress, Shutdown, ShutdownCause, State, StopCause, Timestamp, WatchdogEnd,
+    Actor, BootId, Core, Exited, Fold, Intent, Intents, IoError, Launch, Machine, Panic,
+    PendingJob, Process, Progress, Reboot, Restart, Running, Shutdown, ShutdownCause, State,
+    StopCause, Timestamp, WatchdogEnd,
 };
 
 /// The fold as JSON.
@@ -38,13 +40,24 @@ fn all_fields(fold: &Fold) -> Value {
         "suspended": fold.suspended,
         "stopped_asleep": fold.stopped_asleep,
         "stop_cause": fold.stop_cause.as_ref().map(stop_cause_to_json),
-        "panic": fold.panic.as_ref().map(|p| json!({"info": p.info, "at": time(p.at)})),
+        "panic": fold.panic.as_ref().map(panic_to_json),
         "shutdown": fold.shutdown.as_ref().map(shutdown_to_json),
         "watchdog": fold.watchdog.map(|end| match end {
             WatchdogEnd::PoweredOff => "poweroff",
             WatchdogEnd::Reset => "reset",
         }),
         "intents": fold.intents.0.iter().map(intent_to_json).collect::<Vec<_>>(),
+        "job": fold.job.as_ref().map(job_to_json),
+        "loaded": fold.loaded,
+        "restart": fold.restart.map(restart_to_json),
+        "reboot": fold.reboot.map(|reboot| match reboot {
+            Reboot::Armed => "armed",
+            Reboot::Restarted => "restarted",
+        }),
+        "restarts": match fold.restarts.as_slice() {
+            [] => Value::Null,
+            times => times.iter().map(|at| json!(at.0)).collect(),
+        },
         "launcher_exit": fold.launcher_exit.as_ref().map(exited_to_json),
         "qemu_exit": fold.qemu_exit.as_ref().map(exited_to_json),
         "refusal": fold.refusal,
@@ -71,12 +84,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         suspended: flag("suspended")?,
         stopped_asleep: flag("stopped_asleep")?,
         stop_cause: optional(data, "stop_cause", stop_cause_from_json)?,
-        panic: optional(data, "panic", |v| {
-            Some(Panic {
-                info: optional(v.as_object()?, "info", |i| Some(i.as_str()?.to_owned()))?,
-                at: time_from(v.as_object()?, "at")?,
-            })
-        })?,
+        panic: optional(data, "panic", panic_from_json)?,
         shutdown: optional(data, "shutdown", shutdown_from_json)?,
         watchdog: optional(data, "watchdog", |v| match v.as_str()? {
             "poweroff" => Some(WatchdogEnd::PoweredOff),
@@ -90,6 +98,19 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
                 .map(intent_from_json)
                 .collect::<Option<_>>()?,
         ),
+        job: optional(data, "job", pending_job_from_json)?,
+        loaded: flag("loaded")?,
+        restart: optional(data, "restart", restart_from_json)?,
+        reboot: optional(data, "reboot", |v| match v.as_str()? {
+            "armed" => Some(Reboot::Armed),
+            "restarted" => Some(Reboot::Restarted),
+            _ => None,
+        })?,
+        restarts: optional(data, "restarts", |v| {
+            let times = v.as_array()?.iter();
+            times.map(|at| at.as_u64().map(Timestamp)).collect()
+        })?
+        .unwrap_or_default(),
         launcher_exit: optional(data, "launcher_exit", exited_from_json)?,
         qemu_exit: optional(data, "qemu_exit", exited_from_json)?,
         refusal: optional(data, "refusal", |v| Some(v.as_str()?.to_owned()))?,
@@ -98,7 +119,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
 }
 
 /// What every checkpoint holds goes into lists: a quarter of what a query costs is reading keys.
-const LAUNCH_KEYS: [&str; 9] = [
+const LAUNCH_KEYS: [&str; 12] = [
     "run",
     "kind",
     "begin",
@@ -108,6 +129,9 @@ const LAUNCH_KEYS: [&str; 9] = [
     "uid",
     "pid",
     "command",
+    "on_crash",
+    "on_poweroff",
+    "on_reboot",
 ];
 
 fn launch_to_list(launch: &Launch) -> Value {
@@ -132,6 +156,7 @@ fn launch_from_list(value: &Value) -> Option<Launch> {
             pid: u32::try_from(field.next()?.as_u64()?).ok()?,
             command: field.next()?.as_str()?.to_owned(),
         },
+        lifecycle: lifecycle_from(&mut |_| field.next())?,
     })
 }
 
@@ -251,14 +276,22 @@ fn intent_to_json(intent: &Intent) -> Value {
     let mut value = asked_data(intent.verb, &intent.actor);
     if let Some(fields) = value.as_object_mut() {
         fields.insert("at".to_owned(), json!(intent.at.0));
-        let progress = match intent.progress {
-            Progress::Asked => "asked",
-            Progress::Sent => "sent",
-            Progress::Done => "done",
-        };
-        fields.insert("progress".to_owned(), json!(progress));
+        fields.insert("progress".to_owned(), json!(progress_word(intent.progress)));
     }
     value
+}
+
+fn progress_word(progress: Progress) -> &'static str {
+    match progress {
+        Progress::Asked => "asked",
+        Progress::Sent => "sent",
+        Progress::Done => "done",
+    }
+}
+
+fn progress_from(word: &str) -> Option<Progress> {
+    let all = [Progress::Asked, Progress::Sent, Progress::Done];
+    all.into_iter().find(|p| progress_word(*p) == word)
 }
 
 fn intent_from_json(value: &Value) -> Option<Intent> {
@@ -267,13 +300,76 @@ fn intent_from_json(value: &Value) -> Option<Intent> {
         verb: verb(data)?,
         actor: actor_from_json(data)?,
         at: Timestamp(data.get("at")?.as_u64()?),
-        progress: match text(data, "progress")? {
-            "asked" => Progress::Asked,
-            "sent" => Progress::Sent,
-            "done" => Progress::Done,
+        progress: progress_from(text(data, "progress")?)?,
+    })
+}
+
+fn panic_to_json(panic: &Panic) -> Value {
+    json!({
+        "info": panic.info,
+        "at": time(panic.at),
+        "stands": panic.stands,
+        "core": match panic.core {
+            Core::Untried => "untried",
+            Core::Dumped => "dumped",
+            Core::Failed => "failed",
+        },
+        "kept": panic.kept,
+    })
+}
+
+fn panic_from_json(value: &Value) -> Option<Panic> {
+    let data = value.as_object()?;
+    let words = |key| optional(data, key, |v| Some(v.as_str()?.to_owned()));
+    Some(Panic {
+        info: words("info")?,
+        at: time_from(data, "at")?,
+        stands: optional(data, "stands", Value::as_bool)?.unwrap_or(false),
+        core: match data.get("core").map_or(Some("untried"), Value::as_str)? {
+            "untried" => Core::Untried,
+            "dumped" => Core::Dumped,
+            "failed" => Core::Failed,
             _ => return None,
         },
+        kept: words("kept")?,
     })
+}
+
+fn job_to_json(pending: &PendingJob) -> Value {
+    let mut fields = job_fields(&pending.job);
+    fields.insert("verb".to_owned(), json!(pending.verb.word()));
+    fields.insert("pid".to_owned(), json!(pending.job.worker.pid));
+    let progress = progress_word(pending.progress);
+    fields.insert("progress".to_owned(), json!(progress));
+    Value::Object(fields)
+}
+
+fn pending_job_from_json(value: &Value) -> Option<PendingJob> {
+    let data = value.as_object()?;
+    Some(PendingJob {
+        verb: verb(data)?,
+        progress: progress_from(text(data, "progress")?)?,
+        job: job_from_json(data)?,
+    })
+}
+
+fn restart_to_json(restart: Restart) -> Value {
+    match restart {
+        Restart::AfterPanic => json!("after panic"),
+        Restart::AfterPoweroff(before) => json!({"ran": before.map(Running::word)}),
+    }
+}
+
+fn restart_from_json(value: &Value) -> Option<Restart> {
+    if let Some(word) = value.as_str() {
+        return (word == "after panic").then_some(Restart::AfterPanic);
+    }
+    let before = optional(value.as_object()?, "ran", |v| {
+        let word = v.as_str()?;
+        let mut all = Running::ALL.iter().copied();
+        all.find(|reason| reason.word() == word)
+    })?;
+    Some(Restart::AfterPoweroff(before))
 }
 
 fn exited_to_json(exited: &Exited) -> Value {
@@ -297,7 +393,10 @@ fn exited_from_json(value: &Value) -> Option<Exited> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Begin, Exit, LaunchKind, LogWords, Paused, Running, Verb};
+    use crate::domain::{
+        Before, Begin, Exit, Job, LaunchKind, Lifecycle, LogWords, OnPoweroff, Paused, Running,
+        Verb,
+    };
 
     #[test]
     fn a_fold_comes_back_as_it_went() {
@@ -318,16 +417,40 @@ mod tests {
             boot: BootId("b".into()),
             pid_namespace: 5,
             exit_device: true,
+            lifecycle: Lifecycle {
+                on_poweroff: OnPoweroff::Restart,
+                ..Lifecycle::default()
+            },
             actor: Actor {
                 uid: 1,
                 pid: 2,
                 command: "c".into(),
             },
         });
+        fold.job = Some(PendingJob {
+            verb: Verb::ManagedSave,
+            progress: Progress::Sent,
+            job: Job {
+                worker: Process {
+                    pid: 8,
+                    start_ticks: 9,
+                },
+                pid_namespace: 5,
+                file: "/f".into(),
+                before: Before::Stood,
+            },
+        });
+        fold.loaded = true;
+        fold.restart = Some(Restart::AfterPoweroff(Some(Running::Unpaused)));
+        fold.reboot = Some(Reboot::Restarted);
+        fold.restarts = vec![Timestamp(1), Timestamp(2)];
         fold.stop_cause = Some((StopCause::IoError(IoError::default()), None));
         fold.panic = Some(Panic {
             info: Some("{}".into()),
             at: None,
+            stands: true,
+            core: Core::Failed,
+            kept: Some("why".into()),
         });
         fold.shutdown = Some(Shutdown {
             cause: ShutdownCause::HostUi,

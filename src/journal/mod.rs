@@ -11,6 +11,7 @@ mod encode;
 mod evidence;
 mod file;
 mod fold_json;
+mod os_text;
 mod parse;
 mod reader;
 
@@ -18,5 +19,6 @@ pub use encode::{asked_data, encode};
 pub use evidence::{EvidenceLine, read_evidence};
 pub use file::{JOURNAL_FILE, Journal, open_to_read, punch_hole};
 pub use fold_json::{fold_from_json, fold_to_json};
+pub use os_text::{os_from_json, os_to_json};
 pub use parse::parse_line;
 pub use reader::{Position, read_records};

@@ -5,10 +5,11 @@
 use serde_json::{Map, Value};
 
 use super::fold_json::{fold_from_json, shutdown_cause};
+use super::os_text::os_from_json;
 use crate::domain::{
-    Actor, Begin, BootId, Checkpoint, Event, Exit, IoError, Launch, LaunchKind, LogWords,
-    PanicAction, Process, Record, ResetBy, RunStatus, SignalSender, Timestamp, Verb,
-    WatchdogAction,
+    Actor, Before, Begin, BootId, Checkpoint, Event, Exit, IoError, Job, Launch, LaunchKind,
+    Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, PanicAction, Process, Record, ResetBy,
+    RunStatus, SignalSender, Timestamp, Verb, WatchdogAction,
 };
 
 /// The ids of the recorder's own commands, whose replies tell something.
@@ -116,6 +117,10 @@ fn own_event(name: &str, data: &Map<String, Value>) -> Option<Event> {
         "ASKED" => Event::Asked {
             verb: verb(data)?,
             actor: actor_from_json(data)?,
+            job: match data.contains_key("file") {
+                true => Some(Box::new(job_from_json(data)?)),
+                false => None,
+            },
         },
         "SENT" => Event::Sent {
             verb: verb(data)?,
@@ -166,7 +171,38 @@ fn launch_from_json(data: &Map<String, Value>) -> Option<Launch> {
         boot: BootId(owned(data, "boot")?),
         pid_namespace: data.get("pid_namespace")?.as_u64()?,
         exit_device: data.get("exit_device")?.as_bool()?,
+        lifecycle: lifecycle_from(&mut |key| data.get(key))?,
         actor: actor_from_json(data)?,
+    })
+}
+
+/// What holds for a run. One that was started before domstate knew of policies has the defaults.
+pub(super) fn lifecycle_from<'a>(
+    field: &mut impl FnMut(&'static str) -> Option<&'a Value>,
+) -> Option<Lifecycle> {
+    let mut lifecycle = Lifecycle::default();
+    if let Some(word) = field("on_crash") {
+        lifecycle.on_crash = OnCrash::of_word(word.as_str()?)?;
+    }
+    if let Some(word) = field("on_poweroff") {
+        lifecycle.on_poweroff = OnPoweroff::of_word(word.as_str()?)?;
+    }
+    if let Some(word) = field("on_reboot") {
+        lifecycle.on_reboot = OnReboot::of_word(word.as_str()?)?;
+    }
+    Some(lifecycle)
+}
+
+/// The job of a request, whose worker is the process that asked.
+pub(super) fn job_from_json(data: &Map<String, Value>) -> Option<Job> {
+    Some(Job {
+        worker: process_from_json(data)?,
+        pid_namespace: data.get("pid_namespace")?.as_u64()?,
+        file: os_from_json(data.get("file")?)?.into(),
+        before: match data.get("ran")?.as_bool()? {
+            true => Before::Ran,
+            false => Before::Stood,
+        },
     })
 }
 
@@ -175,6 +211,7 @@ pub(super) fn launch_kind(word: &str) -> Option<LaunchKind> {
         "boot" => Some(LaunchKind::Boot),
         "incoming" => Some(LaunchKind::Incoming),
         "snapshot" => Some(LaunchKind::Snapshot),
+        "restore" => Some(LaunchKind::Restore),
         _ => None,
     }
 }

@@ -57,7 +57,7 @@ pub fn reach(launch: &Launch) -> Result<Reach> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Actor, Begin, LaunchKind};
+    use crate::domain::{Actor, Begin, LaunchKind, Lifecycle};
 
     #[test]
     fn pids_mean_something_only_in_their_own_boot_and_namespace() {
@@ -68,6 +68,7 @@ mod tests {
             boot: boot_id().unwrap(),
             pid_namespace: pid_namespace().unwrap(),
             exit_device: false,
+            lifecycle: Lifecycle::default(),
             actor: Actor {
                 uid: 0,
                 pid: 1,

@@ -34,7 +34,11 @@ impl Asking {
         let journal = Journal::open(run.path()).with_context(context)?;
         let actor = actor();
         let pid = actor.pid;
-        let asked = Event::Asked { verb, actor };
+        let asked = Event::Asked {
+            verb,
+            actor,
+            job: None,
+        };
         let written = journal.append(now(), &asked);
         let unwritten = match written {
             Ok(()) => None,

@@ -17,7 +17,7 @@ use super::adopt::adopt;
 use super::asking::actor;
 use super::folder::{StartRefused, make_folder, save, take_folder_lock};
 use super::order::{LaunchOrder, PROGRAM_NAME};
-use crate::domain::{Begin, Event, Launch, Life, LogWords, Paused, State};
+use crate::domain::{Begin, Event, Launch, Life, Lifecycle, LogWords, Paused, State};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now, pid_namespace};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
@@ -100,6 +100,7 @@ pub fn prepare(
         boot: boot_id()?,
         pid_namespace: pid_namespace()?,
         exit_device: facts.exit_device,
+        lifecycle: Lifecycle::default(),
         actor: actor(),
     };
     let run = new.publish(now(), &launch).with_context(context)?;

@@ -14,9 +14,13 @@ fn detail(cause: &Cause) -> String {
     match cause {
         Cause::GuestShutdown => "the guest powered itself off".to_owned(),
         Cause::GuestReset => "the guest reset itself, which ends this domain".to_owned(),
-        Cause::GuestPanic { info } => {
+        Cause::GuestPanic { info, kept } => {
             let info = info.as_deref().unwrap_or("QEMU knows no more of it");
-            format!("the guest's kernel panicked: {info}")
+            let kept = kept
+                .as_deref()
+                .map(|why| format!(" (kept as it is: {why})"));
+            let kept = kept.unwrap_or_default();
+            format!("the guest's kernel panicked: {info}{kept}")
         }
         Cause::GuestExit { status } | Cause::ExitStatus { status } => format!("status {status}"),
         Cause::Signal {
@@ -134,8 +138,11 @@ mod tests {
                 "guest-shutdown: the guest powered itself off",
             ),
             (
-                Cause::GuestPanic { info: text("{}") },
-                "guest-panic: the guest's kernel panicked: {}",
+                Cause::GuestPanic {
+                    info: text("{}"),
+                    kept: text("5 restarts in 60 s"),
+                },
+                "guest-panic: the guest's kernel panicked: {} (kept as it is: 5 restarts in 60 s)",
             ),
             (Cause::GuestExit { status: 33 }, "guest-exit: status 33"),
             (Cause::ExitStatus { status: 1 }, "exit-status: status 1"),

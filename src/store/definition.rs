@@ -1,14 +1,14 @@
 //! The definition of a domain: what `start` runs.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
 use super::durable::{FORMAT, read_json, write_durably};
-use crate::domain::Uuid;
+use crate::domain::{OnCrash, OnPoweroff, OnReboot, Policies, Uuid};
+use crate::journal::{os_from_json, os_to_json};
 
 /// What `define` keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub struct Definition {
     pub argv: Vec<OsString>,
     /// Absolute path of the folder that QEMU is started in.
     pub workdir: PathBuf,
+    pub policies: Policies,
 }
 
 impl Definition {
@@ -42,6 +43,9 @@ impl Definition {
             "uuid": self.uuid.to_string(),
             "argv": self.argv.iter().map(|a| os_to_json(a)).collect::<Vec<_>>(),
             "workdir": os_to_json(self.workdir.as_os_str()),
+            "on_crash": self.policies.on_crash.map(OnCrash::word),
+            "on_poweroff": self.policies.on_poweroff.map(OnPoweroff::word),
+            "on_reboot": self.policies.on_reboot.map(OnReboot::word),
         })
     }
 
@@ -61,29 +65,29 @@ impl Definition {
             uuid: uuid.ok_or_else(wrong("uuid"))?,
             argv: argv.ok_or_else(wrong("argv"))?,
             workdir: workdir.ok_or_else(wrong("workdir"))?,
+            policies: Policies {
+                on_crash: policy(value, "on_crash", OnCrash::of_word)?,
+                on_poweroff: policy(value, "on_poweroff", OnPoweroff::of_word)?,
+                on_reboot: policy(value, "on_reboot", OnReboot::of_word)?,
+            },
         })
     }
 }
 
-/// Text as a JSON string; bytes that are no UTF-8, which Linux allows in arguments and paths, as a list of them.
-fn os_to_json(text: &OsStr) -> Value {
-    match text.to_str() {
-        Some(text) => json!(text),
-        None => json!(text.as_bytes()),
-    }
-}
-
-fn os_from_json(value: &Value) -> Option<OsString> {
-    if let Some(text) = value.as_str() {
-        return Some(OsString::from(text));
-    }
-    let byte = |v: &Value| v.as_u64().and_then(|n| u8::try_from(n).ok());
-    let bytes: Option<Vec<u8>> = value.as_array()?.iter().map(byte).collect();
-    bytes.map(OsString::from_vec)
+/// A policy; there is none where the field is null or, as in definitions of format 1, missing.
+fn policy<T>(value: &Value, name: &str, of_word: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
+    let word = match value.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(word) => word.as_str().unwrap_or_default(),
+    };
+    let unknown = || anyhow!("field '{name}': unknown word '{word}'");
+    of_word(word).map(Some).ok_or_else(unknown)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     #[test]
@@ -92,6 +96,11 @@ mod tests {
             uuid: Uuid::from_random([7; 16]),
             argv: vec!["qemu".into(), OsString::from_vec(vec![b'a', 0xff])],
             workdir: "/tmp".into(),
+            policies: Policies {
+                on_crash: Some(OnCrash::CoredumpRestart),
+                on_poweroff: None,
+                on_reboot: Some(OnReboot::Destroy),
+            },
         };
         let back = Definition::from_json(&definition.to_json()).unwrap();
         assert_eq!(back, definition);
@@ -103,6 +112,7 @@ mod tests {
             uuid: Uuid::from_random([7; 16]),
             argv: vec!["qemu".into()],
             workdir: "/".into(),
+            policies: Policies::default(),
         }
         .to_json();
         for key in ["uuid", "argv", "workdir"] {
@@ -115,5 +125,20 @@ mod tests {
                 assert!(Definition::from_json(&cut).is_err(), "{key}");
             }
         }
+        let mut strange = whole;
+        strange["on_crash"] = json!("destory");
+        let error = Definition::from_json(&strange).unwrap_err().to_string();
+        assert_eq!(error, "field 'on_crash': unknown word 'destory'");
+    }
+
+    #[test]
+    fn a_definition_of_format_1_has_no_policies() {
+        let path = std::env::temp_dir().join(format!("domstate-format-1-{}", std::process::id()));
+        let golden = include_str!("../../tests/golden/domain-1.json");
+        std::fs::write(&path, golden).unwrap();
+        let definition = Definition::load(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(definition.policies, Policies::default());
+        assert_eq!(definition.argv.len(), 3);
     }
 }

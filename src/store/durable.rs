@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::journal::open_to_read;
 
 /// The format version that every JSON file carries. Older ones are read, newer ones refused.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 /// A file that a newer domstate wrote. What it means cannot be guessed.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ pub fn read_json(path: &Path) -> Result<Value> {
     io::Read::read_to_end(&mut io::Read::take(file, JSON_BYTES_MAX), &mut bytes)?;
     let value: Value = serde_json::from_slice(&bytes).context("not JSON")?;
     match value.get("format").and_then(Value::as_u64) {
-        Some(FORMAT) => Ok(value),
+        Some(1..=FORMAT) => Ok(value),
         Some(format) => Err(NewerFormat(format).into()),
         None => bail!("field 'format' is missing"),
     }

@@ -42,7 +42,10 @@ pub fn cause_kind(cause: &Cause) -> &'static str {
 pub fn cause_fields(cause: &Cause) -> Vec<(&'static str, Value)> {
     let mut fields = vec![("kind", json!(cause_kind(cause)))];
     match cause {
-        Cause::GuestPanic { info } => fields.push(("info", panic_to_json(info.as_deref()))),
+        Cause::GuestPanic { info, kept } => fields.extend([
+            ("info", panic_to_json(info.as_deref())),
+            ("kept", json!(kept)),
+        ]),
         Cause::GuestExit { status } | Cause::ExitStatus { status } => {
             fields.push(("status", json!(status)));
         }
@@ -190,16 +193,23 @@ mod tests {
             (
                 Cause::GuestPanic {
                     info: text(r#"{"type":"s390","core":0}"#),
+                    kept: text("5 restarts in 60 s"),
                 },
-                json!({"kind": "guest-panic", "info": {"type": "s390", "core": 0}}),
+                json!({"kind": "guest-panic", "info": {"type": "s390", "core": 0}, "kept": "5 restarts in 60 s"}),
             ),
             (
-                Cause::GuestPanic { info: text("{cut") },
-                json!({"kind": "guest-panic", "info": "{cut"}),
+                Cause::GuestPanic {
+                    info: text("{cut"),
+                    kept: None,
+                },
+                json!({"kind": "guest-panic", "info": "{cut", "kept": null}),
             ),
             (
-                Cause::GuestPanic { info: None },
-                json!({"kind": "guest-panic", "info": null}),
+                Cause::GuestPanic {
+                    info: None,
+                    kept: None,
+                },
+                json!({"kind": "guest-panic", "info": null, "kept": null}),
             ),
             (
                 Cause::GuestExit { status: 33 },

@@ -183,7 +183,11 @@ impl Ending {
         let actor = actor();
         let pid = actor.pid;
         // Written or not, the guest is ended: that is what the signal was sent for.
-        let _ = watch.note(&Event::Asked { verb, actor });
+        let _ = watch.note(&Event::Asked {
+            verb,
+            actor,
+            job: None,
+        });
         if let Some(ward) = watch.target() {
             let _ = ward.terminate();
         }

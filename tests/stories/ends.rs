@@ -18,7 +18,7 @@ fn guest_shutdown() -> Value {
 
 fn guest_panic() -> Value {
     // pvpanic hands over no more than that it happened.
-    json!({"kind": "guest-panic", "info": null})
+    json!({"kind": "guest-panic", "info": null, "kept": null})
 }
 
 fn sigkill() -> Value {

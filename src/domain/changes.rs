@@ -1,0 +1,243 @@
+//! What QEMU announces while it lives, and what it makes of the state: the guest stops, goes on, is reset, comes to an
+//! end. A part of the fold's table.
+
+use super::duty::CRASH_LOOP_RESTARTS;
+use super::event::{LaunchKind, PanicAction, ShutdownCause, Timestamp, Verb, WatchdogAction};
+use super::fold::Fold;
+use super::policy::OnPoweroff;
+use super::requests::is_save;
+use super::state::{Paused, Running, State};
+use super::trace::{Core, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
+
+/// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
+const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
+
+/// How long after a STOP the guest's own shutdown may still be told: QEMU stops the processors before it comes to what
+/// they asked of it last.
+const STOPPING_MICROS: u64 = 1_000_000;
+
+impl Fold {
+    pub(super) fn resumed(&mut self, at: Option<Timestamp>) {
+        self.moved = true;
+        let restart = self.restart.take();
+        let saving = self.job.as_ref().is_some_and(|job| is_save(job.verb));
+        if restart == Some(Restart::AfterPanic) {
+            let surplus = (self.restarts.len() + 1).saturating_sub(CRASH_LOOP_RESTARTS);
+            self.restarts.drain(..surplus);
+            self.restarts.extend(at);
+        }
+        if let Some(Restart::AfterPoweroff(_)) = restart
+            && self.reboot == Some(Reboot::Armed)
+        {
+            self.reboot = Some(Reboot::Restarted);
+        }
+        self.clear_ends();
+        self.take_back_job();
+        self.stop_cause = None;
+        self.migrated_away = false;
+        if std::mem::take(&mut self.stopped_asleep) {
+            // QEMU 10 and 11: STOP and RESUME on top of S3 lead back into it.
+            self.enter(State::PmSuspended, at);
+        } else if std::mem::take(&mut self.suspended) {
+            // Without a STOP before it: another state was loaded (loadvm on 7.2).
+            self.enter(State::Running(Running::Unpaused), at);
+        } else if self.began.is_none() {
+            self.begin_running(at);
+        } else if !matches!(self.live, State::Running(_)) {
+            let reason = match restart {
+                Some(Restart::AfterPanic) => Running::Crashed,
+                // libvirt hides that it stood: it goes on telling why it ran before.
+                Some(Restart::AfterPoweroff(before)) => before.unwrap_or(Running::Booted),
+                None if saving => Running::SaveCanceled,
+                None => Running::Unpaused,
+            };
+            self.enter(State::Running(reason), at);
+        }
+        self.intents.settle(&[Verb::Suspend, Verb::Resume]);
+    }
+
+    pub(super) fn stopped(&mut self, at: Option<Timestamp>) {
+        self.moved = true;
+        if let Some(panic) = &mut self.panic {
+            panic.stands = true;
+        }
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.stayed = true;
+            if self.panic.is_some() {
+                // -no-shutdown: QEMU stays, as it does for panic=pause.
+                self.enter(State::Crashed, at);
+            }
+            return;
+        }
+        // libvirt ignores STOP unless the domain runs: a state that is already stopped keeps its reason.
+        self.stopped_asleep = self.suspended;
+        if !matches!(self.live, State::Running(_)) || self.suspended {
+            return;
+        }
+        let job = self.job.as_ref().map(|job| job.verb);
+        let reason = match self.pending_stop_cause(at) {
+            _ if job.is_some_and(is_save) => Paused::Saving,
+            _ if job.is_some() => Paused::Dumping,
+            _ if self.intents.recent(&[Verb::Suspend], at).is_some() => Paused::User,
+            Some(StopCause::IoError(_)) => Paused::IoError,
+            Some(StopCause::Watchdog) => Paused::Watchdog,
+            None if self.outgoing => Paused::Migrating,
+            None => Paused::Unknown,
+        };
+        self.enter(State::Paused(reason), at);
+    }
+
+    /// What may have caused a STOP at `at`. A cause that came late, after the RESUME that undid its STOP,
+    /// must not explain a stop of much later.
+    pub(super) fn pending_stop_cause(&self, at: Option<Timestamp>) -> Option<&StopCause> {
+        let (cause, told) = self.stop_cause.as_ref()?;
+        let age = match (at, told) {
+            (Some(at), Some(told)) => at.0.saturating_sub(told.0),
+            _ => 0,
+        };
+        (age <= STOP_CAUSE_EXPIRES_MICROS).then_some(cause)
+    }
+
+    /// A reason for the guest to stop. QEMU 10 limits the rate of BLOCK_IO_ERROR and 7.2 that of WATCHDOG,
+    /// so it may come after the STOP that it explains.
+    pub(super) fn stop_explained(&mut self, cause: StopCause, at: Option<Timestamp>) {
+        if self.live == State::Paused(Paused::Unknown) {
+            self.live = State::Paused(match cause {
+                StopCause::IoError(_) => Paused::IoError,
+                StopCause::Watchdog => Paused::Watchdog,
+            });
+        }
+        self.stop_cause = Some((cause, at));
+    }
+
+    pub(super) fn reset(&mut self, at: Option<Timestamp>) {
+        self.clear_ends();
+        let stopped_anew = match self.live {
+            State::Crashed => Some(Paused::Crashed),
+            State::InShutdown | State::PmSuspended => Some(Paused::User),
+            State::Running(_) | State::Paused(_) | State::ShutOff(_) => None,
+        };
+        self.suspended = false;
+        self.stopped_asleep = false;
+        if !matches!(self.live, State::Paused(Paused::IoError | Paused::Watchdog)) {
+            self.stop_cause = None;
+        }
+        if let Some(reason) = stopped_anew {
+            self.enter(State::Paused(reason), at);
+        }
+    }
+
+    /// The guest was started afresh: how it might have ended before is history.
+    pub(super) fn clear_ends(&mut self) {
+        self.panic = None;
+        self.shutdown = None;
+        self.watchdog = None;
+    }
+
+    pub(super) fn shut_down(&mut self, cause: ShutdownCause, at: Option<Timestamp>) {
+        self.moved = true;
+        // QEMU outlived the reset of a guest that stood: what it announces now is how it ends.
+        let first = self.shutdown.as_ref();
+        if first.is_some_and(|first| !first.is_reset_of_standing_guest()) {
+            return;
+        }
+        let machine = match self.live {
+            State::Running(_) => Machine::Ran,
+            State::Paused(_) if self.is_younger(STOPPING_MICROS, at) => Machine::JustStopped,
+            State::Paused(_)
+            | State::Crashed
+            | State::InShutdown
+            | State::ShutOff(_)
+            | State::PmSuspended => Machine::Stood,
+        };
+        self.shutdown = Some(Shutdown {
+            cause,
+            machine,
+            at,
+            stayed: false,
+        });
+        let starts_again = self.reboot == Some(Reboot::Armed)
+            || self
+                .launch
+                .as_ref()
+                .is_some_and(|l| l.lifecycle.on_poweroff == OnPoweroff::Restart);
+        if cause == ShutdownCause::GuestShutdown && machine != Machine::Stood && starts_again {
+            let before = match self.live {
+                State::Running(reason) => Some(reason),
+                State::Paused(_)
+                | State::Crashed
+                | State::InShutdown
+                | State::ShutOff(_)
+                | State::PmSuspended => None,
+            };
+            self.restart = Some(Restart::AfterPoweroff(before));
+            self.enter(State::Paused(Paused::ShuttingDown), at);
+        } else if self.began.is_some() && self.live != State::Crashed {
+            self.enter(State::InShutdown, at);
+        }
+    }
+
+    /// Whether the state began less than this before `at`.
+    pub(super) fn is_younger(&self, micros: u64, at: Option<Timestamp>) -> bool {
+        let times = self.since.zip(at);
+        times.is_some_and(|(since, at)| at.0.abs_diff(since.0) < micros)
+    }
+
+    pub(super) fn watchdog_fired(&mut self, action: WatchdogAction, at: Option<Timestamp>) {
+        match action {
+            WatchdogAction::Pause => self.stop_explained(StopCause::Watchdog, at),
+            WatchdogAction::Poweroff => {
+                self.watchdog = Some(WatchdogEnd::PoweredOff);
+                self.enter(State::InShutdown, at);
+            }
+            WatchdogAction::Reset => self.watchdog = Some(WatchdogEnd::Reset),
+            WatchdogAction::Other => {}
+        }
+    }
+
+    pub(super) fn panicked(
+        &mut self,
+        action: PanicAction,
+        info: Option<&String>,
+        at: Option<Timestamp>,
+    ) {
+        let state = match action {
+            // The guest goes on: a later shutdown is an ordinary one.
+            PanicAction::Run => return,
+            PanicAction::Pause => State::Crashed,
+            // QEMU is leaving, so it is not over yet: `wait` would return, and `start` after it be refused.
+            PanicAction::Poweroff => State::InShutdown,
+        };
+        self.moved = true;
+        let info = info.cloned();
+        self.panic = Some(Panic {
+            info,
+            at,
+            stands: false,
+            core: Core::Untried,
+            kept: None,
+        });
+        self.enter(state, at);
+    }
+
+    pub(super) fn migration_changed(&mut self, status: &str, at: Option<Timestamp>) {
+        match status {
+            "completed" if self.outgoing => {
+                self.outgoing = false;
+                self.migrated_away = true;
+            }
+            "completed" if self.kind() == LaunchKind::Restore && self.began.is_none() => {
+                self.loaded(at);
+            }
+            "completed" if self.incoming && self.began.is_none() => {
+                // A guest that was paused at the source: no RESUME will come.
+                self.began = at;
+                self.incoming = false;
+                self.enter(State::Paused(Paused::User), at);
+            }
+            "failed" | "cancelled" => self.outgoing = false,
+            "setup" | "active" if self.began.is_some() => self.outgoing = true,
+            _ => {}
+        }
+    }
+}

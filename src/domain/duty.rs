@@ -1,0 +1,126 @@
+//! What is to be done about a domain that nobody is doing: what the policies ask for, and the ends of jobs whose worker
+//! died. Whoever finds a duty does it: the supervisor, the one that adopts, or the next verb.
+//!
+//! Each duty may be done twice, or by two at once, without harm; what was done already is seen in the journal.
+
+use super::answer::Life;
+use super::event::{Begin, LaunchKind, Timestamp, Verb};
+use super::fold::Fold;
+use super::intent::Progress;
+use super::job::Worker;
+use super::policy::{OnCrash, OnPoweroff};
+use super::state::{Paused, State};
+use super::trace::{Core, Reboot, Restart};
+
+/// As many restarts in [`CRASH_LOOP_MICROS`] are a crash loop (libvirt knows no bound).
+pub(super) const CRASH_LOOP_RESTARTS: usize = 5;
+
+/// See [`CRASH_LOOP_RESTARTS`].
+pub(super) const CRASH_LOOP_MICROS: u64 = 60_000_000;
+
+/// One thing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// A job lost its worker before it was carried out: the guest goes on as before, and no file stays.
+    UndoJob,
+    /// It was carried out: its file is to get its name.
+    PlaceFile,
+    /// A save or `dump --crash` is complete and QEMU still there.
+    EndAfterJob,
+    /// A restored guest is loaded and meant to run.
+    LetGo,
+    /// Dump the memory of a guest that panicked.
+    DumpCore,
+    /// Reset it and let it run.
+    RestartAfterPanic,
+    /// It was reset for that; let it run.
+    ContinueAfterPanic,
+    /// It was restarted too often: say so, and leave it.
+    GiveUpRestarting,
+    /// End QEMU, which stays after the panic.
+    EndAfterPanic,
+    /// Reset a guest that powered itself off and let it run.
+    RestartAfterPoweroff,
+    /// A `reboot` is over: the next power-off is an end again.
+    DisarmReboot,
+    /// QEMU stays after a power-off that is an end.
+    EndAfterPoweroff,
+}
+
+impl Fold {
+    /// What is to be done, given whether QEMU lives and, if there is a job, whether its worker does.
+    pub fn duty(&self, life: &Life, worker: Worker) -> Option<Duty> {
+        let lives = matches!(life, Life::Lives);
+        if let Some(pending) = &self.job {
+            return match (worker, pending.progress) {
+                // A job goes first, and is somebody's.
+                (Worker::Lives, _) => None,
+                (Worker::Gone, Progress::Asked) => Some(Duty::UndoJob),
+                (Worker::Gone, Progress::Sent) => Some(Duty::PlaceFile),
+                (Worker::Gone, Progress::Done) => lives.then_some(Duty::EndAfterJob),
+            };
+        }
+        let launch = self.launch.as_ref().filter(|_| lives)?;
+        let policy = launch.lifecycle;
+        match self.live {
+            State::Paused(Paused::StartingUp) => {
+                let is_due = launch.kind == LaunchKind::Restore && launch.begin == Begin::Running;
+                (is_due && self.loaded).then_some(Duty::LetGo)
+            }
+            State::Crashed => self.duty_after_panic(policy.on_crash),
+            State::Paused(Paused::Crashed) => {
+                (self.restart == Some(Restart::AfterPanic)).then_some(Duty::ContinueAfterPanic)
+            }
+            State::Paused(Paused::ShuttingDown) => Some(Duty::RestartAfterPoweroff),
+            State::InShutdown => {
+                let stays = self.shutdown.as_ref().is_some_and(|s| s.stayed);
+                let is_end = policy.on_poweroff == OnPoweroff::Destroy && self.reboot.is_some();
+                (stays && is_end).then_some(Duty::EndAfterPoweroff)
+            }
+            State::Running(_) => {
+                (self.reboot == Some(Reboot::Restarted)).then_some(Duty::DisarmReboot)
+            }
+            State::Paused(_) | State::ShutOff(_) | State::PmSuspended => None,
+        }
+    }
+
+    fn duty_after_panic(&self, policy: OnCrash) -> Option<Duty> {
+        let panic = self.panic.as_ref().filter(|panic| panic.stands)?;
+        if panic.kept.is_some() {
+            return None;
+        }
+        let restart = || match self.is_crash_loop(panic.at) {
+            true => Duty::GiveUpRestarting,
+            false => Duty::RestartAfterPanic,
+        };
+        match (policy, panic.core) {
+            (OnCrash::Preserve, _) => None,
+            (OnCrash::Destroy, _) | (OnCrash::CoredumpDestroy, Core::Dumped) => {
+                Some(Duty::EndAfterPanic)
+            }
+            // libvirt: what could not be dumped is kept.
+            (OnCrash::CoredumpDestroy, Core::Failed) => None,
+            (OnCrash::CoredumpDestroy, Core::Untried) => Some(Duty::DumpCore),
+            (OnCrash::CoredumpRestart, Core::Untried) if restart() == Duty::RestartAfterPanic => {
+                Some(Duty::DumpCore)
+            }
+            (OnCrash::Restart | OnCrash::CoredumpRestart, _) => Some(restart()),
+        }
+    }
+
+    /// Whether the guest was restarted so often, so shortly before this panic, that another restart is of no use.
+    fn is_crash_loop(&self, panicked_at: Option<Timestamp>) -> bool {
+        let first = match self.restarts.as_slice() {
+            [first, rest @ ..] if rest.len() + 1 >= CRASH_LOOP_RESTARTS => *first,
+            _ => return false,
+        };
+        panicked_at.is_none_or(|at| at.0.abs_diff(first.0) <= CRASH_LOOP_MICROS)
+    }
+}
+
+/// The verbs whose job ends the guest once it was carried out.
+pub(super) const ENDING_JOBS: &[Verb] = &[Verb::Save, Verb::ManagedSave, Verb::DumpCrash];
+
+#[cfg(test)]
+#[path = "duty_tests.rs"]
+mod tests;

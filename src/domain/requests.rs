@@ -1,0 +1,103 @@
+//! What users and policies ask for, and what became of it. A part of the fold's table.
+
+use super::duty::ENDING_JOBS;
+use super::ending;
+use super::event::{Actor, Timestamp, Verb};
+use super::fold::Fold;
+use super::intent::Progress;
+use super::job::{Job, PendingJob};
+use super::state::State;
+use super::trace::{Core, Reboot, Restart};
+
+impl Fold {
+    pub(super) fn asked(
+        &mut self,
+        verb: Verb,
+        actor: &Actor,
+        job: Option<&Job>,
+        at: Option<Timestamp>,
+    ) {
+        // A guest that is on its way out, or gone, was not ended by who asks now.
+        let is_ending = self.is_leaving() || self.has_end();
+        let too_late = ending::ENDING_VERBS.contains(&verb) && is_ending;
+        if !too_late {
+            self.intents
+                .ask(verb, actor.clone(), at.unwrap_or_default());
+        }
+        if let Some(job) = job {
+            self.job = Some(PendingJob {
+                verb,
+                progress: Progress::Asked,
+                job: job.clone(),
+            });
+        }
+        if verb == Verb::Reboot && !is_ending {
+            self.reboot = Some(Reboot::Armed);
+        } else if verb == Verb::CrashRestart && self.live == State::Crashed {
+            self.restart = Some(Restart::AfterPanic);
+        }
+    }
+
+    pub(super) fn advanced(&mut self, verb: Verb, pid: u32, progress: Progress) {
+        self.intents.advance(verb, pid, progress);
+        let ours = |job: &&mut PendingJob| job.verb == verb && job.job.worker.pid == pid;
+        if let Some(job) = self.job.as_mut().filter(ours) {
+            job.progress = progress;
+            if progress == Progress::Done && !ENDING_JOBS.contains(&verb) {
+                self.job = None;
+            }
+        }
+        if progress != Progress::Done {
+            return;
+        }
+        if verb == Verb::CrashDump {
+            self.core_tried(Core::Dumped);
+        }
+        // Whoever asks for a shutdown wants no restart; and a reboot that is done needs nothing more.
+        if matches!(verb, Verb::Shutdown | Verb::Reboot) {
+            self.reboot = None;
+        }
+    }
+
+    pub(super) fn failed(&mut self, verb: Verb, pid: u32, message: &str) {
+        self.intents.withdraw(verb, pid);
+        let ours = |job: &PendingJob| job.verb == verb && job.job.worker.pid == pid;
+        if self.job.as_ref().is_some_and(ours) {
+            self.job = None;
+            // It goes nowhere: what QEMU has written is thrown away.
+            self.outgoing = false;
+            self.migrated_away = false;
+        }
+        if verb == Verb::CrashDump {
+            self.core_tried(Core::Failed);
+        } else if verb == Verb::CrashRestart {
+            self.restart = None;
+            if let Some(panic) = &mut self.panic {
+                panic.kept = Some(message.to_owned());
+            }
+        } else if verb == Verb::Reboot && self.restart.is_none() {
+            self.reboot = None;
+        }
+    }
+
+    pub(super) fn core_tried(&mut self, core: Core) {
+        if let Some(panic) = &mut self.panic {
+            panic.core = core;
+        }
+    }
+
+    /// The guest runs on: what was saved of it is not what it is any more.
+    pub(super) fn take_back_job(&mut self) {
+        if let Some(pending) = &mut self.job
+            && pending.is_committed()
+        {
+            pending.progress = Progress::Asked;
+        }
+        self.intents.settle(ENDING_JOBS);
+    }
+}
+
+/// Whether the verb saves the guest.
+pub(super) fn is_save(verb: Verb) -> bool {
+    matches!(verb, Verb::Save | Verb::ManagedSave)
+}
