@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::digest::digest;
 use super::durable::{FORMAT, NewerFormat, read_json, write_durably, write_lightly};
 use super::encode::answer_fields;
 use super::paths::RunFolder;
@@ -136,11 +137,4 @@ fn bytes_before(file: &File, offset: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, start)?;
     Ok(bytes)
-}
-
-/// FNV-1a, 64 bits (Fowler, Noll, Vo): against accidents, not against forgers.
-fn digest(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

@@ -37,7 +37,7 @@ impl Definition {
         write_durably(path, format!("{:#}\n", self.to_json()).as_bytes())
     }
 
-    fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         json!({
             "format": FORMAT,
             "uuid": self.uuid.to_string(),
@@ -49,7 +49,7 @@ impl Definition {
         })
     }
 
-    fn from_json(value: &Value) -> Result<Self> {
+    pub(super) fn from_json(value: &Value) -> Result<Self> {
         let field = |name: &'static str| {
             let missing = move || anyhow!("field '{name}' is missing");
             value.get(name).ok_or_else(missing)

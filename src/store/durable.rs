@@ -15,14 +15,17 @@ pub const FORMAT: u64 = 2;
 
 /// A file that a newer domstate wrote. What it means cannot be guessed.
 #[derive(Debug)]
-pub(super) struct NewerFormat(u64);
+pub(super) struct NewerFormat {
+    format: u64,
+    known: u64,
+}
 
 impl std::fmt::Display for NewerFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(format) = self;
+        let Self { format, known } = self;
         write!(
             f,
-            "format {format} is newer than this domstate, which knows {FORMAT}"
+            "format {format} is newer than this domstate, which knows {known}"
         )
     }
 }
@@ -106,9 +109,19 @@ pub fn read_json(path: &Path) -> Result<Value> {
     let mut bytes = Vec::with_capacity(usize::try_from(length + 1)?);
     io::Read::read_to_end(&mut io::Read::take(file, JSON_BYTES_MAX), &mut bytes)?;
     let value: Value = serde_json::from_slice(&bytes).context("not JSON")?;
+    check_format(&value, FORMAT)?;
+    Ok(value)
+}
+
+/// Looks at the format that a file says it has; `known` is the newest that this program reads.
+///
+/// # Errors
+/// [`NewerFormat`], or that none is named.
+pub(super) fn check_format(value: &Value, known: u64) -> Result<()> {
     match value.get("format").and_then(Value::as_u64) {
-        Some(1..=FORMAT) => Ok(value),
-        Some(format) => Err(NewerFormat(format).into()),
+        Some(format) if format > known => Err(NewerFormat { format, known }.into()),
+        Some(1..) => Ok(()),
+        Some(0) => bail!("field 'format' is not what it should be"),
         None => bail!("field 'format' is missing"),
     }
 }

@@ -13,17 +13,22 @@
 
 mod checkpoint;
 mod definition;
+mod digest;
 mod durable;
 pub mod encode;
 mod lock;
 mod log;
+mod new_image;
 mod paths;
 mod run;
+mod save_image;
 
 pub use checkpoint::{Agreement, StoredCheckpoint, Sync};
 pub use definition::Definition;
 pub use durable::{FORMAT, read_json, sync_folder, write_durably, write_lightly};
 pub use lock::{FolderLock, Lock, is_held};
 pub use log::{LOG_FILE, Log, LogPart};
+pub use new_image::{NewImage, discard, part_of, place_of, put_in_place};
 pub use paths::{DomainFolder, RunFolder, StateDir};
 pub use run::{NewRun, prune};
+pub use save_image::{OpenImage, SaveImage};

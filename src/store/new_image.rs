@@ -1,0 +1,188 @@
+//! Writing the file that `save` leaves behind, so that it is there whole or not at all.
+//!
+//! While it is written it lies beside its place under the name that [`part_of`] gives; what was at its place before is
+//! untouched. When it is sealed it is whole and on the disk, and [`put_in_place`] gives it its name.
+//!
+//! Whoever finds a save without its worker calls [`discard`] or [`put_in_place`], either as often as it likes. Both look
+//! whose image it is: another domain's save to the same place may have come in between.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use nix::libc;
+
+use super::durable::{NewerFormat, sync_folder};
+use super::save_image::{Header, OpenImage, SaveImage};
+use crate::domain::Name;
+use crate::journal::open_to_read;
+
+/// An image that is being written.
+#[derive(Debug)]
+pub struct NewImage {
+    image: SaveImage,
+    header_bytes: u64,
+    file: File,
+}
+
+impl NewImage {
+    /// Begins the image that is to be at `place`, as [`place_of`] gives it: makes the file [`part_of`] it, mode 0600,
+    /// positioned where the stream is to start.
+    ///
+    /// # Errors
+    /// `AlreadyExists`: another save writes to this place, or was killed and waits to be discarded.
+    pub fn create(place: &Path, image: &SaveImage) -> io::Result<Self> {
+        check_place(place)?;
+        let header_bytes = image.header_bytes()?;
+        let part = part_of(place);
+        let mut options = OpenOptions::new();
+        // Never over what is there: it may be a guest that was saved and has not got its name yet.
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let mut new = Self {
+            image: image.clone(),
+            header_bytes,
+            file: options.open(&part)?,
+        };
+        let begun = new
+            .write_header(None)
+            .and_then(|()| new.file.seek(SeekFrom::Start(header_bytes)));
+        if let Err(error) = begun {
+            let _ = std::fs::remove_file(&part);
+            return Err(error);
+        }
+        Ok(new)
+    }
+
+    /// The file to write the stream to, from its current position on.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Says that the stream is whole; on return the image is on the disk, under its temporary name.
+    ///
+    /// # Errors
+    /// Of the disk, or that there is no stream.
+    pub fn seal(&mut self) -> io::Result<()> {
+        // The number must not be on the disk before the bytes that it vouches for.
+        self.file.sync_all()?;
+        let length = self.file.metadata()?.len();
+        let stream_bytes = length
+            .checked_sub(self.header_bytes)
+            .filter(|bytes| *bytes > 0);
+        let stream_bytes = stream_bytes.ok_or_else(|| io::Error::other("there is no stream"))?;
+        self.write_header(Some(stream_bytes))?;
+        self.file.sync_all()
+    }
+
+    fn write_header(&self, stream_bytes: Option<u64>) -> io::Result<()> {
+        let header = self.image.header(self.header_bytes, stream_bytes)?;
+        self.file.write_all_at(&header, 0)
+    }
+}
+
+/// Finds where an image goes that a user wants at `path`: an absolute path without symbolic links.
+///
+/// A link to a file is written through, as virsh does: it may lead to the disk that has the room, and the image is
+/// written beside its place.
+///
+/// # Errors
+/// There is a folder, a device or a FIFO; or there is no folder for it.
+pub fn place_of(path: &Path) -> io::Result<PathBuf> {
+    let place = match std::fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if path.is_symlink() {
+                return Err(io::Error::other("it is a link that leads nowhere"));
+            }
+            let name = path.file_name().ok_or(error)?;
+            std::fs::canonicalize(folder_of(path))?.join(name)
+        }
+        found => found?,
+    };
+    check_place(&place).map(|()| place)
+}
+
+/// The temporary name of an image that is to be at `place`.
+pub fn part_of(place: &Path) -> PathBuf {
+    let mut name = OsString::from(place);
+    name.push(".domstate-part");
+    name.into()
+}
+
+/// Gives the image of run `run` of domain `name` its name; on return that is on the disk. It is no error if it has it
+/// already.
+///
+/// # Errors
+/// The chain says what is wrong, without the path: nothing is there, it is not whole, it is another run's.
+pub fn put_in_place(place: &Path, name: &Name, run: u32) -> Result<()> {
+    let part = part_of(place);
+    let is_there = part.try_exists()?;
+    let open = OpenImage::open(if is_there { &part } else { place })?;
+    if !open.image.is_of(name, run) {
+        let SaveImage { name, run, .. } = open.image;
+        bail!("it is the image of run {run} of '{name}'");
+    }
+    if is_there {
+        std::fs::rename(&part, place)?;
+    }
+    // Even if it had its name: whoever gave it may have been killed before this.
+    Ok(sync_folder_of(place)?)
+}
+
+/// Removes what an unfinished save of run `run` of domain `name` has left beside `place`. It is no error if nothing is
+/// there, or somebody else's.
+pub fn discard(place: &Path, name: &Name, run: u32) -> io::Result<()> {
+    let part = part_of(place);
+    let file = match open_to_read(&part) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let is_ours = match Header::read(&file) {
+        Ok(header) => header.image.is_of(name, run),
+        // What else cannot be read was killed before its first header was whole.
+        Err(error) => !error.is::<NewerFormat>(),
+    };
+    if !is_ours {
+        return Ok(());
+    }
+    std::fs::remove_file(&part)?;
+    sync_folder_of(place)
+}
+
+/// Looks that an image may be put at `place`: nothing is there, or a file.
+fn check_place(place: &Path) -> io::Result<()> {
+    let kind = match std::fs::symlink_metadata(place) {
+        Ok(found) => found.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if kind.is_file() {
+        Ok(())
+    } else if kind.is_dir() {
+        Err(io::Error::from_raw_os_error(libc::EISDIR))
+    } else {
+        // A link, too: whoever did not ask `place_of` would replace it.
+        Err(io::Error::other("it is no regular file"))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+fn sync_folder_of(place: &Path) -> io::Result<()> {
+    match sync_folder(folder_of(place)) {
+        // A folder of somebody else's that may be entered and written, and not read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
+}
+
+#[cfg(test)]
+#[path = "new_image_tests.rs"]
+mod tests;
