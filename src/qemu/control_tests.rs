@@ -1,21 +1,26 @@
 //! The client against the real QEMU, and against peers that are no QEMU.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixListener;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use nix::poll::{PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{Backlog, bind, listen};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
 use nix::unistd::Pid;
 
 use super::*;
 use crate::domain::Begin;
 use crate::qemu::argv::{RecorderPaths, recorder_commands, with_recorder};
+use crate::qemu::wire::{SOCKET_NAME, dial, listener_pid};
 
 /// Far above what anything here takes on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(20);

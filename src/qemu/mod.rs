@@ -6,7 +6,11 @@
 
 pub mod argv;
 pub mod control;
+mod control_error;
 mod options;
+mod wire;
 
 pub use argv::{Facts, RecorderPaths, RefusedArgument, examine, recorder_commands, with_recorder};
-pub use control::{Control, ControlError, SOCKET_NAME, listener_pid};
+pub use control::Control;
+pub use control_error::ControlError;
+pub use wire::{SOCKET_NAME, listener_pid};
