@@ -99,12 +99,41 @@ impl Control {
         command: &str,
         arguments: Option<Value>,
     ) -> Result<Value, ControlError> {
+        self.ask(command, arguments, None)
+    }
+
+    /// Runs one command as [`Control::execute`] does, and gives QEMU a copy of a descriptor along with it (SCM_RIGHTS).
+    pub fn execute_with(
+        &mut self,
+        command: &str,
+        arguments: Option<Value>,
+        descriptor: BorrowedFd<'_>,
+    ) -> Result<Value, ControlError> {
+        self.ask(command, arguments, Some(descriptor))
+    }
+
+    /// Gives QEMU a copy of the descriptor (`getfd`): what commands then know as `fd:NAME`. A name does not begin with a
+    /// digit. QEMU keeps the copy, past the end of this connection too, until a command uses it up, `closefd`, or
+    /// another of the same name (7.2).
+    pub fn pass(&mut self, name: &str, descriptor: BorrowedFd<'_>) -> Result<(), ControlError> {
+        let arguments = json!({"fdname": name});
+        self.execute_with("getfd", Some(arguments), descriptor)?;
+        Ok(())
+    }
+
+    fn ask(
+        &mut self,
+        command: &str,
+        arguments: Option<Value>,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<Value, ControlError> {
         self.id += 1;
         let mut request = json!({"execute": command, "id": self.id});
         if let (Some(arguments), Some(request)) = (arguments, request.as_object_mut()) {
             request.insert("arguments".to_owned(), arguments);
         }
-        self.wire.send(format!("{request}\n").as_bytes())?;
+        self.wire
+            .send(format!("{request}\n").as_bytes(), descriptor)?;
         loop {
             let (length, message) = self.receive()?;
             if message.contains_key("event") {

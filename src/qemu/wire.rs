@@ -1,15 +1,15 @@
 //! The control socket as a stream of lines: dialled, written to and read from, each under the deadline, with bounded
 //! memory. What the lines say is [`super::control`]'s matter.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, send, socket,
-    sockopt,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt,
+    sendmsg, socket, sockopt,
 };
 
 use super::control_error::ControlError;
@@ -76,15 +76,32 @@ impl Wire {
         self.buffer.is_empty()
     }
 
-    /// Writes all of `bytes`.
-    pub(super) fn send(&self, mut bytes: &[u8]) -> Result<(), ControlError> {
+    /// Writes all of `bytes`, and gives a descriptor along with the first of them (SCM_RIGHTS).
+    pub(super) fn send(
+        &self,
+        mut bytes: &[u8],
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<(), ControlError> {
+        let number = descriptor.map(|descriptor| [descriptor.as_raw_fd()]);
+        let mut rights = number.as_ref().map(|n| ControlMessage::ScmRights(n));
         while !bytes.is_empty() {
             self.stream
                 .set_write_timeout(Some(remaining(self.deadline)?))
                 .map_err(ControlError::Io)?;
             // Not write(2): whether SIGPIPE is ignored is up to the rest of the program.
-            match send(self.stream.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
-                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+            let sent = sendmsg::<UnixAddr>(
+                self.stream.as_raw_fd(),
+                &[IoSlice::new(bytes)],
+                rights.as_slice(),
+                MsgFlags::MSG_NOSIGNAL,
+                None,
+            );
+            match sent {
+                Ok(sent) => {
+                    bytes = bytes.get(sent..).unwrap_or_default();
+                    // It went with the first byte: what is left of a partial write must not send it again.
+                    rights = None;
+                }
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(ControlError::of_io(error.into())),
             }
