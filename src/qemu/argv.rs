@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::actions::Actions;
 use super::options::{self, Word};
 use crate::domain::{Begin, LaunchKind, Uuid};
 
@@ -39,6 +40,8 @@ pub struct Facts {
     pub uuid: Option<Uuid>,
     /// QEMU may write the guest's output on our stdout, or read our stdin. Errs toward true.
     pub uses_stdio: bool,
+    /// What QEMU is told to do by itself when the guest ends.
+    pub actions: Actions,
 }
 
 /// Why a command line cannot be run by domstate.
@@ -101,11 +104,12 @@ pub fn examine(argv: &[OsString]) -> Result<Facts, RefusedArgument> {
         kind: LaunchKind::Boot,
         uuid: None,
         uses_stdio: false,
+        actions: Actions::default(),
     };
     for word in options::words(argv) {
         match word {
             Word::Plain(word) => note_plain(&mut facts, word)?,
-            Word::Valued { name, value } => note_valued(&mut facts, name, value)?,
+            Word::Valued { option, value } => note_valued(&mut facts, option, value)?,
             Word::Unfinished(word) => return Err(RefusedArgument::ValueMissing(shown(word))),
         }
     }
@@ -120,6 +124,8 @@ fn note_plain(facts: &mut Facts, word: &[u8]) -> Result<(), RefusedArgument> {
         Some(b"S") => facts.starts_paused = true,
         Some(b"semihosting") => facts.exit_device = true,
         Some(b"nographic" | b"curses") => facts.uses_stdio = true,
+        Some(b"no-reboot") => facts.actions.note(b"reboot=shutdown", &shown(word)),
+        Some(b"no-shutdown") => facts.actions.note(b"shutdown=pause", &shown(word)),
         // Perhaps the value of an option that this domstate does not know.
         _ => {
             facts.uses_stdio |= mentions_stdio(word);
@@ -129,8 +135,8 @@ fn note_plain(facts: &mut Facts, word: &[u8]) -> Result<(), RefusedArgument> {
     Ok(())
 }
 
-fn note_valued(facts: &mut Facts, name: &[u8], value: &[u8]) -> Result<(), RefusedArgument> {
-    match name {
+fn note_valued(facts: &mut Facts, option: &[u8], value: &[u8]) -> Result<(), RefusedArgument> {
+    match options::name(option).unwrap_or_default() {
         // Text for the guest and for people: nothing in it names anything on the host.
         b"append" => return Ok(()),
         b"device" => facts.exit_device |= holds(value, b"isa-debug-exit"),
@@ -141,6 +147,12 @@ fn note_valued(facts: &mut Facts, name: &[u8], value: &[u8]) -> Result<(), Refus
         b"incoming" => facts.kind = LaunchKind::Incoming,
         b"loadvm" if facts.kind == LaunchKind::Boot => facts.kind = LaunchKind::Snapshot,
         b"uuid" => facts.uuid = str::from_utf8(value).ok().and_then(|v| v.parse().ok()),
+        b"action" => {
+            let option = format!("{} {}", shown(option), shown(value));
+            for pair in parts(value) {
+                facts.actions.note(&pair, &option);
+            }
+        }
         b"display" => facts.uses_stdio |= holds(value, b"curses"),
         _ => {}
     }

@@ -1,6 +1,7 @@
 //! The command line tables: what is refused, what is noted, what is left alone, and what is added.
 
 use super::*;
+use crate::qemu::{AtPanic, AtReboot, AtShutdown};
 
 fn argv(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
@@ -123,6 +124,106 @@ fn what_the_answers_depend_on_is_noted() {
 
     assert_eq!(facts(&["-uuid", UUID]).uuid, UUID.parse().ok());
     assert_eq!(facts(&["-uuid", "junk"]).uuid, None);
+}
+
+#[test]
+fn what_qemu_is_told_to_do_by_itself_is_noted_and_the_last_word_holds() {
+    use AtPanic::{ExitFailure, Pause};
+    /// What is noted of `panic`, `shutdown` and `reboot`.
+    type Noted = (
+        Option<(AtPanic, &'static str)>,
+        Option<(AtShutdown, &'static str)>,
+        Option<(AtReboot, &'static str)>,
+    );
+    let pause = Some((AtShutdown::Pause, "-no-shutdown"));
+    let shutdown = |option| Some((AtReboot::Shutdown, option));
+    let several = "-action reboot=shutdown,shutdown=pause,panic=exit-failure,watchdog=none";
+    let again = "-action reboot=shutdown,reboot=reset,panic=none,panic=pause";
+    let table: &[(&[&str], Noted)] = &[
+        (&[], (None, None, None)),
+        (&["-no-shutdown"], (None, pause, None)),
+        (&["--no-reboot"], (None, None, shutdown("--no-reboot"))),
+        (
+            &several.split(' ').collect::<Vec<_>>(),
+            (
+                Some((ExitFailure, several)),
+                Some((AtShutdown::Pause, several)),
+                shutdown(several),
+            ),
+        ),
+        (
+            &again.split(' ').collect::<Vec<_>>(),
+            (Some((Pause, again)), None, Some((AtReboot::Reset, again))),
+        ),
+        (
+            &[
+                "-action",
+                "panic=pause",
+                "--action",
+                "reboot=reset",
+                "-no-reboot",
+            ],
+            (
+                Some((Pause, "-action panic=pause")),
+                None,
+                shutdown("-no-reboot"),
+            ),
+        ),
+        (
+            &["-no-reboot", "--action", "reboot=reset"],
+            (None, None, Some((AtReboot::Reset, "--action reboot=reset"))),
+        ),
+        // Each of these QEMU refuses, or it is a value of something else.
+        (&["-action", "panic=PAUSE,panic"], (None, None, None)),
+        (
+            &["-action", "reboot=shutdown,,panic=none"],
+            (None, None, None),
+        ),
+        (
+            &["-append", "-no-reboot", "-name", "-no-shutdown"],
+            (None, None, None),
+        ),
+    ];
+    for (words, (panic, shutdown, reboot)) in table {
+        let actions = facts(words).actions;
+        let noted = (
+            actions
+                .panic
+                .as_ref()
+                .map(|s| (s.action, s.option.as_str())),
+            actions
+                .shutdown
+                .as_ref()
+                .map(|s| (s.action, s.option.as_str())),
+            actions
+                .reboot
+                .as_ref()
+                .map(|s| (s.action, s.option.as_str())),
+        );
+        assert_eq!(noted, (*panic, *shutdown, *reboot), "{words:?}");
+    }
+    let wrapper = argv(&["sudo", "-no-reboot", "qemu-kvm", "-m", "1"]);
+    assert_eq!(examine(&wrapper).unwrap().actions, Actions::default());
+}
+
+#[test]
+fn a_panic_pauses_where_qemu_says_so_or_shuts_down_into_a_pause() {
+    for (option, alone, under_pause) in [
+        ("", false, true),
+        ("panic=shutdown", false, true),
+        ("panic=pause", true, true),
+        ("panic=exit-failure", false, false),
+        ("panic=none", false, false),
+    ] {
+        let words = ["-action", option];
+        assert_eq!(facts(&words).actions.panic_pauses(), alone, "{option}");
+        let words = ["-no-shutdown", "-action", option];
+        assert_eq!(
+            facts(&words).actions.panic_pauses(),
+            under_pause,
+            "{option}"
+        );
+    }
 }
 
 #[test]

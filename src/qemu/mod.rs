@@ -4,12 +4,14 @@
 //! [`control`] speaks QMP over the control socket, every call under a deadline. Nothing here knows what an
 //! event means, starts a process, or decides anything about a domain: values in, values out.
 
+mod actions;
 pub mod argv;
 pub mod control;
 mod control_error;
 mod options;
 mod wire;
 
+pub use actions::{Action, Actions, AtPanic, AtReboot, AtShutdown, Said};
 pub use argv::{Facts, RecorderPaths, RefusedArgument, examine, recorder_commands, with_recorder};
 pub use control::Control;
 pub use control_error::ControlError;

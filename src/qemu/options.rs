@@ -114,8 +114,8 @@ pub(super) const WITH_VALUE: &[&str] = &[
 pub(super) enum Word<'a> {
     /// An option without a value, dashes and all, or a word that is no option.
     Plain(&'a [u8]),
-    /// An option with its value; `name` has no dashes.
-    Valued { name: &'a [u8], value: &'a [u8] },
+    /// An option, dashes and all, with its value.
+    Valued { option: &'a [u8], value: &'a [u8] },
     /// The last word is an option whose value is missing, dashes and all.
     Unfinished(&'a [u8]),
 }
@@ -129,8 +129,8 @@ pub(super) fn words(argv: &[OsString]) -> Vec<Word<'_>> {
         words.push(match (valued(word), rest.len()) {
             (None, _) => Word::Plain(word),
             (Some(_), 0) => Word::Unfinished(word),
-            (Some(name), _) => Word::Valued {
-                name,
+            (Some(_), _) => Word::Valued {
+                option: word,
                 value: rest.next().map_or(b"", |value| value.as_bytes()),
             },
         });
