@@ -1,13 +1,14 @@
 //! QEMU's two faces: the command line it is started with and the monitor it is spoken to over.
 //!
-//! [`argv`] reads the user's command line and adds the recorder and the control socket to it; it is pure.
-//! [`control`] speaks QMP over the control socket, every call under a deadline. Nothing here knows what an
+//! [`argv`] reads the user's command line and adds the recorder and the control socket to it; [`lifecycle()`] holds the
+//! policies against it. Both are pure. [`control`] speaks QMP over the control socket, every call under a deadline. Nothing here knows what an
 //! event means, starts a process, or decides anything about a domain: values in, values out.
 
 mod actions;
 pub mod argv;
 pub mod control;
 mod control_error;
+mod lifecycle;
 mod options;
 mod wire;
 
@@ -15,4 +16,5 @@ pub use actions::{Action, Actions, AtPanic, AtReboot, AtShutdown, Said};
 pub use argv::{Facts, RecorderPaths, RefusedArgument, examine, recorder_commands, with_recorder};
 pub use control::Control;
 pub use control_error::ControlError;
+pub use lifecycle::{PolicyRefused, action_words, lifecycle};
 pub use wire::{SOCKET_NAME, listener_pid};
