@@ -225,7 +225,8 @@ pub struct RecorderPaths {
     pub socket: PathBuf,
 }
 
-/// Adds the recorder and the control socket to a command line that [`examine`] let pass.
+/// Adds the recorder and the control socket to a command line that [`examine`] let pass. What else is to be added
+/// (actions, `-incoming`) is added before: the `-S` of the recorder stays the last word.
 ///
 /// `-S` given twice is the same as once; `-qmp chardev:ID` works on 7.2 and draws no warning on 11.1.
 pub fn with_recorder(argv: &[OsString], paths: &RecorderPaths) -> Vec<OsString> {

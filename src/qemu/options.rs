@@ -120,9 +120,14 @@ pub(super) enum Word<'a> {
     Unfinished(&'a [u8]),
 }
 
+/// QEMU's program and what stands before it: a wrapper's words.
+pub(super) fn up_to_program(argv: &[OsString]) -> &[OsString] {
+    argv.get(..=program_at(argv)).unwrap_or_default()
+}
+
 /// The words that are QEMU's: those behind its program, or behind the first word where no program can be told.
 pub(super) fn words(argv: &[OsString]) -> Vec<Word<'_>> {
-    let mut rest = argv.iter().skip(program_at(argv) + 1);
+    let mut rest = argv.iter().skip(up_to_program(argv).len());
     let mut words = Vec::new();
     while let Some(word) = rest.next() {
         let word = word.as_bytes();
