@@ -31,6 +31,12 @@ _domstate() {
             domstate,dominfo)
                 cmd="domstate__subcmd__dominfo"
                 ;;
+            domstate,domjobabort)
+                cmd="domstate__subcmd__domjobabort"
+                ;;
+            domstate,domjobinfo)
+                cmd="domstate__subcmd__domjobinfo"
+                ;;
             domstate,domname)
                 cmd="domstate__subcmd__domname"
                 ;;
@@ -42,6 +48,9 @@ _domstate() {
                 ;;
             domstate,domuuid)
                 cmd="domstate__subcmd__domuuid"
+                ;;
+            domstate,dump)
+                cmd="domstate__subcmd__dump"
                 ;;
             domstate,explain)
                 cmd="domstate__subcmd__explain"
@@ -61,17 +70,32 @@ _domstate() {
             domstate,logs)
                 cmd="domstate__subcmd__logs"
                 ;;
+            domstate,managedsave)
+                cmd="domstate__subcmd__managedsave"
+                ;;
+            domstate,managedsave-remove)
+                cmd="domstate__subcmd__managedsave__subcmd__remove"
+                ;;
             domstate,qemu-monitor-command)
                 cmd="domstate__subcmd__qemu__subcmd__monitor__subcmd__command"
                 ;;
+            domstate,reboot)
+                cmd="domstate__subcmd__reboot"
+                ;;
             domstate,reset)
                 cmd="domstate__subcmd__reset"
+                ;;
+            domstate,restore)
+                cmd="domstate__subcmd__restore"
                 ;;
             domstate,resume)
                 cmd="domstate__subcmd__resume"
                 ;;
             domstate,run)
                 cmd="domstate__subcmd__run"
+                ;;
+            domstate,save)
+                cmd="domstate__subcmd__save"
                 ;;
             domstate,show)
                 cmd="domstate__subcmd__show"
@@ -109,6 +133,12 @@ _domstate() {
             domstate__subcmd__help,dominfo)
                 cmd="domstate__subcmd__help__subcmd__dominfo"
                 ;;
+            domstate__subcmd__help,domjobabort)
+                cmd="domstate__subcmd__help__subcmd__domjobabort"
+                ;;
+            domstate__subcmd__help,domjobinfo)
+                cmd="domstate__subcmd__help__subcmd__domjobinfo"
+                ;;
             domstate__subcmd__help,domname)
                 cmd="domstate__subcmd__help__subcmd__domname"
                 ;;
@@ -120,6 +150,9 @@ _domstate() {
                 ;;
             domstate__subcmd__help,domuuid)
                 cmd="domstate__subcmd__help__subcmd__domuuid"
+                ;;
+            domstate__subcmd__help,dump)
+                cmd="domstate__subcmd__help__subcmd__dump"
                 ;;
             domstate__subcmd__help,explain)
                 cmd="domstate__subcmd__help__subcmd__explain"
@@ -139,17 +172,32 @@ _domstate() {
             domstate__subcmd__help,logs)
                 cmd="domstate__subcmd__help__subcmd__logs"
                 ;;
+            domstate__subcmd__help,managedsave)
+                cmd="domstate__subcmd__help__subcmd__managedsave"
+                ;;
+            domstate__subcmd__help,managedsave-remove)
+                cmd="domstate__subcmd__help__subcmd__managedsave__subcmd__remove"
+                ;;
             domstate__subcmd__help,qemu-monitor-command)
                 cmd="domstate__subcmd__help__subcmd__qemu__subcmd__monitor__subcmd__command"
                 ;;
+            domstate__subcmd__help,reboot)
+                cmd="domstate__subcmd__help__subcmd__reboot"
+                ;;
             domstate__subcmd__help,reset)
                 cmd="domstate__subcmd__help__subcmd__reset"
+                ;;
+            domstate__subcmd__help,restore)
+                cmd="domstate__subcmd__help__subcmd__restore"
                 ;;
             domstate__subcmd__help,resume)
                 cmd="domstate__subcmd__help__subcmd__resume"
                 ;;
             domstate__subcmd__help,run)
                 cmd="domstate__subcmd__help__subcmd__run"
+                ;;
+            domstate__subcmd__help,save)
+                cmd="domstate__subcmd__help__subcmd__save"
                 ;;
             domstate__subcmd__help,show)
                 cmd="domstate__subcmd__help__subcmd__show"
@@ -179,7 +227,7 @@ _domstate() {
 
     case "${cmd}" in
         domstate)
-            opts="-q -h -V --state-dir --quiet --format --color --help --version state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
+            opts="-q -h -V --state-dir --quiet --format --color --help --version state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -205,7 +253,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__define)
-            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            opts="-q -h -V --state-dir --quiet --format --color --domain --on-crash --on-poweroff --on-reboot --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -224,6 +272,18 @@ _domstate() {
                     return 0
                     ;;
                 --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-crash)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-poweroff)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-reboot)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -325,6 +385,66 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__dominfo)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__domjobabort)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__domjobinfo)
             opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -474,6 +594,36 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__dump)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --crash --reset --live --memory-only --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__explain)
             opts="-q -h -V --state-dir --quiet --format --color --domain --run --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -509,7 +659,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help)
-            opts="state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
+            opts="state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -592,6 +742,34 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__help__subcmd__domjobabort)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__domjobinfo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__help__subcmd__domname)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -635,6 +813,20 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help__subcmd__domuuid)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__dump)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -732,6 +924,34 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__help__subcmd__managedsave)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__managedsave__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__help__subcmd__qemu__subcmd__monitor__subcmd__command)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -746,7 +966,35 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__help__subcmd__reboot)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__help__subcmd__reset)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__restore)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -775,6 +1023,20 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__save)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1006,7 +1268,97 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__managedsave)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --running --paused --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__managedsave__subcmd__remove)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__qemu__subcmd__monitor__subcmd__command)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__reboot)
             opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1066,6 +1418,32 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__restore)
+            opts="-q -h -V --state-dir --quiet --format --color --running --paused --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__resume)
             opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1097,7 +1475,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__run)
-            opts="-q -h -V --state-dir --quiet --format --color --domain --timeout --guest-status --pass-fds --help --version"
+            opts="-q -h -V --state-dir --quiet --format --color --domain --timeout --guest-status --pass-fds --on-crash --on-poweroff --on-reboot --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1124,6 +1502,48 @@ _domstate() {
                     return 0
                     ;;
                 --pass-fds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-crash)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-poweroff)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-reboot)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__save)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --running --paused --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1195,7 +1615,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__start)
-            opts="-q -h -V --state-dir --quiet --format --color --domain --paused --pass-fds --help --version"
+            opts="-q -h -V --state-dir --quiet --format --color --domain --paused --pass-fds --on-crash --on-poweroff --on-reboot --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1218,6 +1638,18 @@ _domstate() {
                     return 0
                     ;;
                 --pass-fds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-crash)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-poweroff)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-reboot)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1289,7 +1721,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__undefine)
-            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            opts="-q -h -V --state-dir --quiet --format --color --domain --managed-save --remove-dumps --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1397,7 +1829,7 @@ _domstate_with_domains() {
     fi
     _domstate "$@"
     case $previous in
-        --color | --condition | --domain | --for | --format | --pass-fds | --run | --state-dir | --timeout | =) return ;;
+        --color | --condition | --domain | --for | --format | --on-crash | --on-poweroff | --on-reboot | --pass-fds | --run | --state-dir | --timeout | =) return ;;
     esac
     [[ $cur == -* ]] && return
     # Neither options that nobody has begun to type, nor the names of arguments.
@@ -1407,7 +1839,7 @@ _domstate_with_domains() {
     COMPREPLY=("${words[@]}")
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            help | list) return ;;
+            help | list | restore) return ;;
         esac
     done
     mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$(_domstate_domains)" -- "$cur")

@@ -42,10 +42,18 @@ complete -c domstate -n "__fish_domstate_needs_command" -f -a "wait" -d 'Wait un
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "run" -d 'Run QEMU in the foreground and tell how it ended'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "start" -d 'Start QEMU in the background'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "shutdown" -d 'Ask the guest to power itself off'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "reboot" -d 'Ask the guest to power itself off, and start it again when it has'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "destroy" -d 'End QEMU at once, as if the guest\'s power were cut'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "reset" -d 'Reset the guest, as its reset button would'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "suspend" -d 'Pause the guest'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "resume" -d 'Let a paused guest run on'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "save" -d 'Save the guest into a file and end it'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "restore" -d 'Take a guest up that \'save\' has saved'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "managedsave" -d 'Save the guest for its next start and end it'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "managedsave-remove" -d 'Forget what \'managedsave\' has saved: the next start boots'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "dump" -d 'Dump the guest\'s memory into a file'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "domjobinfo" -d 'Print how far the save or dump is that is under way'
+complete -c domstate -n "__fish_domstate_needs_command" -f -a "domjobabort" -d 'Cancel the save or dump that is under way'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "inject-nmi" -d 'Send the guest a non-maskable interrupt'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "dompmwakeup" -d 'Wake a guest that sleeps in memory'
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "qemu-monitor-command" -d 'Send QEMU a command over its monitor and print the reply'
@@ -146,6 +154,9 @@ never\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l domain -d 'The same, as an option' -r
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l timeout -d 'Destroy the guest after DURATION: 30 (seconds), 500ms, 2m, 1h' -r
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l pass-fds -d 'Pass these file descriptors on to QEMU' -r
+complete -c domstate -n "__fish_domstate_using_subcommand run" -l on-crash -d 'When the guest panics: destroy, restart, preserve, coredump-destroy or coredump-restart' -r
+complete -c domstate -n "__fish_domstate_using_subcommand run" -l on-poweroff -d 'When the guest powers itself off: destroy or restart' -r
+complete -c domstate -n "__fish_domstate_using_subcommand run" -l on-reboot -d 'When the guest resets itself: restart or destroy' -r
 complete -c domstate -n "__fish_domstate_using_subcommand run" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand run" -l guest-status -d 'Exit with the status that the guest itself gave, where it gave one'
 complete -c domstate -n "__fish_domstate_using_subcommand run" -s h -l help -d 'Print help'
@@ -158,6 +169,9 @@ always\t''
 never\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand start" -l domain -d 'The same, as an option' -r
 complete -c domstate -n "__fish_domstate_using_subcommand start" -l pass-fds -d 'Pass these file descriptors on to QEMU' -r
+complete -c domstate -n "__fish_domstate_using_subcommand start" -l on-crash -d 'When the guest panics: destroy, restart, preserve, coredump-destroy or coredump-restart' -r
+complete -c domstate -n "__fish_domstate_using_subcommand start" -l on-poweroff -d 'When the guest powers itself off: destroy or restart' -r
+complete -c domstate -n "__fish_domstate_using_subcommand start" -l on-reboot -d 'When the guest resets itself: restart or destroy' -r
 complete -c domstate -n "__fish_domstate_using_subcommand start" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand start" -l paused -d 'Leave the guest paused until \'resume\''
 complete -c domstate -n "__fish_domstate_using_subcommand start" -s h -l help -d 'Print help'
@@ -172,6 +186,16 @@ complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -l domain -d
 complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand reboot" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand reboot" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand reboot" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand reboot" -l domain -d 'The same, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand reboot" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand reboot" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand reboot" -s V -l version -d 'Print version'
 complete -c domstate -n "__fish_domstate_using_subcommand destroy" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand destroy" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
@@ -213,6 +237,88 @@ complete -c domstate -n "__fish_domstate_using_subcommand resume" -l domain -d '
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand resume" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand save" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand save" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand save" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand save" -l domain -d 'The same as DOMAIN, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand save" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand save" -l running -d 'Let the guest run after the restore, whatever it did before'
+complete -c domstate -n "__fish_domstate_using_subcommand save" -l paused -d 'Leave the guest paused after the restore'
+complete -c domstate -n "__fish_domstate_using_subcommand save" -l verbose -d 'Show on the terminal how far it is'
+complete -c domstate -n "__fish_domstate_using_subcommand save" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand save" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand restore" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand restore" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand restore" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand restore" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand restore" -l running -d 'Let the guest run after the restore, whatever it did before'
+complete -c domstate -n "__fish_domstate_using_subcommand restore" -l paused -d 'Leave the guest paused after the restore'
+complete -c domstate -n "__fish_domstate_using_subcommand restore" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand restore" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -l domain -d 'The same, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -l running -d 'Let the guest run after the restore, whatever it did before'
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -l paused -d 'Leave the guest paused after the restore'
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -l verbose -d 'Show on the terminal how far it is'
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave-remove" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave-remove" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave-remove" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave-remove" -l domain -d 'The same, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave-remove" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave-remove" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand managedsave-remove" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -l domain -d 'The same as DOMAIN, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -l crash -d 'End the guest when it is dumped: \'shut off (crashed)\''
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -l reset -d 'Reset the guest when it is dumped'
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -l live -d 'Taken as virsh takes it; QEMU stops the guest all the same'
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -l memory-only -d 'Write an ELF core of the guest\'s memory instead of QEMU\'s own stream'
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -l verbose -d 'Show on the terminal how far it is'
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand dump" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand domjobinfo" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand domjobinfo" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand domjobinfo" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand domjobinfo" -l domain -d 'The same, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand domjobinfo" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand domjobinfo" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand domjobinfo" -s V -l version -d 'Print version'
+complete -c domstate -n "__fish_domstate_using_subcommand domjobabort" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
+complete -c domstate -n "__fish_domstate_using_subcommand domjobabort" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
+json\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand domjobabort" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand domjobabort" -l domain -d 'The same, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand domjobabort" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand domjobabort" -s h -l help -d 'Print help'
+complete -c domstate -n "__fish_domstate_using_subcommand domjobabort" -s V -l version -d 'Print version'
 complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
 complete -c domstate -n "__fish_domstate_using_subcommand inject-nmi" -l format -d 'Print text (the default), or json, one object a line' -r -f -a "text\t''
 json\t''"
@@ -250,6 +356,9 @@ complete -c domstate -n "__fish_domstate_using_subcommand define" -l color -d 'C
 always\t''
 never\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand define" -l domain -d 'The same, as an option' -r
+complete -c domstate -n "__fish_domstate_using_subcommand define" -l on-crash -d 'When the guest panics: destroy, restart, preserve, coredump-destroy or coredump-restart' -r
+complete -c domstate -n "__fish_domstate_using_subcommand define" -l on-poweroff -d 'When the guest powers itself off: destroy or restart' -r
+complete -c domstate -n "__fish_domstate_using_subcommand define" -l on-reboot -d 'When the guest resets itself: restart or destroy' -r
 complete -c domstate -n "__fish_domstate_using_subcommand define" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand define" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand define" -s V -l version -d 'Print version'
@@ -261,6 +370,8 @@ always\t''
 never\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -l domain -d 'The same, as an option' -r
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -s q -l quiet -d 'Leave out success messages and headers'
+complete -c domstate -n "__fish_domstate_using_subcommand undefine" -l managed-save -d 'Forget what \'managedsave\' has saved, too'
+complete -c domstate -n "__fish_domstate_using_subcommand undefine" -l remove-dumps -d 'Remove the core files of \'--on-crash coredump-*\', too'
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand undefine" -s V -l version -d 'Print version'
 complete -c domstate -n "__fish_domstate_using_subcommand domrename" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F
@@ -333,37 +444,45 @@ complete -c domstate -n "__fish_domstate_using_subcommand domname" -l domain -d 
 complete -c domstate -n "__fish_domstate_using_subcommand domname" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand domname" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand domname" -s V -l version -d 'Print version'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "state" -d 'Print the state of each domain (\'state\' may be left out)'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "list" -d 'List domains; without options, the active ones'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "explain" -d 'Show why a domain is in its state, with the evidence'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "history" -d 'List the last runs of a domain and how each ended'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "logs" -d 'Print what QEMU wrote'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "wait" -d 'Wait until each domain has ended, or meets a condition'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "run" -d 'Run QEMU in the foreground and tell how it ended'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "start" -d 'Start QEMU in the background'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "shutdown" -d 'Ask the guest to power itself off'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "destroy" -d 'End QEMU at once, as if the guest\'s power were cut'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "reset" -d 'Reset the guest, as its reset button would'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "suspend" -d 'Pause the guest'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "resume" -d 'Let a paused guest run on'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "inject-nmi" -d 'Send the guest a non-maskable interrupt'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "dompmwakeup" -d 'Wake a guest that sleeps in memory'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "qemu-monitor-command" -d 'Send QEMU a command over its monitor and print the reply'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "define" -d 'Keep a domain\'s command line without starting it'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "undefine" -d 'Forget an inactive domain and its history'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domrename" -d 'Give an inactive domain another name'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "show" -d 'Print a domain\'s command line, fit to be pasted'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "dominfo" -d 'Print what is known of a domain'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domblkerror" -d 'Print the disk that failed, if the guest was paused for it'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domid" -d 'Print a domain\'s id, which is QEMU\'s pid, or \'-\' while it is inactive'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domuuid" -d 'Print a domain\'s UUID'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domname" -d 'Print a domain\'s name'
-complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "state" -d 'Print the state of each domain (\'state\' may be left out)'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "list" -d 'List domains; without options, the active ones'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "explain" -d 'Show why a domain is in its state, with the evidence'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "history" -d 'List the last runs of a domain and how each ended'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "logs" -d 'Print what QEMU wrote'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "wait" -d 'Wait until each domain has ended, or meets a condition'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "run" -d 'Run QEMU in the foreground and tell how it ended'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "start" -d 'Start QEMU in the background'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "shutdown" -d 'Ask the guest to power itself off'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "reboot" -d 'Ask the guest to power itself off, and start it again when it has'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "destroy" -d 'End QEMU at once, as if the guest\'s power were cut'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "reset" -d 'Reset the guest, as its reset button would'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "suspend" -d 'Pause the guest'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "resume" -d 'Let a paused guest run on'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "save" -d 'Save the guest into a file and end it'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "restore" -d 'Take a guest up that \'save\' has saved'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "managedsave" -d 'Save the guest for its next start and end it'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "managedsave-remove" -d 'Forget what \'managedsave\' has saved: the next start boots'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "dump" -d 'Dump the guest\'s memory into a file'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domjobinfo" -d 'Print how far the save or dump is that is under way'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domjobabort" -d 'Cancel the save or dump that is under way'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "inject-nmi" -d 'Send the guest a non-maskable interrupt'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "dompmwakeup" -d 'Wake a guest that sleeps in memory'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "qemu-monitor-command" -d 'Send QEMU a command over its monitor and print the reply'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "define" -d 'Keep a domain\'s command line without starting it'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "undefine" -d 'Forget an inactive domain and its history'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domrename" -d 'Give an inactive domain another name'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "show" -d 'Print a domain\'s command line, fit to be pasted'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "dominfo" -d 'Print what is known of a domain'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domblkerror" -d 'Print the disk that failed, if the guest was paused for it'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domid" -d 'Print a domain\'s id, which is QEMU\'s pid, or \'-\' while it is inactive'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domuuid" -d 'Print a domain\'s UUID'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "domname" -d 'Print a domain\'s name'
+complete -c domstate -n "__fish_domstate_using_subcommand help; and not __fish_seen_subcommand_from state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 
 # Behind clap's own: a DOMAIN is a domain. Their names, asked of domstate itself.
 function __fish_domstate_domains
     domstate list --all --name 2>/dev/null
 end
 complete -c domstate -n "__fish_domstate_needs_command" -f -a "(__fish_domstate_domains)" -d Domain
-complete -c domstate -n "__fish_domstate_using_subcommand state domstate explain history logs wait await run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname" -f -a "(__fish_domstate_domains)" -d Domain
-complete -c domstate -n "__fish_domstate_using_subcommand state domstate explain history logs wait await run start shutdown destroy reset suspend resume inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname" -l domain -r -f -a "(__fish_domstate_domains)" -d Domain
+complete -c domstate -n "__fish_domstate_using_subcommand state domstate explain history logs wait await run start shutdown reboot destroy reset suspend resume save managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname" -f -a "(__fish_domstate_domains)" -d Domain
+complete -c domstate -n "__fish_domstate_using_subcommand state domstate explain history logs wait await run start shutdown reboot destroy reset suspend resume save managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname" -l domain -r -f -a "(__fish_domstate_domains)" -d Domain

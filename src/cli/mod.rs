@@ -7,9 +7,12 @@
 //! `domstate --reason D` is called in loops, so [`parse`] has a short way for `state`.
 
 mod condition;
+mod domain_arg;
 mod duration;
 mod global;
+mod job;
 mod number;
+mod policy;
 mod usage;
 mod verb;
 mod virsh;
@@ -20,11 +23,14 @@ use std::ffi::OsString;
 use clap::{Args, Command, Error, FromArgMatches, Subcommand};
 
 pub use condition::Condition;
+pub use domain_arg::{DomainAndFile, DomainArg, DomainArgs};
 pub use global::Global;
+pub use job::{BeginArgs, DumpArgs, ManagedsaveArgs, RestoreArgs, SaveArgs};
+pub use policy::PolicyArgs;
 pub use usage::Usage;
 pub use verb::{
-    DefineArgs, DestroyArgs, DomainArg, DomainArgs, ExplainArgs, ListArgs, LogsArgs, MonitorArgs,
-    RenameArgs, RunArgs, StartArgs, StateArgs, Verb, WaitArgs,
+    DefineArgs, DestroyArgs, ExplainArgs, ListArgs, LogsArgs, MonitorArgs, RenameArgs, RunArgs,
+    StartArgs, StateArgs, UndefineArgs, Verb, WaitArgs,
 };
 pub use virsh::is_virsh_verb;
 use words::Words;

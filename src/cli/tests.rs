@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::words::{FLAGS, LETTERS, VALUED};
 use super::*;
+use crate::domain::{Begin, OnCrash, OnPoweroff, OnReboot, Policies};
 use crate::output::{Color, Format, Volume};
 
 fn parse_words(words: &[&str]) -> Result<Cli, Usage> {
@@ -75,7 +76,8 @@ fn the_options_for_every_verb_stand_before_it_or_after_it() {
         let tail: &[&str] = match verb {
             "list" => &[],
             "define" => &["--domain", "v", "--", "qemu"],
-            "domrename" | "qemu-monitor-command" => &["--domain", "v", "word"],
+            "domrename" | "qemu-monitor-command" | "save" | "dump" => &["--domain", "v", "word"],
+            "restore" => &["file"],
             _ => &["--domain", "v"],
         };
         let options = [
@@ -370,7 +372,7 @@ fn help_is_asked_for_in_every_way_that_people_try() {
     assert_eq!(help(&["-q", "--help"]), all);
     let start = help(&["start", "--help"]);
     assert!(start.starts_with(
-        "Start QEMU in the background\n\nUsage: domstate start DOMAIN [--paused] [--pass-fds N,M] [-- QEMU ARG...]\n"
+        "Start QEMU in the background\n\nUsage: domstate start DOMAIN [--paused] [POLICY]... [--pass-fds N,M] [-- QEMU ARG...]\n"
     ));
     assert_eq!(help(&["help", "start"]), start);
     assert_eq!(help(&["start", "-h"]), start);
@@ -399,4 +401,75 @@ fn every_help_text_is_a_line_in_the_imperative_without_a_full_stop() {
         assert!(!about.ends_with('.') && !about.contains('\n'), "{about}");
         assert!(verb.get_name() == "help" || help(&[verb.get_name(), "-h"]).starts_with(&about));
     }
+}
+
+#[test]
+fn policies_are_libvirts_and_so_are_the_refusals() {
+    let Verb::Define(define) = verb(&[
+        "define",
+        "v",
+        "--on-crash",
+        "coredump-restart",
+        "--on-poweroff",
+        "restart",
+        "--on-reboot",
+        "restart",
+        "--",
+        "qemu",
+    ]) else {
+        panic!("no define");
+    };
+    assert_eq!(
+        define.policy.policies(),
+        Policies {
+            on_crash: Some(OnCrash::CoredumpRestart),
+            on_poweroff: Some(OnPoweroff::Restart),
+            on_reboot: Some(OnReboot::Restart),
+        }
+    );
+    for (words, told) in [
+        (
+            ["--on-crash", "rename-restart"],
+            "unsupported configuration: qemu driver doesn't support the 'rename-restart' action for \
+             'on_reboot'/'on_poweroff'/'on_crash'",
+        ),
+        (
+            ["--on-poweroff", "preserve"],
+            "unsupported configuration: qemu driver doesn't support the 'preserve' action for \
+             'on_reboot'/'on_poweroff'",
+        ),
+        (
+            ["--on-reboot", "preserve"],
+            "unsupported configuration: qemu driver doesn't support the 'preserve' action for \
+             'on_reboot'/'on_poweroff'",
+        ),
+        (
+            ["--on-crash", "destory"],
+            "use one of destroy, restart, preserve, coredump-destroy, coredump-restart",
+        ),
+        (["--on-reboot", "pause"], "use one of restart, destroy"),
+    ] {
+        let [option, word] = words;
+        let (message, _) = wrong(&["define", "v", option, word, "--", "qemu"]);
+        let form = format!("invalid value '{word}' for '{option} <ACTION>': {told}");
+        assert_eq!(message, form);
+    }
+}
+
+#[test]
+fn a_save_takes_a_domain_and_a_file_in_both_forms() {
+    for words in [
+        &["save", "v", "/f", "--paused"][..],
+        &["save", "--domain", "v", "/f", "--paused"],
+    ] {
+        let Verb::Save(save) = verb(words) else {
+            panic!("no save");
+        };
+        assert_eq!(save.words.domain(), "v");
+        assert_eq!(save.words.file(), std::path::Path::new("/f"));
+        assert_eq!(save.begin.begin(), Some(Begin::Paused));
+    }
+    assert!(parse_words(&["save", "v"]).is_err());
+    assert!(parse_words(&["save", "v", "/f", "--paused", "--running"]).is_err());
+    assert!(parse_words(&["dump", "v", "/f", "--crash", "--reset"]).is_err());
 }

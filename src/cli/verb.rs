@@ -9,8 +9,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::condition::{Condition, condition, virsh_condition};
+use super::domain_arg::{DomainArg, DomainArgs};
 use super::duration::duration;
+use super::job::{DumpArgs, ManagedsaveArgs, RestoreArgs, SaveArgs};
 use super::number::{descriptor, run};
+use super::policy::PolicyArgs;
 
 // clap would take a `///` on this and the structs below for the help text of a verb that holds it.
 // What to do.
@@ -39,16 +42,19 @@ pub enum Verb {
     #[command(alias = "await", after_help = WAIT_STATUS, override_usage = "domstate wait [--for CONDITION]... [--any] [--timeout DURATION] DOMAIN...")]
     Wait(WaitArgs),
     /// Run QEMU in the foreground and tell how it ended
-    #[command(after_help = RUN_STATUS, override_usage = "domstate run DOMAIN [--timeout DURATION] [--guest-status] [--pass-fds N,M] [-- QEMU ARG...]")]
+    #[command(after_help = RUN_STATUS, override_usage = "domstate run DOMAIN [POLICY]... [--timeout DURATION] [--guest-status] [--pass-fds N,M] [-- QEMU ARG...]")]
     Run(RunArgs),
     /// Start QEMU in the background
     #[command(
-        override_usage = "domstate start DOMAIN [--paused] [--pass-fds N,M] [-- QEMU ARG...]"
+        override_usage = "domstate start DOMAIN [--paused] [POLICY]... [--pass-fds N,M] [-- QEMU ARG...]"
     )]
     Start(StartArgs),
     /// Ask the guest to power itself off
     #[command(override_usage = "domstate shutdown DOMAIN")]
     Shutdown(DomainArg),
+    /// Ask the guest to power itself off, and start it again when it has
+    #[command(override_usage = "domstate reboot DOMAIN")]
+    Reboot(DomainArg),
     /// End QEMU at once, as if the guest's power were cut
     #[command(override_usage = "domstate destroy [--graceful] DOMAIN")]
     Destroy(DestroyArgs),
@@ -61,6 +67,32 @@ pub enum Verb {
     /// Let a paused guest run on
     #[command(override_usage = "domstate resume DOMAIN")]
     Resume(DomainArg),
+    /// Save the guest into a file and end it
+    #[command(override_usage = "domstate save DOMAIN FILE [--running|--paused] [--verbose]")]
+    Save(SaveArgs),
+    /// Take a guest up that 'save' has saved
+    #[command(override_usage = "domstate restore FILE [--running|--paused]")]
+    Restore(RestoreArgs),
+    /// Save the guest for its next start and end it
+    #[command(override_usage = "domstate managedsave DOMAIN [--running|--paused] [--verbose]")]
+    Managedsave(ManagedsaveArgs),
+    /// Forget what 'managedsave' has saved: the next start boots
+    #[command(
+        name = "managedsave-remove",
+        override_usage = "domstate managedsave-remove DOMAIN"
+    )]
+    ManagedsaveRemove(DomainArg),
+    /// Dump the guest's memory into a file
+    #[command(
+        override_usage = "domstate dump DOMAIN FILE [--crash|--reset|--live] [--memory-only] [--verbose]"
+    )]
+    Dump(DumpArgs),
+    /// Print how far the save or dump is that is under way
+    #[command(override_usage = "domstate domjobinfo DOMAIN")]
+    Domjobinfo(DomainArg),
+    /// Cancel the save or dump that is under way
+    #[command(override_usage = "domstate domjobabort DOMAIN")]
+    Domjobabort(DomainArg),
     /// Send the guest a non-maskable interrupt
     #[command(name = "inject-nmi", override_usage = "domstate inject-nmi DOMAIN")]
     InjectNmi(DomainArg),
@@ -74,11 +106,11 @@ pub enum Verb {
     )]
     QemuMonitorCommand(MonitorArgs),
     /// Keep a domain's command line without starting it
-    #[command(override_usage = "domstate define DOMAIN -- QEMU ARG...")]
+    #[command(override_usage = "domstate define DOMAIN [POLICY]... -- QEMU ARG...")]
     Define(DefineArgs),
     /// Forget an inactive domain and its history
-    #[command(override_usage = "domstate undefine DOMAIN")]
-    Undefine(DomainArg),
+    #[command(override_usage = "domstate undefine DOMAIN [--managed-save] [--remove-dumps]")]
+    Undefine(UndefineArgs),
     /// Give an inactive domain another name
     #[command(override_usage = "domstate domrename DOMAIN NEW")]
     Domrename(RenameArgs),
@@ -125,51 +157,6 @@ Exit status:
   125  domstate itself failed
   126  QEMU cannot be executed
   127  QEMU not found";
-
-// One domain, as a word or as an option.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[group(skip)]
-pub struct DomainArg {
-    /// Id, UUID or name
-    #[arg(value_name = "DOMAIN", required_unless_present = "domain_option")]
-    domain: Option<String>,
-    /// The same, as an option
-    #[arg(long = "domain", value_name = "DOMAIN", conflicts_with = "domain")]
-    domain_option: Option<String>,
-}
-
-impl DomainArg {
-    /// What was typed: an id, a UUID or a name.
-    pub fn as_str(&self) -> &str {
-        let typed = self.domain.as_deref().or(self.domain_option.as_deref());
-        typed.unwrap_or_default()
-    }
-}
-
-// Domains, as words or as options.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[group(skip)]
-pub struct DomainArgs {
-    /// Ids, UUIDs or names
-    #[arg(value_name = "DOMAIN", required_unless_present = "domain_options")]
-    domains: Vec<String>,
-    /// The same, as an option
-    #[arg(long = "domain", value_name = "DOMAIN")]
-    domain_options: Vec<String>,
-}
-
-impl DomainArgs {
-    /// What was typed, the words first.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        let both = self.domains.iter().chain(&self.domain_options);
-        both.map(String::as_str)
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.domains.len() + self.domain_options.len()
-    }
-}
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[group(skip)]
@@ -283,6 +270,8 @@ pub struct RunArgs {
     /// Pass these file descriptors on to QEMU
     #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = descriptor)]
     pub pass_fds: Vec<i32>,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Run this QEMU; without it, the one that the domain was defined with
     #[arg(last = true, value_name = "QEMU ARG")]
     pub qemu: Vec<OsString>,
@@ -299,6 +288,8 @@ pub struct StartArgs {
     /// Pass these file descriptors on to QEMU
     #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = descriptor)]
     pub pass_fds: Vec<i32>,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Start this QEMU; without it, the one that the domain was defined with
     #[arg(last = true, value_name = "QEMU ARG")]
     pub qemu: Vec<OsString>,
@@ -316,9 +307,24 @@ pub struct DestroyArgs {
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[group(skip)]
+pub struct UndefineArgs {
+    #[command(flatten)]
+    pub domain: DomainArg,
+    /// Forget what 'managedsave' has saved, too
+    #[arg(long)]
+    pub managed_save: bool,
+    /// Remove the core files of '--on-crash coredump-*', too
+    #[arg(long)]
+    pub remove_dumps: bool,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
 pub struct DefineArgs {
     #[command(flatten)]
     pub domain: DomainArg,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Keep this QEMU
     #[arg(last = true, required = true, value_name = "QEMU ARG")]
     pub qemu: Vec<OsString>,

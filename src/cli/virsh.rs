@@ -12,15 +12,15 @@ const VERBS: &str = "\
     detach-device-alias detach-disk detach-interface dom-fd-associate domblkinfo domblklist domblkstat \
     domblkthreshold domcapabilities domcontrol domdirtyrate-calc domdisplay domdisplay-reload domfsfreeze \
     domfsinfo domfsthaw domfstrim domhostname domif-getlink domif-setlink domifaddr domiflist domifstat domiftune \
-    domjobabort domjobinfo domlaunchsecinfo dommemstat dompmsuspend domsetlaunchsecstate \
+    domlaunchsecinfo dommemstat dompmsuspend domsetlaunchsecstate \
     domstats domthrottlegroupdel domthrottlegroupinfo domthrottlegrouplist domthrottlegroupset domtime \
-    domxml-from-native domxml-to-native dump dumpxml echo edit emulatorpin event exit find-storage-pool-sources \
+    domxml-from-native domxml-to-native dumpxml echo edit emulatorpin event exit find-storage-pool-sources \
     find-storage-pool-sources-as freecell freepages get-user-sshkeys guest-agent-timeout guestinfo guestvcpus \
     hostname hypervisor-cpu-baseline hypervisor-cpu-compare hypervisor-cpu-models iface-begin iface-bridge \
     iface-commit iface-define iface-destroy iface-dumpxml iface-edit iface-list iface-mac iface-name \
     iface-rollback iface-start iface-unbridge iface-undefine iothreadadd iothreaddel iothreadinfo \
-    iothreadpin iothreadset lxc-enter-namespace managedsave managedsave-define managedsave-dumpxml \
-    managedsave-edit managedsave-remove maxvcpus memtune metadata migrate migrate-compcache migrate-getmaxdowntime \
+    iothreadpin iothreadset lxc-enter-namespace managedsave-define managedsave-dumpxml \
+    managedsave-edit maxvcpus memtune metadata migrate migrate-compcache migrate-getmaxdowntime \
     migrate-getspeed migrate-postcopy migrate-setmaxdowntime migrate-setspeed net-autostart net-create net-define \
     net-desc net-destroy net-dhcp-leases net-dumpxml net-edit net-event net-info net-list net-metadata net-name \
     net-port-create net-port-delete net-port-dumpxml net-port-list net-start net-undefine net-update net-uuid \
@@ -31,7 +31,7 @@ const VERBS: &str = "\
     nwfilter-define nwfilter-dumpxml nwfilter-edit nwfilter-list nwfilter-undefine perf pool-autostart pool-build \
     pool-capabilities pool-create pool-create-as pool-define pool-define-as pool-delete pool-destroy pool-dumpxml \
     pool-edit pool-event pool-info pool-list pool-name pool-refresh pool-start pool-undefine pool-uuid pwd \
-    qemu-agent-command qemu-attach qemu-monitor-event quit reboot restore save \
+    qemu-agent-command qemu-attach qemu-monitor-event quit \
     save-image-define save-image-dumpxml save-image-edit schedinfo screenshot secret-define secret-dumpxml \
     secret-event secret-get-value secret-list secret-set-value secret-undefine send-key send-process-signal \
     set-lifecycle-action set-user-password set-user-sshkeys setmaxmem setmem setvcpu setvcpus snapshot-create \

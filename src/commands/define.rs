@@ -20,7 +20,8 @@ pub(super) fn run(args: &DefineArgs, context: &mut Context) -> Result<Exit, Fail
         .parse()
         .map_err(|e| Failure::new("invalid-name", vec![format!("{e}")]))?;
     let domain = context.state.domain(&name);
-    definition(&context.state, &domain, &args.qemu)
+    let policies = args.policy.policies();
+    definition(&context.state, &domain, &args.qemu, policies)
         .and_then(|definition| {
             context.state.create()?;
             operation::define(&domain, &definition)
@@ -32,14 +33,16 @@ pub(super) fn run(args: &DefineArgs, context: &mut Context) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-/// The definition of `domain` with this command line: the UUID is the user's `-uuid`, else the one that the domain
+/// The definition of `domain` with this command line and these policies: the UUID is the user's `-uuid`, else the one that the domain
 /// has, else a new one; the working directory is the caller's.
 pub(super) fn definition(
     state: &StateDir,
     domain: &DomainFolder,
     argv: &[OsString],
+    policies: Policies,
 ) -> Result<Definition> {
     let facts = qemu::examine(argv)?;
+    qemu::lifecycle(&policies, &facts.actions)?;
     let uuid = match facts.uuid.or_else(|| uuid(domain)) {
         Some(uuid) => uuid,
         None => random_uuid()?,
@@ -53,7 +56,7 @@ pub(super) fn definition(
         uuid,
         argv: argv.to_vec(),
         workdir: workdir()?,
-        policies: Policies::default(),
+        policies,
     })
 }
 

@@ -4,7 +4,7 @@ use super::context::report;
 use super::lookup::uuid;
 use super::{Context, Exit, Failure};
 use crate::cli::DomainArg;
-use crate::operation::adopt;
+use crate::operation::{adopt, has_managed_image};
 use crate::output::Labels;
 
 pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failure> {
@@ -22,6 +22,13 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
         // What was defined stays until it is undefined, and nothing starts by itself.
         ("Persistent", "yes".to_owned()),
         ("Autostart", "disable".to_owned()),
+        (
+            "Managed save",
+            match has_managed_image(&domain) {
+                true => "yes".to_owned(),
+                false => "no".to_owned(),
+            },
+        ),
     ];
     context.printer.labels(&report, &lines, Labels::Virsh)?;
     adopt(&domain, &seen);

@@ -6,20 +6,29 @@ mod define;
 mod destroy;
 mod domblkerror;
 mod dominfo;
+mod domjobabort;
+mod domjobinfo;
 mod dompmwakeup;
 mod domrename;
+mod dump;
 mod explain;
 mod failure;
 mod fields;
 mod history;
 mod inject_nmi;
+mod job;
 mod list;
 mod logs;
 mod lookup;
+mod managedsave;
+mod managedsave_remove;
 mod qemu_monitor_command;
+mod reboot;
 mod reset;
+mod restore;
 mod resume;
 mod run;
+mod save;
 mod show;
 mod shutdown;
 mod start;
@@ -48,10 +57,18 @@ pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
         Verb::Run(args) => run::run(args, context),
         Verb::Start(args) => start::run(args, context),
         Verb::Shutdown(args) => shutdown::run(args, context),
+        Verb::Reboot(args) => reboot::run(args, context),
         Verb::Destroy(args) => destroy::run(args, context),
         Verb::Reset(args) => reset::run(args, context),
         Verb::Suspend(args) => suspend::run(args, context),
         Verb::Resume(args) => resume::run(args, context),
+        Verb::Save(args) => save::run(args, context),
+        Verb::Restore(args) => restore::run(args, context),
+        Verb::Managedsave(args) => managedsave::run(args, context),
+        Verb::ManagedsaveRemove(args) => managedsave_remove::run(args, context),
+        Verb::Dump(args) => dump::run(args, context),
+        Verb::Domjobinfo(args) => domjobinfo::run(args, context),
+        Verb::Domjobabort(args) => domjobabort::run(args, context),
         Verb::InjectNmi(args) => inject_nmi::run(args, context),
         Verb::Dompmwakeup(args) => dompmwakeup::run(args, context),
         Verb::QemuMonitorCommand(args) => qemu_monitor_command::run(args, context),

@@ -8,9 +8,8 @@ use super::failure::guest_status;
 use super::start::{keep, prepared};
 use super::{Context, Exit, Failure};
 use crate::cli::RunArgs;
-use crate::domain::Begin;
 use crate::observe::look;
-use crate::operation::StartOptions;
+use crate::operation::{From, StartOptions};
 use crate::output::{Detail, Format, Naming};
 use crate::supervisor::{Conclusion, TimedOut, run_in_foreground};
 
@@ -21,11 +20,13 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure
 
 fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     let options = StartOptions {
-        begin: Begin::Running,
+        begin: None,
         passed: args.pass_fds.clone(),
         keep: keep(&args.qemu),
+        policies: args.policy.policies(),
+        from: From::Definition,
     };
-    let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, &options)?;
+    let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, options)?;
     let uses_stdio = prepared.facts.uses_stdio;
     let run = prepared.order.run.clone();
     let conclusion = run_in_foreground(prepared, args.timeout, context.printer.stderr())?;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::lookup::find;
 use super::{Context, Exit, Failure};
 use crate::cli::DomainArg;
-use crate::domain::Name;
+use crate::domain::{Name, OnCrash, OnPoweroff, OnReboot, Policies};
 use crate::output::Format;
 use crate::store::Definition;
 
@@ -29,6 +29,9 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
             "uuid": definition.uuid.to_string(),
             "workdir": definition.workdir.to_string_lossy(),
             "argv": argv,
+            "on_crash": definition.policies.on_crash.map(OnCrash::word),
+            "on_poweroff": definition.policies.on_poweroff.map(OnPoweroff::word),
+            "on_reboot": definition.policies.on_reboot.map(OnReboot::word),
         }))?;
     } else {
         context
@@ -41,13 +44,27 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
 fn command_line(name: &Name, definition: &Definition) -> Result<Vec<u8>> {
     let mut line = b"cd ".to_vec();
     line.extend_from_slice(&quoted(definition.workdir.as_os_str())?);
-    line.extend_from_slice(format!(" && domstate define {name} --").as_bytes());
+    line.extend_from_slice(format!(" && domstate define {name}").as_bytes());
+    for (option, word) in policies(&definition.policies) {
+        line.extend_from_slice(format!(" --{option} {word}").as_bytes());
+    }
+    line.extend_from_slice(b" --");
     for word in &definition.argv {
         line.push(b' ');
         line.extend_from_slice(&quoted(word)?);
     }
     line.push(b'\n');
     Ok(line)
+}
+
+fn policies(given: &Policies) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = [
+        ("on-crash", given.on_crash.map(OnCrash::word)),
+        ("on-poweroff", given.on_poweroff.map(OnPoweroff::word)),
+        ("on-reboot", given.on_reboot.map(OnReboot::word)),
+    ];
+    all.into_iter()
+        .filter_map(|(option, word)| Some((option, word?)))
 }
 
 fn quoted(word: &OsStr) -> Result<Vec<u8>> {

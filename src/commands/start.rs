@@ -12,7 +12,8 @@ use crate::cli::StartArgs;
 use crate::domain::{Begin, Cause, Exit as QemuExit, Name, ShutOff, State};
 use crate::observe::Observation;
 use crate::operation::{
-    Keep, Prepared, StartOptions, StartRefused, await_start, prepare, spawn_supervisor,
+    From, Keep, Prepared, StartOptions, StartRefused, await_start, forget_managed_image, prepare,
+    spawn_supervisor,
 };
 use crate::store::{Definition, DomainFolder, Log};
 
@@ -20,27 +21,41 @@ use crate::store::{Definition, DomainFolder, Log};
 const QUOTED_LINES_MAX: usize = 10;
 
 pub(super) fn run(args: &StartArgs, context: &mut Context) -> Result<Exit, Failure> {
-    let begin = if args.paused {
-        Begin::Paused
-    } else {
-        Begin::Running
-    };
     let options = StartOptions {
-        begin,
+        begin: args.paused.then_some(Begin::Paused),
         passed: args.pass_fds.clone(),
         keep: keep(&args.qemu),
+        policies: args.policy.policies(),
+        from: From::Definition,
     };
-    let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, &options)?;
+    let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, options)?;
     let name = domain.name();
-    let started = spawn_supervisor(prepared).and_then(|run| await_start(&domain, &run));
-    let seen = started.map_err(|error| start_failure(name, &error))?;
-    if seen.fold.began.is_none() && !seen.is_active() {
-        return Err(not_started(name, &seen));
+    let takes_up = prepared.feed.is_some();
+    started(&domain, prepared, sentence(name))?;
+    if takes_up {
+        // It is of no use any more, and known to be even if it stays.
+        let _ = forget_managed_image(&domain);
     }
     context
         .printer
         .success(&format!("Domain '{name}' started"))?;
     Ok(Exit::Done)
+}
+
+/// Starts what was prepared, in the background, and waits until it runs. `sentence` says what has failed otherwise.
+pub(super) fn started(
+    domain: &DomainFolder,
+    prepared: Prepared,
+    sentence: String,
+) -> Result<(), Failure> {
+    let started = spawn_supervisor(prepared).and_then(|run| await_start(domain, &run));
+    match started {
+        Ok(seen) if seen.fold.began.is_none() && !seen.is_active() => {
+            Err(not_started(sentence, &seen))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::of_command(sentence, &error)),
+    }
 }
 
 /// A command line that was given is kept; one that the domain has stays as it is.
@@ -58,7 +73,7 @@ pub(super) fn prepared(
     context: &Context,
     typed: &str,
     argv: &[OsString],
-    options: &StartOptions,
+    options: StartOptions,
 ) -> Result<(DomainFolder, Prepared), Failure> {
     if argv.is_empty() {
         let domain = find(&context.state, typed).map_err(|failure| {
@@ -78,7 +93,9 @@ pub(super) fn prepared(
         .parse()
         .map_err(|e| Failure::new("invalid-name", vec![format!("{e}")]))?;
     let domain = context.state.domain(&name);
-    let prepared = definition(&context.state, &domain, argv).and_then(|definition| {
+    let policies = options.policies;
+    let defined = definition(&context.state, &domain, argv, policies);
+    let prepared = defined.and_then(|definition| {
         context.state.create()?;
         prepare(&domain, &definition, options)
     });
@@ -101,9 +118,9 @@ fn sentence(name: &Name) -> String {
 }
 
 /// QEMU was there, or was to be, and is gone before the guest ran.
-fn not_started(name: &Name, seen: &Observation) -> Failure {
+fn not_started(sentence: String, seen: &Observation) -> Failure {
     let (why, quotes) = reason(seen);
-    let mut failure = Failure::new("start-failed", vec![sentence(name), one_line(&why)]);
+    let mut failure = Failure::new("start-failed", vec![sentence, one_line(&why)]);
     if quotes && let Some(run) = &seen.run {
         let log = Log::open_read_only(run.path()).and_then(|log| log.last_lines(QUOTED_LINES_MAX));
         failure.complaint.quoted = log.unwrap_or_default();

@@ -2,13 +2,18 @@
 
 use super::lookup::find;
 use super::{Context, Exit, Failure};
-use crate::cli::DomainArg;
-use crate::operation;
+use crate::cli::UndefineArgs;
+use crate::operation::{self, Kept, Loss};
 
-pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failure> {
-    let domain = find(&context.state, args.as_str())?;
+pub(super) fn run(args: &UndefineArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let domain = find(&context.state, args.domain.as_str())?;
     let name = domain.name();
-    operation::undefine(&domain).map_err(|error| {
+    let kept = |given| if given { Kept::No } else { Kept::Unless };
+    let loss = Loss {
+        managed_save: kept(args.managed_save),
+        dumps: kept(args.remove_dumps),
+    };
+    operation::undefine(&domain, &loss).map_err(|error| {
         Failure::of_command(format!("Failed to undefine domain '{name}'"), &error)
     })?;
     context

@@ -208,9 +208,10 @@ impl Fold {
                     self.enter(State::Paused(Paused::Migrating), at);
                 }
             }
-            RunStatus::Paused if self.kind() == LaunchKind::Restore => self.loaded(at),
-            // The machine is there, the image still to come.
-            RunStatus::Prelaunch if self.kind() == LaunchKind::Restore => {}
+            // It would be inmigrate still; prelaunch is what a guest is in that was saved between its reset and its start.
+            RunStatus::Paused | RunStatus::Prelaunch if self.kind() == LaunchKind::Restore => {
+                self.loaded(at);
+            }
             // With `cont` behind it in the recorder, prelaunch is only the last step of starting.
             RunStatus::Prelaunch | RunStatus::Paused => {
                 let begin = self.launch.as_ref().map_or(Begin::Running, |l| l.begin);

@@ -76,6 +76,11 @@ impl Intents {
         self.0.iter().rev().find(acted)
     }
 
+    /// The newest request of `verb`, however far it came.
+    pub fn newest(&self, verb: Verb) -> Option<&Intent> {
+        self.0.iter().rev().find(|intent| intent.verb == verb)
+    }
+
     /// Forgets the requests of `verbs`: what they asked for has happened, or was overtaken.
     pub fn settle(&mut self, verbs: &[Verb]) {
         self.0.retain(|intent| !verbs.contains(&intent.verb));

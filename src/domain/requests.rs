@@ -75,6 +75,8 @@ impl Fold {
             if let Some(panic) = &mut self.panic {
                 panic.kept = Some(message.to_owned());
             }
+        } else if verb == Verb::LetGo && self.began.is_none() {
+            self.refusal = Some(message.to_owned());
         } else if verb == Verb::Reboot && self.restart.is_none() {
             self.reboot = None;
         }

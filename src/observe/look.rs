@@ -7,8 +7,10 @@ use anyhow::{Context, Result};
 
 use super::host::{Reach, reach};
 use super::life::{Supervised, life};
+use super::worker::worker;
 use crate::domain::{
-    Answer, Cause, Certainty, Damage, Event, Fold, Life, Record, ShutOff, State, Timestamp,
+    Answer, Cause, Certainty, Damage, Duty, Event, Fold, Life, Record, ShutOff, State, Timestamp,
+    Worker,
 };
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::store::{Agreement, DomainFolder, RunFolder, StoredCheckpoint};
@@ -20,6 +22,8 @@ pub struct Observation {
     pub run: Option<RunFolder>,
     pub fold: Fold,
     pub life: Life,
+    /// Whether the process that does the job, if there is one, is there.
+    pub worker: Worker,
     pub supervised: Supervised,
     pub answer: Answer,
 }
@@ -45,14 +49,22 @@ impl Observation {
         }
     }
 
-    /// Whether somebody should be started to look after the run: it lives or ended, and nobody writes it down.
+    /// What is to be done about it, by whoever finds it so.
+    pub fn duty(&self) -> Option<Duty> {
+        self.run.as_ref()?;
+        self.fold.duty(&self.life, self.worker)
+    }
+
+    /// Whether somebody should be started to look after the run: it lives or ended, and nobody writes it down; or there
+    /// is something to be done, and nobody does it.
     pub fn is_orphaned(&self) -> bool {
         let Some(launch) = self.fold.launch.as_ref().filter(|_| self.run.is_some()) else {
             return false;
         };
         // From another pid namespace a guest that lives cannot be told from one that is gone.
         let in_reach = || reach(launch).is_ok_and(|reach| reach != Reach::OtherNamespace);
-        !self.is_settled() && self.supervised.is_nobody() && in_reach()
+        let is_wanted = !self.is_settled() || self.duty().is_some();
+        is_wanted && self.supervised.is_nobody() && in_reach()
     }
 
     fn never_ran() -> Self {
@@ -60,6 +72,7 @@ impl Observation {
             run: None,
             fold: Fold::default(),
             life: Life::Gone(crate::domain::Exited::default()),
+            worker: Worker::Gone,
             supervised: Supervised::Nobody,
             answer: Answer {
                 state: State::ShutOff(ShutOff::Unknown),
@@ -109,6 +122,7 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
     Ok(Observation {
         run: Some(run.clone()),
         supervised: Supervised::look(run),
+        worker: worker(&replay.fold)?,
         fold: replay.fold,
         life,
         answer,

@@ -1,14 +1,12 @@
 //! Giving a run whose supervisor died a new one.
 
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use nix::unistd::{AccessFlags, access};
 
-use super::order::{PROGRAM_NAME, SUPERVISOR_ENVIRONMENT, watch_args};
+use super::order::{SUPERVISOR_ENVIRONMENT, ourselves, servant, watch_args};
 use crate::observe::{Observation, Supervised, Watcher, look};
 use crate::store::DomainFolder;
 
@@ -30,23 +28,22 @@ pub fn adopt(domain: &DomainFolder, seen: &Observation) {
     if !mine(domain.path()) || !mine(run.path()) || !writable {
         return;
     }
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg0(PROGRAM_NAME)
-        .args(watch_args(run, None))
-        .env_clear()
-        .envs(SUPERVISOR_ENVIRONMENT);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let mut command = if seen.is_settled() {
+        // Only a job is left to be finished or undone.
+        servant(run)
+    } else {
+        let mut command = ourselves();
+        command.args(watch_args(run, None)).env_clear();
+        command.envs(SUPERVISOR_ENVIRONMENT);
+        command
+    };
     // Nobody waits for it: it outlives this command.
     let _ = command.spawn();
 }
 
 /// The same for a verb that is about to act: what it brings about should be witnessed.
 pub fn adopt_and_wait(domain: &DomainFolder, seen: Observation) -> Result<Observation> {
-    if !seen.is_orphaned() {
+    if !seen.is_orphaned() || seen.is_settled() {
         return Ok(seen);
     }
     let mut watcher = Watcher::new();

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
 
-use crate::domain::{Actor, Event, Verb};
+use crate::domain::{Actor, Event, Job, Verb};
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::observe::now;
 use crate::store::RunFolder;
@@ -30,15 +30,23 @@ impl Asking {
     /// When it cannot be written: what nobody could explain afterwards must not be done. Only `destroy` is, on a full
     /// disk.
     pub fn begin(run: &RunFolder, verb: Verb) -> Result<Self> {
+        Self::begin_with(run, verb, None)
+    }
+
+    /// The same for a job, which is in the journal on the disk when this returns: whoever finds what it left behind must
+    /// know whose it is.
+    pub fn begin_job(run: &RunFolder, verb: Verb, job: Job) -> Result<Self> {
+        let asking = Self::begin_with(run, verb, Some(Box::new(job)))?;
+        asking.journal.sync()?;
+        Ok(asking)
+    }
+
+    fn begin_with(run: &RunFolder, verb: Verb, job: Option<Box<Job>>) -> Result<Self> {
         let context = || format!("cannot write {}", run.path().join(JOURNAL_FILE).display());
         let journal = Journal::open(run.path()).with_context(context)?;
         let actor = actor();
         let pid = actor.pid;
-        let asked = Event::Asked {
-            verb,
-            actor,
-            job: None,
-        };
+        let asked = Event::Asked { verb, actor, job };
         let written = journal.append(now(), &asked);
         let unwritten = match written {
             Ok(()) => None,
@@ -73,6 +81,18 @@ impl Asking {
         }
     }
 
+    /// The job is carried out: from here on there is no way back.
+    ///
+    /// # Errors
+    /// When that is not sure to be on the disk. Then it may be, or not.
+    pub fn carried_out(&self) -> Result<()> {
+        let (verb, pid) = (self.verb, self.pid);
+        let written = self.journal.append(now(), &Event::Sent { verb, pid });
+        written
+            .and_then(|()| self.journal.sync())
+            .context("cannot write the journal")
+    }
+
     /// What was asked for came true.
     pub fn done(self) {
         let (verb, pid) = (self.verb, self.pid);
@@ -89,6 +109,15 @@ impl Asking {
     }
 
     /// It gave up.
+    pub fn failed_durably(self, message: &str) {
+        let (verb, pid) = (self.verb, self.pid);
+        let message = message.to_owned();
+        let failed = Event::Failed { verb, pid, message };
+        let _ = self.journal.append(now(), &failed);
+        let _ = self.journal.sync();
+    }
+
+    /// The same, where a power cut may take it back.
     pub fn failed(self, message: &str) {
         let (verb, pid) = (self.verb, self.pid);
         let message = message.to_owned();

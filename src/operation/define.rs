@@ -5,6 +5,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::folder::{make_folder, save, take_folder_lock};
+use super::fulfil::fulfil;
+use super::managed::{Loss, refuse_to_lose};
 use crate::observe::look;
 use crate::store::{Definition, DomainFolder, StoredCheckpoint, Sync, sync_folder};
 
@@ -16,11 +18,20 @@ pub fn define(domain: &DomainFolder, definition: &Definition) -> Result<()> {
 }
 
 /// Forgets a domain that is not active, with everything that is known of its runs.
-pub fn undefine(domain: &DomainFolder) -> Result<()> {
+///
+/// # Errors
+/// In virsh's words if it is active, or if more would be lost than `loss` allows.
+pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<()> {
     let _folder_lock = take_folder_lock(domain)?;
-    if look(domain)?.is_active() {
+    let seen = look(domain)?;
+    if seen.is_active() {
         bail!("Requested operation is not valid: domain is active");
     }
+    if let Some(run) = seen.run.as_ref().filter(|_| seen.duty().is_some()) {
+        // What a job has left elsewhere nobody would find any more.
+        fulfil(domain, run)?;
+    }
+    refuse_to_lose(domain, loss)?;
     let Some(state) = domain.path().parent() else {
         bail!("the domain has no folder");
     };

@@ -1,13 +1,12 @@
 //! Ending a guest without asking it.
 
-use std::fs::File;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use super::adopt::adopt_and_wait;
 use super::asking::Asking;
+use super::settle::{NOT_RUNNING, connect};
 use super::ward::Ward;
 use crate::domain::{Certainty, Verb};
 use crate::observe::{
@@ -22,8 +21,6 @@ pub enum Mercy {
     Graceful,
     None,
 }
-
-const NOT_RUNNING: &str = "Requested operation is not valid: domain is not running";
 
 /// How long QEMU gets to end by itself, to flush its disks; libvirt gives as much (`virProcessKillPainfully`).
 const TERM_GRACE: Duration = Duration::from_secs(10);
@@ -157,12 +154,30 @@ fn end(
     Ok(())
 }
 
+/// Ends a QEMU whose reason to end is on record already: what it calls it does not count any more.
+pub(super) fn end_qemu(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    let asked = connect(run).and_then(Control::quit);
+    let seen = wait_for_end(domain, run, Instant::now() + TERM_GRACE)?;
+    if !seen.is_active() {
+        return Ok(());
+    }
+    let Some(qemu) = seen.fold.qemu.or_else(|| find_qemu(run)) else {
+        asked?;
+        bail!("QEMU does not end");
+    };
+    Ward::of(qemu).kill()?;
+    if wait_for_end(domain, run, Instant::now() + KILL_GRACE)?.is_active() {
+        bail!(
+            "QEMU is still there {} s after SIGKILL",
+            KILL_GRACE.as_secs()
+        );
+    }
+    Ok(())
+}
+
 /// For a QEMU of another user, behind sudo: its monitor obeys where the kernel refuses the signal.
 fn quit(run: &RunFolder) -> Result<()> {
-    let folder = File::open(run.path())?;
-    let control = Control::connect(folder.as_fd(), Instant::now() + Duration::from_secs(5))?;
-    control.quit()?;
-    Ok(())
+    Ok(connect(run)?.quit()?)
 }
 
 /// Waits, where a run has been announced and nothing spawned for it yet, until that has happened or never will.

@@ -7,9 +7,19 @@ mod adopt;
 mod asking;
 mod define;
 mod destroy;
+mod dump;
+mod feed;
 mod folder;
+mod fulfil;
+mod interrupts;
+mod jobs;
+mod managed;
 mod monitor;
 mod order;
+mod plan;
+mod pump;
+mod save;
+mod settle;
 mod start;
 mod ward;
 
@@ -17,10 +27,19 @@ pub use adopt::{adopt, adopt_and_wait};
 pub use asking::{Asking, actor};
 pub use define::{define, rename, undefine};
 pub use destroy::{Mercy, destroy};
+pub use dump::{AfterDump, DumpForm, dump};
+pub use feed::{Feed, FeedOrder, feed};
 pub use folder::StartRefused;
-pub use monitor::{inject_nmi, monitor_command, reset, resume, shutdown, suspend, wake_up};
-pub use order::{
-    LAUNCH, LaunchOrder, PROGRAM_NAME, SUPERVISOR_ENVIRONMENT, WATCH, number, watch_args,
+pub use fulfil::fulfil;
+pub use jobs::{JobInfo, JobProgress, abort_job, job_info, job_progress};
+pub use managed::{
+    Kept, Loss, forget_managed_image, has_managed_image, managed_image, remove_managed_image,
 };
-pub use start::{Keep, Prepared, StartOptions, await_start, prepare, spawn_supervisor};
+pub use monitor::{inject_nmi, monitor_command, reboot, reset, resume, shutdown, suspend, wake_up};
+pub use order::{
+    FEED, LAUNCH, LaunchOrder, PROGRAM_NAME, SERVE, SUPERVISOR_ENVIRONMENT, WATCH, number, servant,
+    watch_args,
+};
+pub use save::{SaveTo, finish_save, save};
+pub use start::{From, Keep, Prepared, StartOptions, await_start, prepare, spawn_supervisor};
 pub use ward::Ward;

@@ -1,43 +1,35 @@
 //! What is done to a guest over QEMU's monitor: suspend, resume, reset and the like. The guards and their words are
 //! libvirt's (9.0.0, `src/qemu/qemu_driver.c`).
 
-use std::fs::File;
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
-
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::adopt::adopt_and_wait;
 use super::asking::Asking;
-use crate::domain::{Paused, State, Verb};
-use crate::observe::{Observation, Watcher, look};
+use super::fulfil::set_poweroff_ends;
+use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled, settled_active};
+use crate::domain::{OnReboot, State, Verb};
+use crate::observe::Observation;
 use crate::qemu::{Control, ControlError};
-use crate::store::{DomainFolder, RunFolder};
-
-const NOT_RUNNING: &str = "Requested operation is not valid: domain is not running";
-
-/// How long QEMU may take to answer. Its main loop is busy for longer only if its disks hang.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a guest that is just being started is waited for: its recorder still has a `cont` to come.
-const START_WAIT: Duration = Duration::from_secs(10);
+use crate::store::DomainFolder;
 
 /// Stops the virtual processors. A guest whose processors stand still already is left as it is.
 pub fn suspend(domain: &DomainFolder, seen: Observation) -> Result<()> {
-    let seen = once_started(domain, seen)?;
+    let seen = settled(domain, seen)?;
     match seen.answer.state {
         State::ShutOff(_) => bail!(NOT_RUNNING),
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
         State::Paused(_) | State::Crashed => Ok(()),
-        State::Running(_) | State::InShutdown => execute(&seen, Verb::Suspend, "stop"),
+        State::Running(_) | State::InShutdown => {
+            refuse_while_busy(&seen)?;
+            execute(&seen, Verb::Suspend, "stop")
+        }
     }
 }
 
 /// Lets them go on.
 pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
-    let seen = once_started(domain, seen)?;
-    if seen.is_active() && seen.fold.migrated_away {
+    let seen = settled(domain, seen)?;
+    if seen.is_active() && seen.fold.migrated_away && seen.fold.job.is_none() {
         // QEMU would obey, and the guest would run twice, on one disk.
         bail!("Requested operation is not valid: the guest has been migrated away");
     }
@@ -46,6 +38,7 @@ pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
         State::Running(_) => bail!("Requested operation is not valid: domain is already running"),
         State::Paused(_) | State::Crashed | State::InShutdown => {
+            refuse_while_busy(&seen)?;
             execute(&seen, Verb::Resume, "cont")
         }
     }
@@ -53,22 +46,25 @@ pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
 
 /// Presses the reset button.
 pub fn reset(domain: &DomainFolder, seen: Observation) -> Result<()> {
-    let seen = once_started(domain, seen)?;
+    let seen = settled(domain, seen)?;
     match seen.answer.state {
         State::ShutOff(_) => bail!(NOT_RUNNING),
         State::Running(_)
         | State::Paused(_)
         | State::Crashed
         | State::InShutdown
-        | State::PmSuspended => execute(&seen, Verb::Reset, "system_reset"),
+        | State::PmSuspended => {
+            refuse_while_busy(&seen)?;
+            execute(&seen, Verb::Reset, "system_reset")
+        }
     }
 }
 
 /// Presses the power button; what the guest makes of it is its own affair.
 pub fn shutdown(domain: &DomainFolder, seen: Observation) -> Result<()> {
-    let seen = once_started(domain, seen)?;
+    let seen = settled(domain, seen)?;
     match seen.answer.state {
-        State::Running(_) => execute(&seen, Verb::Shutdown, "system_powerdown"),
+        State::Running(_) => power_down(&seen),
         State::ShutOff(_)
         | State::Paused(_)
         | State::Crashed
@@ -79,21 +75,66 @@ pub fn shutdown(domain: &DomainFolder, seen: Observation) -> Result<()> {
     }
 }
 
+fn power_down(seen: &Observation) -> Result<()> {
+    ask(seen, Verb::Shutdown, |control, asking| {
+        if seen.fold.reboot.is_some() {
+            // An earlier `reboot` that the guest has not come to is not wanted any more.
+            set_poweroff_ends(control, seen)?;
+        }
+        control.execute("system_powerdown", None)?;
+        asking.sent();
+        Ok(())
+    })
+}
+
+/// Presses the power button, and has the guest started again when it has powered itself off. Where a reset ends the
+/// domain it is only a shutdown, as in libvirt.
+pub fn reboot(domain: &DomainFolder, seen: Observation) -> Result<()> {
+    let seen = settled_active(domain, seen)?;
+    refuse_while_busy(&seen)?;
+    let lifecycle = seen.fold.launch.as_ref().map(|launch| launch.lifecycle);
+    if lifecycle.is_some_and(|lifecycle| lifecycle.on_reboot == OnReboot::Destroy) {
+        return power_down(&seen);
+    }
+    let Some(run) = &seen.run else {
+        bail!(NOT_RUNNING);
+    };
+    let asking = Asking::begin(run, Verb::Reboot)?;
+    let mut control = connect(run)?;
+    let pressed = control
+        .execute("set-action", Some(json!({"shutdown": "pause"})))
+        .and_then(|_| control.execute("system_powerdown", None));
+    match pressed {
+        // Not done: it is when the guest was started again.
+        Ok(_) => {
+            asking.sent();
+            Ok(())
+        }
+        Err(error) => {
+            let _ = set_poweroff_ends(&mut control, &seen);
+            asking.failed(&error.to_string());
+            Err(error.into())
+        }
+    }
+}
+
 /// Sends the guest a non-maskable interrupt.
 pub fn inject_nmi(domain: &DomainFolder, seen: Observation) -> Result<()> {
-    let seen = active(domain, seen)?;
+    let seen = settled_active(domain, seen)?;
     execute(&seen, Verb::InjectNmi, "inject-nmi")
 }
 
 /// Wakes a guest that sleeps in memory. QEMU refuses where it does not.
 pub fn wake_up(domain: &DomainFolder, seen: Observation) -> Result<()> {
-    let seen = active(domain, seen)?;
+    let seen = settled_active(domain, seen)?;
+    // QEMU would let it run under a dump.
+    refuse_while_busy(&seen)?;
     execute(&seen, Verb::Wakeup, "system_wakeup")
 }
 
 /// Sends QEMU a command of the user's own and returns its reply, be it a refusal.
 pub fn monitor_command(domain: &DomainFolder, seen: Observation, command: &Value) -> Result<Value> {
-    let seen = active(domain, seen)?;
+    let seen = settled_active(domain, seen)?;
     let name = command.get("execute").and_then(Value::as_str);
     let Some(name) = name.filter(|_| command.is_object()) else {
         bail!("the command is no JSON object with \"execute\" in it");
@@ -103,9 +144,7 @@ pub fn monitor_command(domain: &DomainFolder, seen: Observation, command: &Value
         bail!(NOT_RUNNING);
     };
     let asking = Asking::begin(run, Verb::Monitor)?;
-    let folder = File::open(run.path())?;
-    let replied = Control::connect(folder.as_fd(), Instant::now() + ANSWER_TIMEOUT)
-        .and_then(|mut control| control.execute(name, arguments));
+    let replied = connect(run).and_then(|mut control| control.execute(name, arguments));
     match replied {
         Ok(value) => {
             asking.done();
@@ -122,38 +161,28 @@ pub fn monitor_command(domain: &DomainFolder, seen: Observation, command: &Value
     }
 }
 
-fn active(domain: &DomainFolder, seen: Observation) -> Result<Observation> {
-    let seen = once_started(domain, seen)?;
-    if !seen.is_active() {
-        bail!(NOT_RUNNING);
-    }
-    Ok(seen)
-}
-
-/// The control socket works before the recorder has come to its `cont`, which would undo what is done too early.
-fn once_started(domain: &DomainFolder, seen: Observation) -> Result<Observation> {
-    let mut seen = adopt_and_wait(domain, seen)?;
-    let deadline = Instant::now() + START_WAIT;
-    let mut watcher = Watcher::new();
-    while seen.answer.state == State::Paused(Paused::StartingUp) {
-        if Instant::now() >= deadline {
-            bail!("QEMU is still starting up");
-        }
-        watcher.watch(domain, &seen);
-        seen = look(domain)?;
-        if seen.answer.state == State::Paused(Paused::StartingUp) {
-            watcher.sleep(Some(deadline))?;
-        }
-    }
-    Ok(seen)
-}
-
 fn execute(seen: &Observation, verb: Verb, command: &str) -> Result<()> {
+    ask(seen, verb, |control, asking| {
+        control.execute(command, None)?;
+        asking.sent();
+        Ok(())
+    })
+}
+
+/// Writes down what is asked for, does it, and writes down what came of it.
+fn ask(
+    seen: &Observation,
+    verb: Verb,
+    act: impl FnOnce(&mut Control, &Asking) -> Result<()>,
+) -> Result<()> {
     let Some(run) = &seen.run else {
         bail!(NOT_RUNNING);
     };
     let asking = Asking::begin(run, verb)?;
-    match speak(run, &asking, command) {
+    let acted = connect(run)
+        .map_err(anyhow::Error::from)
+        .and_then(|mut control| act(&mut control, &asking));
+    match acted {
         Ok(()) => {
             asking.done();
             Ok(())
@@ -163,12 +192,4 @@ fn execute(seen: &Observation, verb: Verb, command: &str) -> Result<()> {
             Err(error)
         }
     }
-}
-
-fn speak(run: &RunFolder, asking: &Asking, command: &str) -> Result<()> {
-    let folder = File::open(run.path())?;
-    let mut control = Control::connect(folder.as_fd(), Instant::now() + ANSWER_TIMEOUT)?;
-    control.execute(command, None)?;
-    asking.sent();
-    Ok(())
 }

@@ -3,7 +3,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, anyhow};
 
@@ -22,6 +24,12 @@ pub const LAUNCH: &str = "launch";
 
 /// `argv[1]`: watch a QEMU that is there already.
 pub const WATCH: &str = "watch";
+
+/// `argv[1]`: do what is to be done about a run, then end.
+pub const SERVE: &str = "serve";
+
+/// `argv[1]`: feed QEMU a saved image.
+pub const FEED: &str = "feed";
 
 /// What a supervisor is told on its command line.
 #[derive(Debug)]
@@ -76,6 +84,29 @@ impl LaunchOrder {
 pub fn number<T: std::str::FromStr>(text: &OsStr) -> Result<T> {
     let parsed = text.to_str().and_then(|text| text.parse().ok());
     parsed.ok_or_else(|| anyhow!("'{}' is no number", text.display()))
+}
+
+/// A process of this same program that does what is to be done about `run`; not yet started.
+pub fn servant(run: &RunFolder) -> Command {
+    let mut command = ourselves();
+    command.args([
+        SERVE.into(),
+        run.path().into(),
+        OsString::from(run.number().to_string()),
+    ]);
+    command.env_clear().envs(SUPERVISOR_ENVIRONMENT);
+    command
+}
+
+/// This same program under its other name, with nothing of the terminal's.
+pub(super) fn ourselves() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(PROGRAM_NAME);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 /// The arguments behind `argv[0]` for a watcher of `run`. With `supervisor_lock`, a descriptor number, it is handed the

@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -14,14 +12,17 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::adopt::adopt;
-use super::asking::actor;
+use super::feed::Feed;
 use super::folder::{StartRefused, make_folder, save, take_folder_lock};
-use super::order::{LaunchOrder, PROGRAM_NAME};
-use crate::domain::{Begin, Event, Launch, Life, Lifecycle, LogWords, Paused, State};
+use super::fulfil::fulfil;
+use super::managed::managed_image;
+use super::order::{LaunchOrder, ourselves};
+use super::plan::plan;
+use crate::domain::{Begin, Event, Life, LogWords, Paused, Policies, State};
 use crate::journal::Journal;
-use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now, pid_namespace};
+use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
-use crate::store::{Definition, DomainFolder, Lock, NewRun, RunFolder, prune};
+use crate::store::{Definition, DomainFolder, Lock, NewRun, OpenImage, RunFolder, prune};
 
 /// How long the supervisor may take to write down that QEMU ended.
 const RECORD_GRACE: Duration = Duration::from_secs(5);
@@ -30,12 +31,25 @@ const RECORD_GRACE: Duration = Duration::from_secs(5);
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// How a domain is to be started.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct StartOptions {
-    pub begin: Begin,
+    /// `None`: as the command line or the saved image has it.
+    pub begin: Option<Begin>,
     /// Descriptors of the caller that QEMU is to have, by their numbers.
     pub passed: Vec<RawFd>,
     pub keep: Keep,
+    /// For this run, over those of the definition.
+    pub policies: Policies,
+    pub from: From,
+}
+
+/// Where the guest comes from.
+#[derive(Debug)]
+pub enum From {
+    /// Its own boot, or the image that `managedsave` has left.
+    Definition,
+    /// This image.
+    Image(OpenImage),
 }
 
 /// Whether the definition is new and to be kept, or the one that the domain has.
@@ -53,6 +67,8 @@ pub struct Prepared {
     pub supervisor_lock: Lock,
     pub workdir: PathBuf,
     pub facts: Facts,
+    /// A saved guest, to be fed to QEMU once it is spawned.
+    pub feed: Option<Feed>,
     /// The run's folder, for QEMU to bind its socket by, where the path is too long for a socket.
     pub socket_folder: Option<OwnedFd>,
 }
@@ -60,49 +76,41 @@ pub struct Prepared {
 /// Makes the next run of `domain`.
 ///
 /// # Errors
-/// [`StartRefused`] if it is active; otherwise what is wrong with the command line, the working directory or the disk.
-/// Nothing was started then.
+/// [`StartRefused`] if it is active; otherwise what is wrong with the command line, the policies, the working directory,
+/// the saved image or the disk. Nothing was started then.
 pub fn prepare(
     domain: &DomainFolder,
     definition: &Definition,
-    options: &StartOptions,
+    mut options: StartOptions,
 ) -> Result<Prepared> {
-    let facts = qemu::examine(&definition.argv)?;
+    // What can be refused without the domain's lock is refused first.
+    plan(definition, &options, None)?;
     for number in &options.passed {
         if !std::path::Path::new(&format!("/proc/self/fd/{number}")).exists() {
             bail!("cannot pass descriptor {number}: it is not open");
         }
     }
     make_folder(domain)?;
-    let begin = if facts.starts_paused {
-        Begin::Paused
-    } else {
-        options.begin
-    };
     let _folder_lock = take_folder_lock(domain)?;
-    let seen = look(domain)?;
-    if seen.is_active() {
-        return Err(StartRefused::AlreadyActive.into());
-    }
+    let seen = idle(domain)?;
+    let image = image(domain, definition, &mut options)?;
     if options.keep == Keep::Definition {
         save(domain, definition)?;
     }
+    let definition = image.as_ref().map_or_else(
+        || definition.clone(),
+        |image| image.image.definition.clone(),
+    );
+    let plan = plan(&definition, &options, image.as_ref())?;
     // The end of the last run is still to be written down, if its supervisor died.
     adopt(domain, &seen);
+    let feed = image.map(Feed::new).transpose()?;
     let context = || format!("cannot make a new run in {}", domain.path().display());
     let lock = take_lock(domain).with_context(context)?;
-    let new = NewRun::create(domain, &qemu::recorder_commands(begin)).with_context(context)?;
+    let commands = qemu::recorder_commands(plan.begin_of_recorder());
+    let new = NewRun::create(domain, &definition, &commands).with_context(context)?;
     let supervisor_lock = new.take_supervisor_lock().with_context(context)?;
-    let launch = Launch {
-        run: new.number(),
-        kind: facts.kind,
-        begin,
-        boot: boot_id()?,
-        pid_namespace: pid_namespace()?,
-        exit_device: facts.exit_device,
-        lifecycle: Lifecycle::default(),
-        actor: actor(),
-    };
+    let launch = plan.launch(new.number())?;
     let run = new.publish(now(), &launch).with_context(context)?;
     let _ = prune(domain);
     let workdir = definition.workdir.clone();
@@ -121,13 +129,14 @@ pub fn prepare(
         run: run.path().to_owned(),
         socket: socket_path(&run, socket_folder.as_ref()),
     };
-    let mut passed = options.passed.clone();
+    let mut passed = options.passed;
     passed.extend(socket_folder.as_ref().map(AsRawFd::as_raw_fd));
+    passed.extend(feed.as_ref().map(Feed::descriptor));
     let order = LaunchOrder {
         lock: lock.as_fd().as_raw_fd(),
         supervisor_lock: supervisor_lock.as_fd().as_raw_fd(),
         passed,
-        argv: qemu::with_recorder(&definition.argv, &paths),
+        argv: plan.argv(&definition, feed.as_ref(), &paths),
         run,
     };
     Ok(Prepared {
@@ -135,9 +144,47 @@ pub fn prepare(
         lock,
         supervisor_lock,
         workdir,
-        facts,
+        facts: plan.facts,
+        feed,
         socket_folder,
     })
+}
+
+/// The domain, which must not be active, once nothing of an earlier run is left to be done.
+fn idle(domain: &DomainFolder) -> Result<Observation> {
+    let seen = look(domain)?;
+    if seen.is_active() {
+        return Err(StartRefused::AlreadyActive.into());
+    }
+    match seen.run.as_ref().filter(|_| seen.duty().is_some()) {
+        Some(run) => {
+            fulfil(domain, run)?;
+            look(domain)
+        }
+        None => Ok(seen),
+    }
+}
+
+/// The image that the guest comes from, if it is not to boot.
+fn image(
+    domain: &DomainFolder,
+    definition: &Definition,
+    options: &mut StartOptions,
+) -> Result<Option<OpenImage>> {
+    if let From::Image(image) = std::mem::replace(&mut options.from, From::Definition) {
+        return Ok(Some(image));
+    }
+    let image = managed_image(domain)?;
+    if let Some(image) = &image
+        && options.keep == Keep::Definition
+        && image.image.definition.argv != definition.argv
+    {
+        bail!(
+            "the domain has a managed save image, which another command line cannot take up: \
+             start it without one, or remove the image by 'managedsave-remove'"
+        );
+    }
+    Ok(image)
 }
 
 /// Writes down that nothing was spawned, and why.
@@ -188,7 +235,6 @@ fn socket_path(run: &RunFolder, folder: Option<&OwnedFd>) -> PathBuf {
 }
 
 /// Hands a prepared run over to a supervisor in the background. Our copies of its locks go with it.
-#[expect(clippy::needless_pass_by_value, reason = "the locks are to be dropped")]
 pub fn spawn_supervisor(prepared: Prepared) -> Result<RunFolder> {
     let run = prepared.order.run.clone();
     let descriptors = [
@@ -199,16 +245,17 @@ pub fn spawn_supervisor(prepared: Prepared) -> Result<RunFolder> {
     for descriptor in descriptors.into_iter().chain([folder]).flatten() {
         fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
     }
-    let mut command = Command::new("/proc/self/exe");
+    if let Some(feed) = &prepared.feed {
+        feed.hand_down()?;
+    }
+    let mut command = ourselves();
     command
-        .arg0(PROGRAM_NAME)
         .args(prepared.order.to_args())
         .current_dir(&prepared.workdir);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
     command.spawn().context("cannot start the supervisor")?;
+    if let Some(feed) = prepared.feed {
+        feed.start(&run)?;
+    }
     Ok(run)
 }
 
@@ -232,6 +279,9 @@ pub fn await_start(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
                 return Ok(seen);
             }
             limit = Some(gone_at + RECORD_GRACE);
+        } else if seen.is_orphaned() {
+            // Its supervisor was to let it go.
+            adopt(domain, &seen);
         }
         watcher.sleep(limit)?;
     }

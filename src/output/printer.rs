@@ -248,6 +248,22 @@ impl<O: Write, E: Write> Printer<O, E> {
         self.write(text)
     }
 
+    /// Draws on a terminal how far a job is, over what was drawn before.
+    pub fn progress(&mut self, label: &str, percent: u8) {
+        let shown = self.style.stderr == Stream::Terminal && !self.is_quiet();
+        if shown {
+            self.write_error(&format!("\r{label}: [{percent:3} %]"));
+        }
+    }
+
+    /// Draws that it is over, and ends the line.
+    pub fn progress_complete(&mut self, label: &str) {
+        self.progress(label, 100);
+        if self.style.stderr == Stream::Terminal && !self.is_quiet() {
+            self.write_error("\n");
+        }
+    }
+
     /// Prints text of domstate's own to stderr: the usage, where nothing was asked for.
     pub fn usage(&mut self, text: &str) {
         self.write_error(text);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
-use super::durable::{FORMAT, read_json, write_durably};
+use super::durable::{FORMAT, read_json, write_durably, write_lightly};
 use crate::domain::{OnCrash, OnPoweroff, OnReboot, Policies, Uuid};
 use crate::journal::{os_from_json, os_to_json};
 
@@ -35,6 +35,11 @@ impl Definition {
     /// Writes it to `path`; on return it is on the disk.
     pub fn save(&self, path: &Path) -> std::io::Result<()> {
         write_durably(path, format!("{:#}\n", self.to_json()).as_bytes())
+    }
+
+    /// Writes it to `path`, whole to every reader, for a run that a power cut ends anyway.
+    pub(super) fn save_lightly(&self, path: &Path) -> std::io::Result<()> {
+        write_lightly(path, format!("{:#}\n", self.to_json()).as_bytes())
     }
 
     pub(super) fn to_json(&self) -> Value {

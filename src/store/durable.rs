@@ -80,7 +80,7 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a folder, mode 0700, with its parents, where it is not there yet; on return their names are on the disk.
-pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+pub fn create_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }

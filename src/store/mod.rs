@@ -4,7 +4,9 @@
 //! STATE/NAME/domain.json       the definition
 //! STATE/NAME/state.json        symbolic link to the current run's checkpoint
 //! STATE/NAME/lock              held by QEMU while it lives
-//! STATE/NAME/runs/00000007/    one run: journal, state.json, log, recorder.in, recorder.out,
+//! STATE/NAME/managed.save      what managedsave leaves for the next start
+//! STATE/NAME/dump/             core files of guests that panicked
+//! STATE/NAME/runs/00000007/    one run: journal, state.json, definition.json, log, recorder.in, recorder.out,
 //!                              supervisor.lock, qmp.sock
 //! ```
 //! The checkpoint lies in its run's folder, so that a supervisor which was stopped for a week cannot write
@@ -14,6 +16,7 @@
 mod checkpoint;
 mod definition;
 mod digest;
+mod dump_file;
 mod durable;
 pub mod encode;
 mod lock;
@@ -25,7 +28,8 @@ mod save_image;
 
 pub use checkpoint::{Agreement, StoredCheckpoint, Sync};
 pub use definition::Definition;
-pub use durable::{FORMAT, read_json, sync_folder, write_durably, write_lightly};
+pub use dump_file::{DumpFile, discard_dump, put_dump_in_place};
+pub use durable::{FORMAT, create_folder, read_json, sync_folder, write_durably, write_lightly};
 pub use lock::{FolderLock, Lock, is_held};
 pub use log::{LOG_FILE, Log, LogPart};
 pub use new_image::{NewImage, discard, part_of, place_of, put_in_place};

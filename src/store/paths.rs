@@ -136,6 +136,16 @@ impl DomainFolder {
         self.path.join("runs")
     }
 
+    /// The image that `managedsave` leaves for the next start.
+    pub fn managed_save(&self) -> PathBuf {
+        self.path.join("managed.save")
+    }
+
+    /// The folder of the core files that `--on-crash coredump-*` leaves.
+    pub fn dumps(&self) -> PathBuf {
+        self.path.join("dump")
+    }
+
     /// The folder of run `number`, there or not.
     pub fn run(&self, number: u32) -> RunFolder {
         RunFolder {
@@ -186,6 +196,11 @@ impl RunFolder {
 
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("state.json")
+    }
+
+    /// What the run was started from; the domain's own definition may be another by now.
+    pub fn definition(&self) -> PathBuf {
+        self.path.join("definition.json")
     }
 
     pub fn supervisor_lock(&self) -> PathBuf {

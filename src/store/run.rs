@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::PathBuf;
 
+use super::definition::Definition;
 use super::durable::{create_folder, sync_folder, write_lightly};
 use super::lock::Lock;
 use super::log::Log;
@@ -25,8 +26,12 @@ pub struct NewRun {
 
 impl NewRun {
     /// Makes the folder of the run after the last one, with everything that QEMU's recorder needs.
-    /// `recorder_commands` is what QEMU is told at its start.
-    pub fn create(domain: &DomainFolder, recorder_commands: &str) -> io::Result<Self> {
+    /// `definition` is what it is started from, `recorder_commands` what QEMU is told at its start.
+    pub fn create(
+        domain: &DomainFolder,
+        definition: &Definition,
+        recorder_commands: &str,
+    ) -> io::Result<Self> {
         create_folder(&domain.runs())?;
         let last = domain.run_numbers()?.and_then(|n| n.last().copied());
         let run = domain.run(last.map_or(1, |last| last.saturating_add(1)));
@@ -41,12 +46,14 @@ impl NewRun {
             run,
             domain: domain.clone(),
         };
-        new.fill(recorder_commands).inspect_err(|_| new.abandon())?;
+        new.fill(definition, recorder_commands)
+            .inspect_err(|_| new.abandon())?;
         Ok(new)
     }
 
-    fn fill(&self, recorder_commands: &str) -> io::Result<()> {
+    fn fill(&self, definition: &Definition, recorder_commands: &str) -> io::Result<()> {
         Log::create(&self.temporary)?;
+        definition.save_lightly(&RunFolder::at(self.temporary.clone(), 0).definition())?;
         write_lightly(
             &self.temporary.join("recorder.in"),
             recorder_commands.as_bytes(),

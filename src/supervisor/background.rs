@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::watch::{Patience, Turn, Watch};
-use crate::operation::number;
+use crate::operation::{FeedOrder, feed, fulfil, number};
 use crate::store::{Lock, RunFolder};
 use crate::sys;
 
@@ -37,6 +37,34 @@ pub(super) fn watch_by_args<'a>(mut args: impl Iterator<Item = &'a OsString>) ->
         }
     };
     watch(run, lock)
+}
+
+/// Does what is to be done about the run that the arguments name, and ends.
+pub(super) fn serve_by_args<'a>(mut args: impl Iterator<Item = &'a OsString>) -> Result<()> {
+    let missing = || anyhow!("an argument is missing");
+    let path = PathBuf::from(args.next().ok_or_else(missing)?);
+    let run = RunFolder::at(path, number(args.next().ok_or_else(missing)?)?);
+    sys::close_descriptors_except(&[])?;
+    sys::default_signal_actions();
+    // Ctrl-C at a `run` in the foreground is the guest's.
+    let _ = nix::unistd::setsid();
+    std::env::set_current_dir("/")?;
+    let domain = run
+        .domain()
+        .ok_or_else(|| anyhow!("the run has no domain"))?;
+    fulfil(&domain, &run)
+}
+
+/// Feeds QEMU a saved image, by descriptors that the arguments name.
+pub(super) fn feed_by_args<'a>(args: impl Iterator<Item = &'a OsString>) -> Result<()> {
+    let order = FeedOrder::from_args(args)?;
+    sys::close_descriptors_except(&[order.image, order.pipe])?;
+    sys::default_signal_actions();
+    let _ = nix::unistd::setsid();
+    std::env::set_current_dir("/")?;
+    let image = sys::inherited_descriptor(order.image)?;
+    let pipe = sys::inherited_descriptor(order.pipe)?;
+    feed(&order.run, image, pipe)
 }
 
 /// Notes this process in the lock's file, for those who want to know who supervises. On a full disk nobody learns it:

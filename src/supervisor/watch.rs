@@ -12,9 +12,10 @@ use anyhow::{Context, Result, bail};
 
 use super::memory::give_back;
 use super::recorder::{News, Recorder};
+use super::service::Service;
 use crate::domain::{Answer, Event, Exit, Fold, Process};
 use crate::observe::{Alarm, Reach, Sight, find_qemu, lock_is_held, process, reach};
-use crate::operation::Ward;
+use crate::operation::{Ward, fulfil};
 use crate::qemu;
 use crate::store::{Lock, RunFolder};
 
@@ -82,6 +83,7 @@ pub(super) struct Watch {
     run: RunFolder,
     recorder: Recorder,
     wards: Wards,
+    service: Service,
     alarm: Alarm,
     /// When QEMU was first seen to be on its way out.
     leaving_since: Option<Instant>,
@@ -111,6 +113,7 @@ impl Watch {
             run,
             recorder,
             wards: Wards::default(),
+            service: Service::default(),
             alarm,
             leaving_since: None,
             coming_since: None,
@@ -172,6 +175,7 @@ impl Watch {
         if self.take_note_of_ends()? == Turn::Ended {
             return Ok(Work::Over);
         }
+        self.service.attend(&self.run, self.recorder.fold())?;
         let had_news = self.recorder.checkpoint_if_news();
         self.recorder.bound();
         let refused = self.fold().refusal.is_some() && self.fold().began.is_none();
@@ -188,7 +192,9 @@ impl Watch {
         let tidy_at = self.tidy_up(was_news == News::Some || had_news);
         let coming = self.coming_since;
         let coming_at = coming.map(|_| Instant::now() + COMING_INTERVAL);
-        let look_at = [leave_by, coming_at, self.recorder.retry_at(), tidy_at];
+        let retry_at = [self.recorder.retry_at(), self.service.retry_at()];
+        let retry_at = retry_at.into_iter().flatten().min();
+        let look_at = [leave_by, coming_at, retry_at, tidy_at];
         Ok(Work::Done {
             look_at: look_at.into_iter().flatten().min(),
         })
@@ -292,6 +298,11 @@ impl Watch {
             Some(ward) => self.record_exit(ward)?,
             None => self.record(None, None)?,
         }
+        if let Some(domain) = self.run.domain().filter(|_| self.fold().job.is_some()) {
+            // Its file is all that is left of a job. What cannot be done now is left for the next who looks.
+            let _ = fulfil(&domain, &self.run);
+            self.recorder.catch_up()?;
+        }
         let mut concluded = self.recorder.conclude();
         for ward in ward.into_iter().chain(self.wards.launcher.take()) {
             ward.reap();
@@ -347,7 +358,10 @@ impl Watch {
         // A launcher that is known to be dead would keep us awake.
         let is_coming = self.coming_since.is_some();
         let wards = self.wards.descriptors().filter(|_| !is_coming);
-        let descriptors: Vec<BorrowedFd<'_>> = wards.chain(extra.iter().copied()).collect();
+        let descriptors: Vec<BorrowedFd<'_>> = wards
+            .chain(self.service.descriptors())
+            .chain(extra.iter().copied())
+            .collect();
         let sight = match self.wards.has_unwatched() {
             true => Sight::Partial,
             false => Sight::Whole,

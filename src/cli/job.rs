@@ -1,0 +1,87 @@
+//! The options of the verbs that save and dump.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::domain_arg::{DomainAndFile, DomainArg};
+use crate::domain::Begin;
+
+// Whether a guest is to run once it was restored.
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct BeginArgs {
+    /// Let the guest run after the restore, whatever it did before
+    #[arg(long)]
+    running: bool,
+    /// Leave the guest paused after the restore
+    #[arg(long, conflicts_with = "running")]
+    paused: bool,
+}
+
+impl BeginArgs {
+    /// What was asked for; `None`: what the guest did when it was saved.
+    pub fn begin(self) -> Option<Begin> {
+        match (self.running, self.paused) {
+            (true, _) => Some(Begin::Running),
+            (false, true) => Some(Begin::Paused),
+            (false, false) => None,
+        }
+    }
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct SaveArgs {
+    #[command(flatten)]
+    pub words: DomainAndFile,
+    #[command(flatten)]
+    pub begin: BeginArgs,
+    /// Show on the terminal how far it is
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct RestoreArgs {
+    /// The file that 'save' has made
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub begin: BeginArgs,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct ManagedsaveArgs {
+    #[command(flatten)]
+    pub domain: DomainArg,
+    #[command(flatten)]
+    pub begin: BeginArgs,
+    /// Show on the terminal how far it is
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct DumpArgs {
+    #[command(flatten)]
+    pub words: DomainAndFile,
+    /// End the guest when it is dumped: 'shut off (crashed)'
+    #[arg(long)]
+    pub crash: bool,
+    /// Reset the guest when it is dumped
+    #[arg(long, conflicts_with = "crash")]
+    pub reset: bool,
+    /// Taken as virsh takes it; QEMU stops the guest all the same
+    #[arg(long, conflicts_with_all = ["crash", "reset"])]
+    pub live: bool,
+    /// Write an ELF core of the guest's memory instead of QEMU's own stream
+    #[arg(long)]
+    pub memory_only: bool,
+    /// Show on the terminal how far it is
+    #[arg(long)]
+    pub verbose: bool,
+}

@@ -1,0 +1,107 @@
+//! `domstate domjobinfo`: the save or dump that is under way, under virsh's labels.
+
+use serde_json::{Value, json};
+
+use super::{Context, Exit, Failure};
+use crate::cli::DomainArg;
+use crate::domain::{Timestamp, Verb};
+use crate::observe::now;
+use crate::operation::{JobInfo, job_info};
+use crate::output::Format;
+
+/// Bytes in a MiB, virsh's unit for amounts of this size.
+const MIB: f64 = 1024.0 * 1024.0;
+
+pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failure> {
+    let (domain, seen) = context.look(args.as_str())?;
+    let info = job_info(&domain, seen)?;
+    if context.printer.format() == Format::Json {
+        context.printer.object(&to_json(info.as_ref()))?;
+        return Ok(Exit::Done);
+    }
+    for (label, value) in lines(info.as_ref(), now()) {
+        context
+            .printer
+            .line(format!("{label:<17} {value}").trim_end())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn to_json(info: Option<&JobInfo>) -> Value {
+    json!({
+        "operation": info.map(|info| info.verb.word()),
+        "processed": info.map(|info| info.progress.processed),
+        "remaining": info.map(|info| info.progress.remaining),
+        "total": info.map(|info| info.progress.total),
+    })
+}
+
+fn lines(info: Option<&JobInfo>, now: Timestamp) -> Vec<(&'static str, String)> {
+    let Some(info) = info else {
+        return vec![("Job type:", "None".to_owned())];
+    };
+    let mut lines = vec![
+        ("Job type:", "Unbounded".to_owned()),
+        ("Operation:", operation(info.verb).to_owned()),
+    ];
+    if let Some(began) = info.began {
+        let elapsed = now.0.saturating_sub(began.0) / 1000;
+        lines.push(("Time elapsed:", format!("{elapsed:<12} ms")));
+    }
+    let amounts = [
+        ("Data processed:", info.progress.processed),
+        ("Data remaining:", info.progress.remaining),
+        ("Data total:", info.progress.total),
+    ];
+    lines.extend(amounts.map(|(label, bytes)| (label, mib(bytes))));
+    lines
+}
+
+fn operation(verb: Verb) -> &'static str {
+    match matches!(verb, Verb::Save | Verb::ManagedSave) {
+        true => "Save",
+        false => "Dump",
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mib = bytes as f64 / MIB;
+    format!("{:<12} MiB", format!("{mib:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::JobProgress;
+
+    #[test]
+    fn a_job_is_told_under_virshs_labels() {
+        let now = Timestamp(5_000_000);
+        assert_eq!(lines(None, now), [("Job type:", "None".to_owned())]);
+        let info = JobInfo {
+            verb: Verb::ManagedSave,
+            began: Some(Timestamp(3_500_000)),
+            progress: JobProgress {
+                processed: 1024 * 1024,
+                remaining: 512 * 1024,
+                total: 3 * 1024 * 1024 / 2,
+            },
+        };
+        let shown: Vec<String> = lines(Some(&info), now)
+            .iter()
+            .map(|(label, value)| format!("{label:<17} {value}"))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "Job type:         Unbounded",
+                "Operation:        Save",
+                "Time elapsed:     1500         ms",
+                "Data processed:   1.000        MiB",
+                "Data remaining:   0.500        MiB",
+                "Data total:       1.500        MiB",
+            ]
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! Dumping the guest's memory into a file: for the user, and for `--on-crash coredump-*`.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::asking::Asking;
+use super::destroy::end_qemu;
+use super::interrupts::Interrupts;
+use super::pump::{pipe, pump};
+use super::save::{await_transfer, job, migrate_into_pipe, restore_limit, take_back};
+use super::settle::{NOT_RUNNING, answer_by, connect, refuse_while_busy, settled_active};
+use crate::domain::{Before, Duty, Paused, State, Verb};
+use crate::observe::{Observation, look_at_run, now};
+use crate::qemu::Control;
+use crate::store::encode::time_text;
+use crate::store::{
+    DomainFolder, DumpFile, RunFolder, create_folder, discard_dump, put_dump_in_place,
+};
+
+/// As many core files as are kept of a domain: each is as large as the guest's memory.
+const CORES_KEPT: usize = 5;
+
+/// How long QEMU may take to say that a dump is over once it has closed its file.
+const DUMP_GRACE: Duration = Duration::from_secs(10);
+
+/// How often it is asked meanwhile.
+const DUMP_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What becomes of the guest after its dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterDump {
+    GoesOn,
+    Crash,
+    Reset,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DumpForm {
+    /// An ELF core of the guest's memory (QEMU's dump-guest-memory).
+    Memory,
+    /// QEMU's migration stream, as virsh writes it without `--memory-only`.
+    Stream,
+}
+
+/// What is being done, by whom it was asked.
+struct Dump<'a> {
+    domain: &'a DomainFolder,
+    run: &'a RunFolder,
+    asking: Asking,
+    place: PathBuf,
+    before: Before,
+    form: DumpForm,
+    after: AfterDump,
+}
+
+/// Dumps the guest's memory into the file at `path`.
+///
+/// # Errors
+/// In virsh's words where it is not running; else what failed. The guest then goes on as before, and there is no file.
+pub fn dump(
+    domain: &DomainFolder,
+    seen: Observation,
+    path: &Path,
+    form: DumpForm,
+    after: AfterDump,
+    progress: &mut dyn FnMut(),
+) -> Result<()> {
+    let interrupts = Interrupts::take()?;
+    let seen = settled_active(domain, seen)?;
+    let context = || format!("cannot write {}", path.display());
+    let place = DumpFile::place(path).with_context(context)?;
+    let Some(run) = &seen.run else {
+        bail!(NOT_RUNNING);
+    };
+    let control = connect(run)?;
+    let seen = look_at_run(domain, run)?;
+    refuse_while_busy(&seen)?;
+    let before = dumpable(&seen, form)?;
+    let verb = match after {
+        AfterDump::GoesOn => Verb::Dump,
+        AfterDump::Crash => Verb::DumpCrash,
+        AfterDump::Reset => Verb::DumpReset,
+    };
+    let dump = Dump {
+        asking: Asking::begin_job(run, verb, job(&place, before)?)?,
+        domain,
+        run,
+        place,
+        before,
+        form,
+        after,
+    };
+    dump.carry_out(control, &interrupts, progress)
+}
+
+/// Dumps the memory of a guest that panicked, as its policy wants it. That it fails is written down, and no error.
+pub(super) fn dump_core(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    let interrupts = Interrupts::take()?;
+    let control = connect(run)?;
+    if look_at_run(domain, run)?.duty() != Some(Duty::DumpCore) {
+        return Ok(());
+    }
+    let time = time_text(now());
+    let place = domain
+        .dumps()
+        .join(format!("{:08}-{time}.core", run.number()));
+    let room = make_room(domain);
+    let dump = Dump {
+        asking: Asking::begin_job(run, Verb::CrashDump, job(&place, Before::Stood)?)?,
+        domain,
+        run,
+        place,
+        before: Before::Stood,
+        form: DumpForm::Memory,
+        after: AfterDump::GoesOn,
+    };
+    if let Err(error) = room {
+        dump.asking.failed_durably(&format!("{error:#}"));
+        return Ok(());
+    }
+    let _ = dump.carry_out(control, &interrupts, &mut || {});
+    Ok(())
+}
+
+/// Makes the folder of the core files, and room for one more in it.
+fn make_room(domain: &DomainFolder) -> Result<()> {
+    let folder = domain.dumps();
+    let context = || format!("cannot write {}", folder.display());
+    create_folder(&folder).with_context(context)?;
+    let mut cores: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .with_context(context)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    // By run and time.
+    cores.sort();
+    let surplus = (cores.len() + 1).saturating_sub(CORES_KEPT);
+    for core in cores.iter().take(surplus) {
+        std::fs::remove_file(core).with_context(context)?;
+    }
+    Ok(())
+}
+
+/// Whether the guest runs, if it has a memory that can be dumped.
+fn dumpable(seen: &Observation, form: DumpForm) -> Result<Before> {
+    match seen.answer.state {
+        State::Running(_) => Ok(Before::Ran),
+        // See `save`: QEMU does not survive it.
+        _ if seen.fold.suspended && form == DumpForm::Stream => {
+            bail!("Requested operation is not valid: domain is pmsuspended")
+        }
+        State::Paused(_) | State::Crashed | State::InShutdown | State::PmSuspended
+            if seen.fold.began.is_some() =>
+        {
+            Ok(Before::Stood)
+        }
+        State::Paused(_)
+        | State::Crashed
+        | State::InShutdown
+        | State::PmSuspended
+        | State::ShutOff(_) => bail!(NOT_RUNNING),
+    }
+}
+
+impl Dump<'_> {
+    fn carry_out(
+        self,
+        control: Control,
+        interrupts: &Interrupts,
+        progress: &mut dyn FnMut(),
+    ) -> Result<()> {
+        let written = self
+            .write(control, interrupts, progress)
+            .and_then(|()| self.asking.carried_out())
+            .and_then(|()| put_dump_in_place(&self.place).with_context(|| self.cannot_write()));
+        if let Err(error) = written {
+            take_back(self.domain, self.run, self.before, &error)?;
+            let _ = discard_dump(&self.place);
+            self.asking.failed_durably(&format!("{error:#}"));
+            return Err(error);
+        }
+        self.asking.done_durably();
+        match self.after {
+            AfterDump::Crash => end_qemu(self.domain, self.run),
+            AfterDump::GoesOn | AfterDump::Reset => Ok(()),
+        }
+    }
+
+    fn cannot_write(&self) -> String {
+        format!("cannot write {}", self.place.display())
+    }
+
+    fn write(
+        &self,
+        mut control: Control,
+        interrupts: &Interrupts,
+        progress: &mut dyn FnMut(),
+    ) -> Result<()> {
+        let file = DumpFile::create(&self.place).with_context(|| self.cannot_write())?;
+        // QEMU would let it go on by itself after a plain dump of its memory; for all else it must not.
+        let stop = self.before == Before::Ran
+            && (self.form == DumpForm::Stream || self.after != AfterDump::GoesOn);
+        if stop {
+            control.execute("stop", None)?;
+        }
+        let pipe = match self.form {
+            DumpForm::Stream => migrate_into_pipe(&mut control)?,
+            DumpForm::Memory => dump_into_pipe(&mut control)?,
+        };
+        drop(control);
+        pump(pipe, file.file(), interrupts, progress)
+            .map_err(|error| error.context("operation aborted: domain core dump job"))?;
+        match self.form {
+            DumpForm::Stream => await_transfer(self.domain, self.run)?,
+            DumpForm::Memory => self.await_dump()?,
+        }
+        file.seal().with_context(|| self.cannot_write())?;
+        let goes_on = stop && self.after != AfterDump::Crash;
+        if goes_on || self.after == AfterDump::Reset {
+            let mut control = connect(self.run)?;
+            if self.after == AfterDump::Reset {
+                control.execute("system_reset", None)?;
+            }
+            restore_limit(&mut control)?;
+            if goes_on {
+                control.execute("cont", None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until QEMU says what came of a dump whose file it has closed, and lets the guest go on, where it does that.
+    fn await_dump(&self) -> Result<()> {
+        let mut control = connect(self.run)?;
+        let deadline = Instant::now() + DUMP_GRACE;
+        loop {
+            control.set_deadline(answer_by());
+            let dump = control.execute("query-dump", None)?;
+            // "completed" comes before the RESUME, and a reset between the two kills QEMU (7.2 to 11.1).
+            let seen = look_at_run(self.domain, self.run)?;
+            let stands = seen.answer.state == State::Paused(Paused::Dumping);
+            let resumes = self.after == AfterDump::GoesOn && self.before == Before::Ran;
+            let is_late = Instant::now() >= deadline;
+            match dump.get("status").and_then(Value::as_str) {
+                Some("completed") if !(resumes && stands) || is_late => return Ok(()),
+                Some("completed" | "active") if !is_late => std::thread::sleep(DUMP_INTERVAL),
+                Some(status) => bail!("QEMU could not write it ({status})"),
+                None => bail!("QEMU does not say what came of it"),
+            }
+        }
+    }
+}
+
+fn dump_into_pipe(control: &mut Control) -> Result<OwnedFd> {
+    const NAME: &str = "domstate-job";
+    let (from, to) = pipe()?;
+    control.pass(NAME, to.as_fd())?;
+    // Detached, so that the monitor answers meanwhile.
+    let arguments = json!({"paging": false, "protocol": format!("fd:{NAME}"), "detach": true});
+    control.execute("dump-guest-memory", Some(arguments))?;
+    Ok(from)
+}
+
+/// Whether a job leaves a dump behind, and no image.
+pub(super) fn is_dump(verb: Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Dump | Verb::DumpCrash | Verb::DumpReset | Verb::CrashDump
+    )
+}

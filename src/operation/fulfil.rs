@@ -1,0 +1,265 @@
+//! Doing what is to be done about a run: what its policies ask for, and the ends of jobs whose worker died.
+//!
+//! Several may be at it at once, the supervisor's servant and the next verb. Who has QEMU's monitor looks again first, so
+//! that nothing is done twice; all that counts is in the journal by then, because QEMU writes it before it answers.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::asking::Asking;
+use super::destroy::end_qemu;
+use super::dump::{dump_core, is_dump};
+use super::save::restore_limit;
+use super::settle::{answer_by, connect};
+use crate::domain::{Before, Duty, Event, Life, OnPoweroff, PendingJob, Verb};
+use crate::journal::Journal;
+use crate::observe::{Observation, look_at_run, now};
+use crate::qemu::{Control, ControlError};
+use crate::store::{
+    DomainFolder, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
+};
+
+/// How long QEMU may take to let go of a stream that was cancelled.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often it is asked meanwhile: there is no event for the end of a dump that was cut off, on any version.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// More duties than can follow each other.
+const DUTIES_MAX: usize = 8;
+
+/// Does what is to be done about `run`, one thing after the other, until nothing is left.
+///
+/// # Errors
+/// What could not be done; it is left for the next who looks.
+pub fn fulfil(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    for _ in 0..DUTIES_MAX {
+        let seen = look_at_run(domain, run)?;
+        let Some(duty) = seen.duty() else {
+            return Ok(());
+        };
+        do_duty(domain, run, &seen, duty)?;
+    }
+    bail!("there is always something left to be done")
+}
+
+fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Duty) -> Result<()> {
+    if matches!(seen.life, Life::Gone(_)) {
+        return match &seen.fold.job {
+            Some(pending) => without_qemu(domain, run, pending, duty),
+            None => Ok(()),
+        };
+    }
+    match duty {
+        // These speak to QEMU on their own.
+        Duty::DumpCore => return dump_core(domain, run),
+        Duty::EndAfterJob => return end_qemu(domain, run),
+        Duty::EndAfterPanic => return end_after_panic(domain, run),
+        Duty::EndAfterPoweroff => return end_qemu(domain, run),
+        Duty::UndoJob
+        | Duty::PlaceFile
+        | Duty::LetGo
+        | Duty::RestartAfterPanic
+        | Duty::ContinueAfterPanic
+        | Duty::GiveUpRestarting
+        | Duty::RestartAfterPoweroff
+        | Duty::DisarmReboot => {}
+    }
+    let mut control = connect(run)?;
+    let seen = look_at_run(domain, run)?;
+    if seen.duty() != Some(duty) {
+        return Ok(());
+    }
+    match (duty, &seen.fold.job) {
+        (Duty::UndoJob, Some(pending)) => undo_for(domain, run, &mut control, pending),
+        (Duty::PlaceFile, Some(pending)) => match place(domain, run, pending) {
+            Ok(()) => Ok(()),
+            // There is no place for it: the guest goes on instead.
+            Err(_) => undo_for(domain, run, &mut control, pending),
+        },
+        (Duty::LetGo, _) => let_go(run, &mut control),
+        (Duty::RestartAfterPanic, _) => restart_for(run, &mut control, Verb::CrashRestart),
+        // That was asked for, and is on record.
+        (Duty::RestartAfterPoweroff, _) if seen.fold.reboot.is_some() => restart(&mut control),
+        (Duty::RestartAfterPoweroff, _) => restart_for(run, &mut control, Verb::PoweroffRestart),
+        (Duty::ContinueAfterPanic, _) => go_on(&mut control),
+        (Duty::GiveUpRestarting, _) => give_up(run),
+        (Duty::DisarmReboot, _) => disarm(run, &mut control, &seen),
+        _ => Ok(()),
+    }
+}
+
+/// The end of a job of a QEMU that is gone: only its file is left.
+fn without_qemu(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    pending: &PendingJob,
+    duty: Duty,
+) -> Result<()> {
+    if duty == Duty::PlaceFile {
+        return place(domain, run, pending);
+    }
+    remove(domain, run, pending)?;
+    tell_failed(run, pending, "it ended before that was done")
+}
+
+fn undo_for(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    pending: &PendingJob,
+) -> Result<()> {
+    undo(control, pending.job.before)?;
+    remove(domain, run, pending)?;
+    tell_failed(run, pending, "the process died before it was done")
+}
+
+/// Has QEMU let go of what it was writing, and the guest go on as before.
+pub(super) fn undo(control: &mut Control, before: Before) -> Result<()> {
+    match control.execute("migrate_cancel", None) {
+        // Refused: there was nothing to cancel.
+        Ok(_) | Err(ControlError::Refused { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let deadline = Instant::now() + CANCEL_TIMEOUT;
+    while is_writing(control)? {
+        if Instant::now() >= deadline {
+            bail!("QEMU does not let go of what it was writing");
+        }
+        std::thread::sleep(CANCEL_INTERVAL);
+    }
+    restore_limit(control)?;
+    if before == Before::Ran && !is_running(control)? {
+        go_on(control)?;
+    }
+    Ok(())
+}
+
+/// Whether QEMU still sends a stream somewhere, or a dump.
+fn is_writing(control: &mut Control) -> Result<bool> {
+    control.set_deadline(answer_by());
+    let word = |value: &Value| {
+        value
+            .get("status")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let migration = word(&control.execute("query-migrate", None)?);
+    let dump = word(&control.execute("query-dump", None)?);
+    let over = ["none", "completed", "failed", "cancelled"];
+    let migrates = migration.is_some_and(|status| !over.contains(&status.as_str()));
+    Ok(migrates || dump.as_deref() == Some("active"))
+}
+
+fn is_running(control: &mut Control) -> Result<bool> {
+    let status = control.execute("query-status", None)?;
+    Ok(status.get("running").and_then(Value::as_bool) == Some(true))
+}
+
+fn go_on(control: &mut Control) -> Result<()> {
+    control.execute("cont", None)?;
+    Ok(())
+}
+
+/// Gives the file of a job that was carried out its name.
+fn place(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
+    let file = &pending.job.file;
+    let placed = match is_dump(pending.verb) {
+        true => put_dump_in_place(file).map_err(anyhow::Error::from),
+        false => put_in_place(file, domain.name(), run.number()),
+    };
+    placed.with_context(|| format!("cannot write {}", file.display()))?;
+    append(
+        run,
+        &Event::Done {
+            verb: pending.verb,
+            pid: pending.job.worker.pid,
+        },
+    )
+}
+
+fn remove(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
+    let file = &pending.job.file;
+    let removed = match is_dump(pending.verb) {
+        true => discard_dump(file),
+        false => discard(file, domain.name(), run.number()),
+    };
+    removed.with_context(|| format!("cannot remove what is left of {}", file.display()))
+}
+
+fn tell_failed(run: &RunFolder, pending: &PendingJob, why: &str) -> Result<()> {
+    append(
+        run,
+        &Event::Failed {
+            verb: pending.verb,
+            pid: pending.job.worker.pid,
+            message: why.to_owned(),
+        },
+    )
+}
+
+fn append(run: &RunFolder, event: &Event) -> Result<()> {
+    let journal = Journal::open(run.path())?;
+    journal.append(now(), event)?;
+    Ok(journal.sync()?)
+}
+
+/// Lets a restored guest run. If QEMU will not (another one has its disk), the run has failed: the supervisor ends it.
+fn let_go(run: &RunFolder, control: &mut Control) -> Result<()> {
+    let asking = Asking::begin(run, Verb::LetGo)?;
+    match control.execute("cont", None) {
+        Ok(_) => asking.done(),
+        Err(ControlError::Refused { desc }) => asking.failed(&desc),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+fn restart_for(run: &RunFolder, control: &mut Control, verb: Verb) -> Result<()> {
+    let asking = Asking::begin(run, verb)?;
+    restart(control)?;
+    asking.done();
+    Ok(())
+}
+
+fn restart(control: &mut Control) -> Result<()> {
+    // In this order: a `cont` first would let the dead kernel run.
+    control.execute("system_reset", None)?;
+    go_on(control)
+}
+
+fn give_up(run: &RunFolder) -> Result<()> {
+    let asking = Asking::begin(run, Verb::CrashRestart)?;
+    asking.failed("restarted 5 times in 60 s already");
+    Ok(())
+}
+
+/// The guest was started again: its next power-off is an end, unless the policy or the command line says otherwise.
+fn disarm(run: &RunFolder, control: &mut Control, seen: &Observation) -> Result<()> {
+    set_poweroff_ends(control, seen)?;
+    append(
+        run,
+        &Event::Done {
+            verb: Verb::Reboot,
+            pid: std::process::id(),
+        },
+    )
+}
+
+/// Has QEMU end at the guest's next power-off again, where that was so before a `reboot`.
+pub(super) fn set_poweroff_ends(control: &mut Control, seen: &Observation) -> Result<()> {
+    let policy = seen.fold.launch.as_ref().map(|l| l.lifecycle.on_poweroff);
+    if policy.is_none_or(|policy| policy == OnPoweroff::Destroy) {
+        control.execute("set-action", Some(json!({"shutdown": "poweroff"})))?;
+    }
+    Ok(())
+}
+
+fn end_after_panic(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    let asking = Asking::begin(run, Verb::CrashDestroy)?;
+    end_qemu(domain, run)?;
+    asking.done();
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The image that `managedsave` leaves, and that the domain's next start takes up.
+
+use std::io::{self, ErrorKind};
+
+use anyhow::{Context, Result, bail};
+
+use super::folder::take_folder_lock;
+use crate::observe::replay;
+use crate::store::{DomainFolder, OpenImage, sync_folder};
+
+/// Opens the image that the domain's next start takes up; `None` if there is none.
+///
+/// One that was taken up already is none: its guest ran on since, and would find other disks than it left. It is still
+/// there if whoever took it up was killed before it was removed.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn managed_image(domain: &DomainFolder) -> Result<Option<OpenImage>> {
+    let path = domain.managed_save();
+    let context = || format!("cannot restore {}", path.display());
+    let image = match OpenImage::open(&path) {
+        Ok(image) => image,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(error).with_context(context),
+    };
+    Ok((!was_taken_up(domain, image.image.run)?).then_some(image))
+}
+
+/// Whether the domain has an image for its next start, be it one that cannot be restored.
+pub fn has_managed_image(domain: &DomainFolder) -> bool {
+    managed_image(domain).map_or(true, |image| image.is_some())
+}
+
+/// Removes it. Whether there was one.
+pub fn remove_managed_image(domain: &DomainFolder) -> Result<bool> {
+    let _folder_lock = take_folder_lock(domain)?;
+    let had_one = has_managed_image(domain);
+    forget_managed_image(domain).with_context(|| {
+        let path = domain.managed_save();
+        format!("cannot remove {}", path.display())
+    })?;
+    Ok(had_one)
+}
+
+/// The same, by whoever has taken it up.
+pub fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
+    match std::fs::remove_file(domain.managed_save()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_folder(domain.path()),
+    }
+}
+
+/// Whether a run after `saved`, the one that was saved, came so far that its guest ran.
+fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
+    for number in domain.run_numbers()?.unwrap_or_default() {
+        if number > saved && replay(&domain.run(number))?.fold.began.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// Refuses to throw away what would be lost with the domain, in libvirt's words where it has them.
+pub(super) fn refuse_to_lose(domain: &DomainFolder, loss: &Loss) -> Result<()> {
+    if loss.managed_save == Kept::Unless && has_managed_image(domain) {
+        bail!(
+            "Requested operation is not valid: Refusing to undefine while domain managed save image exists"
+        );
+    }
+    let cores = std::fs::read_dir(domain.dumps()).map_or(0, Iterator::count);
+    if loss.dumps == Kept::Unless && cores > 0 {
+        bail!(
+            "Requested operation is not valid: Refusing to undefine while {cores} core dumps exist"
+        );
+    }
+    Ok(())
+}
+
+/// What may be lost with a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    pub managed_save: Kept,
+    pub dumps: Kept,
+}
+
+/// Whether something keeps the domain from being forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It does, unless the user says otherwise.
+    Unless,
+    /// The user said otherwise.
+    No,
+}

@@ -1,0 +1,98 @@
+//! What a run is to be, worked out of the definition, the options and the saved image before anything is made of it.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use super::asking::actor;
+use super::feed::Feed;
+use super::start::StartOptions;
+use crate::domain::{Begin, Launch, LaunchKind, Lifecycle, Policies};
+use crate::observe::{boot_id, pid_namespace};
+use crate::qemu::{self, Facts, RecorderPaths};
+use crate::store::{Definition, OpenImage};
+
+/// What a run is to be.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) facts: Facts,
+    kind: LaunchKind,
+    begin: Begin,
+    lifecycle: Lifecycle,
+    /// What QEMU is told on top of the user's command line, so that it does by itself what it can.
+    action_words: Vec<OsString>,
+}
+
+/// Works it out.
+///
+/// # Errors
+/// The command line is not allowed, or contradicts the policies.
+pub(super) fn plan(
+    definition: &Definition,
+    options: &StartOptions,
+    image: Option<&OpenImage>,
+) -> Result<Plan> {
+    let facts = qemu::examine(&definition.argv)?;
+    let (kept, given) = (definition.policies, options.policies);
+    let policies = Policies {
+        on_crash: given.on_crash.or(kept.on_crash),
+        on_poweroff: given.on_poweroff.or(kept.on_poweroff),
+        on_reboot: given.on_reboot.or(kept.on_reboot),
+    };
+    let lifecycle = qemu::lifecycle(&policies, &facts.actions)?;
+    let begin = match image {
+        Some(image) => options.begin.unwrap_or(image.image.begin),
+        None if facts.starts_paused => Begin::Paused,
+        None => options.begin.unwrap_or(Begin::Running),
+    };
+    Ok(Plan {
+        kind: image.map_or(facts.kind, |_| LaunchKind::Restore),
+        begin,
+        lifecycle,
+        action_words: qemu::action_words(&policies, &facts.actions),
+        facts,
+    })
+}
+
+impl Plan {
+    /// What the recorder is to do: a restored guest is let go once it is loaded, which the recorder cannot wait for.
+    pub(super) fn begin_of_recorder(&self) -> Begin {
+        match self.kind {
+            LaunchKind::Restore => Begin::Paused,
+            LaunchKind::Boot | LaunchKind::Incoming | LaunchKind::Snapshot => self.begin,
+        }
+    }
+
+    /// The first line of the run's journal.
+    pub(super) fn launch(&self, run: u32) -> Result<Launch> {
+        Ok(Launch {
+            run,
+            kind: self.kind,
+            begin: self.begin,
+            boot: boot_id()?,
+            pid_namespace: pid_namespace()?,
+            exit_device: self.facts.exit_device,
+            lifecycle: self.lifecycle,
+            actor: actor(),
+        })
+    }
+
+    /// QEMU's whole command line.
+    pub(super) fn argv(
+        &self,
+        definition: &Definition,
+        feed: Option<&Feed>,
+        paths: &RecorderPaths,
+    ) -> Vec<OsString> {
+        let mut argv = match feed {
+            Some(feed) => {
+                let mut argv = qemu::for_restore(&definition.argv);
+                argv.extend(qemu::incoming_words(feed.descriptor()));
+                argv
+            }
+            None => definition.argv.clone(),
+        };
+        argv.extend(self.action_words.iter().cloned());
+        qemu::with_recorder(&argv, paths)
+    }
+}

@@ -1,0 +1,290 @@
+//! Saving a guest into a file, and ending it.
+//!
+//! Asked; stopped; the stream into a file under another name; sealed; carried out (from here on the save is finished by
+//! whoever finds it); the file gets its name; done; QEMU ends. Killed before it was carried out, nothing of it stays.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Value, json};
+
+use super::asking::{Asking, actor};
+use super::destroy::end_qemu;
+use super::fulfil::{fulfil, undo};
+use super::interrupts::Interrupts;
+use super::pump::{pipe, pump};
+use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
+use crate::domain::{Before, Begin, Job, Life, Paused, Process, ShutOff, State, Verb};
+use crate::observe::{Observation, Watcher, look_at_run, now, pid_namespace, start_ticks};
+use crate::qemu::{Control, ControlError};
+use crate::store::{
+    Definition, DomainFolder, NewImage, OpenImage, RunFolder, SaveImage, StateDir, discard,
+    part_of, place_of, put_in_place,
+};
+
+/// How long QEMU may take to say what came of a stream that it has closed.
+const TRANSFER_GRACE: Duration = Duration::from_secs(10);
+
+/// Where the guest goes.
+#[derive(Clone, Debug)]
+pub enum SaveTo {
+    /// A file of the user's, as it was typed.
+    File(PathBuf),
+    /// The domain's own, for its next start.
+    Managed,
+}
+
+impl SaveTo {
+    fn verb(&self) -> Verb {
+        match self {
+            Self::File(_) => Verb::Save,
+            Self::Managed => Verb::ManagedSave,
+        }
+    }
+
+    fn place(&self, domain: &DomainFolder) -> Result<PathBuf> {
+        let managed = domain.managed_save();
+        let path = match self {
+            Self::File(path) => path,
+            Self::Managed => &managed,
+        };
+        place_of(path).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Saves the guest and ends it. `begin`: what it is to do after the restore, if not what it does now.
+///
+/// # Errors
+/// In virsh's words where the guest is in no state to be saved; else what failed. The guest then goes on as before, and
+/// there is no file.
+pub fn save(
+    domain: &DomainFolder,
+    seen: Observation,
+    to: &SaveTo,
+    begin: Option<Begin>,
+    progress: &mut dyn FnMut(),
+) -> Result<()> {
+    let interrupts = Interrupts::take()?;
+    let seen = settled_active(domain, seen)?;
+    let place = to.place(domain)?;
+    let Some(run) = seen.run else {
+        bail!(NOT_RUNNING);
+    };
+    let mut control = connect(&run)?;
+    // While we have the monitor, nobody else begins a job.
+    let seen = look_at_run(domain, &run)?;
+    refuse_while_busy(&seen)?;
+    let before = savable(&seen)?;
+    let image = SaveImage {
+        name: domain.name().clone(),
+        run: run.number(),
+        saved_at: now(),
+        begin: begin.unwrap_or(match before {
+            Before::Ran => Begin::Running,
+            Before::Stood => Begin::Paused,
+        }),
+        definition: Definition::load(&run.definition())?,
+    };
+    let asking = Asking::begin_job(&run, to.verb(), job(&place, before)?)?;
+    let written = write(&mut control, &image, &place, before).and_then(|(image, pipe)| {
+        drop(control);
+        finish(domain, &run, image, pipe, &interrupts, progress)?;
+        asking.carried_out()
+    });
+    let placed = written.and_then(|()| {
+        put_in_place(&place, domain.name(), run.number())
+            .with_context(|| format!("cannot write {}", place.display()))
+    });
+    if let Err(error) = placed {
+        take_back(domain, &run, before, &error)?;
+        let _ = discard(&place, domain.name(), run.number());
+        asking.failed_durably(&format!("{error:#}"));
+        return Err(error);
+    }
+    asking.done_durably();
+    end_qemu(domain, &run)?;
+    let state = look_at_run(domain, &run)?.answer.state;
+    if state != State::ShutOff(ShutOff::Saved) {
+        // Somebody let it run on meanwhile, or its end came between.
+        bail!("the domain is {state}");
+    }
+    Ok(())
+}
+
+/// Finishes a save to `path` that was carried out by somebody who died before the file had its name.
+pub fn finish_save(state: &StateDir, path: &Path) -> Result<()> {
+    let Ok(place) = place_of(path) else {
+        return Ok(());
+    };
+    let Ok(image) = OpenImage::open(&part_of(&place)) else {
+        return Ok(());
+    };
+    let domain = state.domain(&image.image.name);
+    if !domain.exists() {
+        return Ok(());
+    }
+    fulfil(&domain, &domain.run(image.image.run))
+}
+
+/// Whether the guest runs, if it is in a state that can be saved.
+fn savable(seen: &Observation) -> Result<Before> {
+    match seen.answer.state {
+        State::Running(_) => Ok(Before::Ran),
+        // QEMU 7.2 wakes a guest that sleeps in memory when it saves it, 10 and 11 abort when such a save is taken back.
+        _ if seen.fold.suspended => {
+            bail!("Requested operation is not valid: domain is pmsuspended")
+        }
+        State::Paused(Paused::ShuttingDown) => bail!(NOT_RUNNING),
+        State::Paused(_) if seen.fold.began.is_some() && !seen.fold.migrated_away => {
+            Ok(Before::Stood)
+        }
+        State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
+        State::Crashed => bail!("Requested operation is not valid: domain is crashed"),
+        State::Paused(_) | State::InShutdown | State::ShutOff(_) => bail!(NOT_RUNNING),
+    }
+}
+
+/// A job of this process.
+pub(super) fn job(place: &Path, before: Before) -> Result<Job> {
+    let pid = actor().pid;
+    let start_ticks = start_ticks(pid).ok_or_else(|| anyhow!("cannot read /proc/self/stat"))?;
+    Ok(Job {
+        worker: Process { pid, start_ticks },
+        pid_namespace: pid_namespace()?,
+        file: place.to_owned(),
+        before,
+    })
+}
+
+/// Stops the guest and has QEMU begin to write; the file, and the pipe to fill it from.
+fn write(
+    control: &mut Control,
+    image: &SaveImage,
+    place: &Path,
+    before: Before,
+) -> Result<(NewImage, std::os::fd::OwnedFd)> {
+    let new = NewImage::create(place, image)
+        .with_context(|| format!("cannot write {}", place.display()))?;
+    if before == Before::Ran {
+        control.execute("stop", None)?;
+    }
+    Ok((new, migrate_into_pipe(control)?))
+}
+
+/// Has QEMU write the guest, which stands, into a pipe.
+pub(super) fn migrate_into_pipe(control: &mut Control) -> Result<std::os::fd::OwnedFd> {
+    use std::os::fd::AsFd;
+    const NAME: &str = "domstate-job";
+    let (from, to) = pipe()?;
+    lift_limit(control)?;
+    control.pass(NAME, to.as_fd())?;
+    control.execute("migrate", Some(json!({"uri": format!("fd:{NAME}")})))?;
+    Ok(from)
+}
+
+/// QEMU's default limit for a migration, in bytes per second: meant for a network, and obeyed into a file too.
+const DEFAULT_BANDWIDTH: u64 = 128 << 20;
+
+/// Lifts that limit. One that a user has set holds.
+fn lift_limit(control: &mut Control) -> Result<(), ControlError> {
+    replace_limit(control, DEFAULT_BANDWIDTH, 0)
+}
+
+/// Undoes [`lift_limit`].
+pub(super) fn restore_limit(control: &mut Control) -> Result<(), ControlError> {
+    replace_limit(control, 0, DEFAULT_BANDWIDTH)
+}
+
+fn replace_limit(control: &mut Control, from: u64, to: u64) -> Result<(), ControlError> {
+    let parameters = control.execute("query-migrate-parameters", None)?;
+    if parameters.get("max-bandwidth").and_then(Value::as_u64) == Some(from) {
+        control.execute("migrate-set-parameters", Some(json!({"max-bandwidth": to})))?;
+    }
+    Ok(())
+}
+
+/// Copies the stream, and makes the file whole.
+fn finish(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    mut image: NewImage,
+    pipe: std::os::fd::OwnedFd,
+    interrupts: &Interrupts,
+    progress: &mut dyn FnMut(),
+) -> Result<()> {
+    pump(pipe, image.file(), interrupts, progress)
+        .map_err(|error| error.context("operation aborted: domain save job"))?;
+    await_transfer(domain, run)?;
+    image.seal().context("cannot write the image")
+}
+
+/// Waits until QEMU says what came of a stream that it has closed.
+///
+/// # Errors
+/// It failed, was cancelled by somebody else, or QEMU is gone.
+pub(super) fn await_transfer(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    let deadline = Instant::now() + TRANSFER_GRACE;
+    let mut watcher = Watcher::new();
+    let mut seen = look_at_run(domain, run)?;
+    loop {
+        watcher.watch(domain, &seen);
+        seen = look_at_run(domain, run)?;
+        let fold = &seen.fold;
+        if matches!(seen.life, Life::Gone(_)) {
+            bail!(NOT_RUNNING);
+        }
+        if fold.migrated_away && !matches!(fold.live, State::Running(_)) {
+            return Ok(());
+        }
+        if !fold.outgoing {
+            bail!(why_it_failed(run));
+        }
+        if Instant::now() >= deadline {
+            bail!("QEMU does not say what came of it");
+        }
+        watcher.sleep(Some(deadline))?;
+    }
+}
+
+fn why_it_failed(run: &RunFolder) -> String {
+    let asked = connect(run).and_then(|mut control| control.execute("query-migrate", None));
+    let word = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    match asked {
+        Ok(value) => match (
+            word(&value, "status").as_deref(),
+            word(&value, "error-desc"),
+        ) {
+            (Some("cancelled"), _) => {
+                "operation aborted: domain save job: canceled by client".to_owned()
+            }
+            (_, Some(desc)) => format!("QEMU could not write it: {desc}"),
+            (_, None) => "QEMU could not write it".to_owned(),
+        },
+        Err(error) => format!("QEMU could not write it, and does not say why: {error}"),
+    }
+}
+
+/// Lets the guest go on as if nothing had been asked.
+///
+/// # Errors
+/// It cannot be: then the job is left for whoever looks next.
+pub(super) fn take_back(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    before: Before,
+    why: &anyhow::Error,
+) -> Result<()> {
+    let undone = connect(run)
+        .map_err(anyhow::Error::from)
+        .and_then(|mut control| undo(&mut control, before));
+    let Err(error) = undone else {
+        return Ok(());
+    };
+    let is_gone =
+        error.downcast_ref::<ControlError>().is_some() && !look_at_run(domain, run)?.is_active();
+    if is_gone {
+        return Ok(());
+    }
+    Err(error.context(format!("{why:#}; and the guest cannot be let go on")))
+}

@@ -1,0 +1,82 @@
+//! Before a verb acts: the domain as it is once everything is done that was left undone.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::adopt::adopt_and_wait;
+use super::fulfil::fulfil;
+use crate::domain::{Paused, State, Worker};
+use crate::observe::{Observation, Watcher, look};
+use crate::qemu::{Control, ControlError};
+use crate::store::{DomainFolder, RunFolder};
+
+pub(super) const NOT_RUNNING: &str = "Requested operation is not valid: domain is not running";
+
+/// How long QEMU may take to answer. Its main loop is busy for longer only if its disks hang.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a guest that is just being started is waited for: its recorder still has a `cont` to come.
+const START_WAIT: Duration = Duration::from_secs(10);
+
+/// A connection to the monitor of the run's QEMU. As long as it is held, nobody else has one.
+pub(super) fn connect(run: &RunFolder) -> Result<Control, ControlError> {
+    let folder = File::open(run.path()).map_err(ControlError::Unreachable)?;
+    Control::connect(folder.as_fd(), answer_by())
+}
+
+/// When an answer that is waited for from now on is too late.
+pub(super) fn answer_by() -> Instant {
+    Instant::now() + ANSWER_TIMEOUT
+}
+
+/// What the domain is, once it was started and nothing of an earlier verb is left half done. The control socket works
+/// before the recorder has come to its `cont`, which would undo what is done too early.
+pub(super) fn settled(domain: &DomainFolder, seen: Observation) -> Result<Observation> {
+    let mut seen = adopt_and_wait(domain, seen)?;
+    let deadline = Instant::now() + START_WAIT;
+    let mut watcher = Watcher::new();
+    loop {
+        if let Some(run) = seen.run.as_ref().filter(|_| seen.duty().is_some()) {
+            fulfil(domain, run)?;
+            seen = look(domain)?;
+        }
+        if seen.answer.state != State::Paused(Paused::StartingUp) {
+            return Ok(seen);
+        }
+        if Instant::now() >= deadline {
+            bail!("QEMU is still starting up");
+        }
+        watcher.watch(domain, &seen);
+        seen = look(domain)?;
+        if seen.answer.state == State::Paused(Paused::StartingUp) && seen.duty().is_none() {
+            watcher.sleep(Some(deadline))?;
+        }
+    }
+}
+
+/// The same for a domain that must be active, and of which nobody else is making a save or a dump.
+///
+/// # Errors
+/// In virsh's words where it is not running.
+pub(super) fn settled_active(domain: &DomainFolder, seen: Observation) -> Result<Observation> {
+    let seen = settled(domain, seen)?;
+    if !seen.is_active() {
+        bail!(NOT_RUNNING);
+    }
+    Ok(seen)
+}
+
+/// Refuses to touch a guest while somebody else's job is under way: what it writes would be of no moment, or of two.
+pub(super) fn refuse_while_busy(seen: &Observation) -> Result<()> {
+    match &seen.fold.job {
+        Some(pending) if seen.worker == Worker::Lives => bail!(
+            "Requested operation is not valid: process {} is at it: {}",
+            pending.job.worker.pid,
+            pending.verb.word()
+        ),
+        Some(_) | None => Ok(()),
+    }
+}
