@@ -9,8 +9,8 @@ use crate::observe::now;
 use crate::operation::{JobInfo, job_info};
 use crate::output::Format;
 
-/// Bytes in a MiB, virsh's unit for amounts of this size.
-const MIB: f64 = 1024.0 * 1024.0;
+/// virsh's units for amounts of data, each 1,024 times the one before.
+const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failure> {
     let (domain, seen) = context.look(args.as_str())?;
@@ -20,9 +20,7 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
         return Ok(Exit::Done);
     }
     for (label, value) in lines(info.as_ref(), now()) {
-        context
-            .printer
-            .line(format!("{label:<17} {value}").trim_end())?;
+        context.printer.line(&line(label, &value))?;
     }
     Ok(Exit::Done)
 }
@@ -53,7 +51,7 @@ fn lines(info: Option<&JobInfo>, now: Timestamp) -> Vec<(&'static str, String)> 
         ("Data remaining:", info.progress.remaining),
         ("Data total:", info.progress.total),
     ];
-    lines.extend(amounts.map(|(label, bytes)| (label, mib(bytes))));
+    lines.extend(amounts.map(|(label, bytes)| (label, amount(bytes))));
     lines
 }
 
@@ -64,10 +62,26 @@ fn operation(verb: Verb) -> &'static str {
     }
 }
 
-fn mib(bytes: u64) -> String {
+/// As virsh lays it out, trailing blanks and all (9.0.0, `cmdDomjobinfo`).
+fn line(label: &str, value: &str) -> String {
+    match value.contains(' ') {
+        true => format!("{label:<17} {value}"),
+        false => format!("{label:<17} {value:<12}"),
+    }
+}
+
+fn amount(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mib = bytes as f64 / MIB;
-    format!("{:<12} MiB", format!("{mib:.3}"))
+    let mut amount = bytes as f64;
+    let mut units = UNITS.iter();
+    let mut unit = units.next();
+    while amount >= 1024.0
+        && let Some(next) = units.next()
+    {
+        amount /= 1024.0;
+        unit = Some(next);
+    }
+    format!("{amount:.3} {}", unit.unwrap_or(&"B"))
 }
 
 #[cfg(test)]
@@ -90,17 +104,17 @@ mod tests {
         };
         let shown: Vec<String> = lines(Some(&info), now)
             .iter()
-            .map(|(label, value)| format!("{label:<17} {value}"))
+            .map(|(label, value)| line(label, value))
             .collect();
         assert_eq!(
             shown,
             [
-                "Job type:         Unbounded",
-                "Operation:        Save",
+                "Job type:         Unbounded   ",
+                "Operation:        Save        ",
                 "Time elapsed:     1500         ms",
-                "Data processed:   1.000        MiB",
-                "Data remaining:   0.500        MiB",
-                "Data total:       1.500        MiB",
+                "Data processed:   1.000 MiB",
+                "Data remaining:   512.000 KiB",
+                "Data total:       1.500 MiB",
             ]
         );
     }

@@ -17,7 +17,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exit, Fai
     let sentence = || format!("Failed to restore domain from {}", file.display());
     let (domain, prepared) = prepared(&context.state, args).map_err(|error| {
         let why = match error.is::<StartRefused>() {
-            true => "operation failed: domain is already active".to_owned(),
+            true => "Requested operation is not valid: domain is already active".to_owned(),
             false => one_line(&error),
         };
         Failure::new("restore-failed", vec![sentence(), why])

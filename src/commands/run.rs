@@ -9,7 +9,7 @@ use super::start::{keep, prepared};
 use super::{Context, Exit, Failure};
 use crate::cli::RunArgs;
 use crate::observe::look;
-use crate::operation::{From, StartOptions};
+use crate::operation::{From, StartOptions, sweep_managed_image};
 use crate::output::{Detail, Format, Naming};
 use crate::supervisor::{Conclusion, TimedOut, run_in_foreground};
 
@@ -29,6 +29,7 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, options)?;
     let uses_stdio = prepared.facts.uses_stdio;
     let run = prepared.order.run.clone();
+    let takes_up = prepared.feed.is_some();
     let conclusion = run_in_foreground(prepared, args.timeout, context.printer.stderr())?;
     let (answer, timed_out, unrecorded) = match conclusion {
         Conclusion::NotExecuted { error, message } => {
@@ -57,6 +58,9 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
         context
             .printer
             .complain(&Failure::new("unrecorded", vec![message]).complaint);
+    }
+    if takes_up {
+        sweep_managed_image(&domain);
     }
     let exit = match (
         timed_out,

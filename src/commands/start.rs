@@ -12,8 +12,8 @@ use crate::cli::StartArgs;
 use crate::domain::{Begin, Cause, Exit as QemuExit, Name, ShutOff, State};
 use crate::observe::Observation;
 use crate::operation::{
-    From, Keep, Prepared, StartOptions, StartRefused, await_start, forget_managed_image, prepare,
-    spawn_supervisor,
+    From, Keep, Prepared, StartOptions, StartRefused, await_start, prepare, spawn_supervisor,
+    sweep_managed_image,
 };
 use crate::store::{Definition, DomainFolder, Log};
 
@@ -33,8 +33,7 @@ pub(super) fn run(args: &StartArgs, context: &mut Context) -> Result<Exit, Failu
     let takes_up = prepared.feed.is_some();
     started(&domain, prepared, sentence(name))?;
     if takes_up {
-        // It is of no use any more, and known to be even if it stays.
-        let _ = forget_managed_image(&domain);
+        sweep_managed_image(&domain);
     }
     context
         .printer

@@ -65,7 +65,8 @@ impl Fold {
         match self.live {
             State::Paused(Paused::StartingUp) => {
                 let is_due = launch.kind == LaunchKind::Restore && launch.begin == Begin::Running;
-                (is_due && self.loaded).then_some(Duty::LetGo)
+                let is_due = is_due && self.loaded && self.refusal.is_none();
+                is_due.then_some(Duty::LetGo)
             }
             State::Crashed => self.duty_after_panic(policy.on_crash),
             State::Paused(Paused::Crashed) => {

@@ -6,6 +6,7 @@ use std::io;
 
 use serde_json::{Map, Value};
 
+use super::os_text::os_from_json;
 use super::parse::{owned, parse_line, text};
 use super::reader::{Line, last_start, read_lines};
 use crate::domain::Timestamp;
@@ -125,7 +126,12 @@ fn event_lines(at: Option<Timestamp>, name: &str, data: &Map<String, Value>) -> 
             "found",
             format!("QEMU is process {}", number(data, "pid")),
         )],
-        "ASKED" => vec![line("asked", format!("{} {}", verb(), who()))],
+        "ASKED" => {
+            let file = data.get("file").and_then(os_from_json);
+            let file = file.map(|file| format!(" to {}", file.display()));
+            let what = format!("{}{}", verb(), file.unwrap_or_default());
+            vec![line("asked", format!("{what} {}", who()))]
+        }
         "SENT" => vec![line("sent", verb())],
         "DONE" => vec![line("done", verb())],
         "FAILED" => vec![line(

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::folder::{make_folder, save, take_folder_lock};
 use super::fulfil::fulfil;
-use super::managed::{Loss, refuse_to_lose};
+use super::managed::{Loss, has_managed_image, refuse_to_lose};
 use crate::observe::look;
 use crate::store::{Definition, DomainFolder, StoredCheckpoint, Sync, sync_folder};
 
@@ -54,6 +54,11 @@ pub fn rename(domain: &DomainFolder, renamed: &DomainFolder) -> Result<()> {
     let seen = look(domain)?;
     if seen.is_active() {
         bail!("Requested operation is not valid: cannot rename active domain");
+    }
+    if has_managed_image(domain) {
+        bail!(
+            "Requested operation is not valid: domain with a managed saved state can't be renamed"
+        );
     }
     let moved = renameat_with(
         CWD,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::asking::Asking;
 use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
-use super::pump::{pipe, pump};
+use super::pump::{cancelled_or, pipe, pump};
 use super::save::{await_transfer, job, migrate_into_pipe, restore_limit, take_back};
 use super::settle::{NOT_RUNNING, answer_by, connect, refuse_while_busy, settled_active};
 use crate::domain::{Before, Duty, Paused, State, Verb};
@@ -70,7 +70,6 @@ pub fn dump(
     after: AfterDump,
     progress: &mut dyn FnMut(),
 ) -> Result<()> {
-    let interrupts = Interrupts::take()?;
     let seen = settled_active(domain, seen)?;
     let context = || format!("cannot write {}", path.display());
     let place = DumpFile::place(path).with_context(context)?;
@@ -86,6 +85,7 @@ pub fn dump(
         AfterDump::Crash => Verb::DumpCrash,
         AfterDump::Reset => Verb::DumpReset,
     };
+    let interrupts = Interrupts::take()?;
     let dump = Dump {
         asking: Asking::begin_job(run, verb, job(&place, before)?)?,
         domain,
@@ -213,7 +213,7 @@ impl Dump<'_> {
         };
         drop(control);
         pump(pipe, file.file(), interrupts, progress)
-            .map_err(|error| error.context("operation aborted: domain core dump job"))?;
+            .map_err(|error| cancelled_or(error, "domain core dump"))?;
         match self.form {
             DumpForm::Stream => await_transfer(self.domain, self.run)?,
             DumpForm::Memory => self.await_dump()?,

@@ -42,8 +42,15 @@ pub fn remove_managed_image(domain: &DomainFolder) -> Result<bool> {
     Ok(had_one)
 }
 
-/// The same, by whoever has taken it up.
-pub fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
+/// Removes it if it was taken up: it is known to be of no use, and takes as much room as the guest's memory.
+pub fn sweep_managed_image(domain: &DomainFolder) {
+    let path = domain.managed_save();
+    if path.exists() && managed_image(domain).is_ok_and(|image| image.is_none()) {
+        let _ = forget_managed_image(domain);
+    }
+}
+
+fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
     match std::fs::remove_file(domain.managed_save()) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),

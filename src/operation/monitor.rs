@@ -15,20 +15,19 @@ use crate::store::DomainFolder;
 /// Stops the virtual processors. A guest whose processors stand still already is left as it is.
 pub fn suspend(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = settled(domain, seen)?;
+    refuse_while_busy(&seen)?;
     match seen.answer.state {
         State::ShutOff(_) => bail!(NOT_RUNNING),
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
         State::Paused(_) | State::Crashed => Ok(()),
-        State::Running(_) | State::InShutdown => {
-            refuse_while_busy(&seen)?;
-            execute(&seen, Verb::Suspend, "stop")
-        }
+        State::Running(_) | State::InShutdown => execute(&seen, Verb::Suspend, "stop"),
     }
 }
 
 /// Lets them go on.
 pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = settled(domain, seen)?;
+    refuse_while_busy(&seen)?;
     if seen.is_active() && seen.fold.migrated_away && seen.fold.job.is_none() {
         // QEMU would obey, and the guest would run twice, on one disk.
         bail!("Requested operation is not valid: the guest has been migrated away");
@@ -38,7 +37,6 @@ pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
         State::Running(_) => bail!("Requested operation is not valid: domain is already running"),
         State::Paused(_) | State::Crashed | State::InShutdown => {
-            refuse_while_busy(&seen)?;
             execute(&seen, Verb::Resume, "cont")
         }
     }
@@ -47,16 +45,14 @@ pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
 /// Presses the reset button.
 pub fn reset(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = settled(domain, seen)?;
+    refuse_while_busy(&seen)?;
     match seen.answer.state {
         State::ShutOff(_) => bail!(NOT_RUNNING),
         State::Running(_)
         | State::Paused(_)
         | State::Crashed
         | State::InShutdown
-        | State::PmSuspended => {
-            refuse_while_busy(&seen)?;
-            execute(&seen, Verb::Reset, "system_reset")
-        }
+        | State::PmSuspended => execute(&seen, Verb::Reset, "system_reset"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
@@ -33,6 +33,14 @@ impl fmt::Display for Cancelled {
 }
 
 impl std::error::Error for Cancelled {}
+
+/// What has stopped a job of this name: in libvirt's words (9.0.0) where it was the user.
+pub(super) fn cancelled_or(error: anyhow::Error, job: &str) -> anyhow::Error {
+    match error.is::<Cancelled>() {
+        true => anyhow!("operation aborted: job '{job}' {Cancelled}"),
+        false => error.context("cannot write the file"),
+    }
+}
 
 /// A pipe that only we have: the end to read from, and the one for QEMU.
 pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {

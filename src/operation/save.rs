@@ -13,7 +13,7 @@ use super::asking::{Asking, actor};
 use super::destroy::end_qemu;
 use super::fulfil::{fulfil, undo};
 use super::interrupts::Interrupts;
-use super::pump::{pipe, pump};
+use super::pump::{cancelled_or, pipe, pump};
 use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
 use crate::domain::{Before, Begin, Job, Life, Paused, Process, ShutOff, State, Verb};
 use crate::observe::{Observation, Watcher, look_at_run, now, pid_namespace, start_ticks};
@@ -65,7 +65,6 @@ pub fn save(
     begin: Option<Begin>,
     progress: &mut dyn FnMut(),
 ) -> Result<()> {
-    let interrupts = Interrupts::take()?;
     let seen = settled_active(domain, seen)?;
     let place = to.place(domain)?;
     let Some(run) = seen.run else {
@@ -86,6 +85,7 @@ pub fn save(
         }),
         definition: Definition::load(&run.definition())?,
     };
+    let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, to.verb(), job(&place, before)?)?;
     let written = write(&mut control, &image, &place, before).and_then(|(image, pipe)| {
         drop(control);
@@ -214,7 +214,7 @@ fn finish(
     progress: &mut dyn FnMut(),
 ) -> Result<()> {
     pump(pipe, image.file(), interrupts, progress)
-        .map_err(|error| error.context("operation aborted: domain save job"))?;
+        .map_err(|error| cancelled_or(error, "domain save"))?;
     await_transfer(domain, run)?;
     image.seal().context("cannot write the image")
 }
@@ -256,7 +256,7 @@ fn why_it_failed(run: &RunFolder) -> String {
             word(&value, "error-desc"),
         ) {
             (Some("cancelled"), _) => {
-                "operation aborted: domain save job: canceled by client".to_owned()
+                "operation aborted: job 'domain save' canceled by client".to_owned()
             }
             (_, Some(desc)) => format!("QEMU could not write it: {desc}"),
             (_, None) => "QEMU could not write it".to_owned(),
