@@ -8,7 +8,7 @@ use crate::cli::{Condition, WaitArgs};
 use crate::domain::State;
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, look_at_run};
-use crate::operation::adopt_and_wait;
+use crate::operation::{adopt, adopt_and_wait};
 use crate::output::{Detail, Naming};
 use crate::store::{DomainFolder, StateDir};
 
@@ -119,6 +119,8 @@ impl Waiting {
         self.seen = self.look(state)?;
         // What it turned out to be may want watching too: a run that has just appeared.
         watcher.watch(&self.domain, &self.seen);
+        // Its supervisor may have died meanwhile, and there may be something to be done.
+        adopt(&self.domain, &self.seen);
         if self.seen.is_active() {
             self.was_active = true;
             self.gone_at = None;

@@ -45,15 +45,9 @@ impl Feed {
         self.from.as_raw_fd()
     }
 
-    /// Has children inherit that descriptor.
-    pub fn hand_down(&self) -> Result<()> {
-        fcntl(&self.from, FcntlArg::F_SETFD(FdFlag::empty()))?;
-        Ok(())
-    }
-
-    /// Starts feeding the QEMU of `run`. To be called when it, or who spawns it, has its end.
-    pub fn start(self, run: &RunFolder) -> Result<()> {
-        drop(self.from);
+    /// Starts feeding the QEMU that `run` is about to have, and has children inherit the descriptor that it reads from. To
+    /// be called before anything is spawned that may become QEMU: once that is there, it needs this process no more.
+    pub fn start(self, run: &RunFolder) -> Result<OwnedFd> {
         for descriptor in [self.image.as_fd(), self.to.as_fd()] {
             fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
         }
@@ -62,7 +56,8 @@ impl Feed {
         command.args([run.path().into(), OsString::from(run.number().to_string())]);
         // Nobody waits for it: it ends with the stream, or with QEMU.
         command.spawn().context("cannot feed QEMU the image")?;
-        Ok(())
+        fcntl(&self.from, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        Ok(self.from)
     }
 }
 

@@ -237,6 +237,8 @@ fn socket_path(run: &RunFolder, folder: Option<&OwnedFd>) -> PathBuf {
 /// Hands a prepared run over to a supervisor in the background. Our copies of its locks go with it.
 pub fn spawn_supervisor(prepared: Prepared) -> Result<RunFolder> {
     let run = prepared.order.run.clone();
+    // Before the locks are handed down: none is the feeder's.
+    let fed = prepared.feed.map(|feed| feed.start(&run)).transpose()?;
     let descriptors = [
         Some(prepared.lock.as_fd()),
         Some(prepared.supervisor_lock.as_fd()),
@@ -245,17 +247,12 @@ pub fn spawn_supervisor(prepared: Prepared) -> Result<RunFolder> {
     for descriptor in descriptors.into_iter().chain([folder]).flatten() {
         fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
     }
-    if let Some(feed) = &prepared.feed {
-        feed.hand_down()?;
-    }
     let mut command = ourselves();
     command
         .args(prepared.order.to_args())
         .current_dir(&prepared.workdir);
     command.spawn().context("cannot start the supervisor")?;
-    if let Some(feed) = prepared.feed {
-        feed.start(&run)?;
-    }
+    drop(fed);
     Ok(run)
 }
 

@@ -73,9 +73,7 @@ pub fn run_in_foreground(
     if let Some(folder) = &prepared.socket_folder {
         fcntl(folder, FcntlArg::F_SETFD(FdFlag::empty()))?;
     }
-    if let Some(feed) = &prepared.feed {
-        feed.hand_down()?;
-    }
+    let fed = prepared.feed.map(|feed| feed.start(&run)).transpose()?;
     let spawned = spawn_qemu(
         &mut command,
         &prepared.order.argv,
@@ -84,9 +82,7 @@ pub fn run_in_foreground(
         passed,
     );
     drop(command);
-    if let Some(feed) = prepared.feed {
-        feed.start(&run)?;
-    }
+    drop(fed);
     let not_executed = spawned.err();
     let mut watch = Watch::new(run, prepared.supervisor_lock, Patience::Limited)?;
     let mut repeats = Repeater { log, offset: 0 };

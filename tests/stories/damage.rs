@@ -336,14 +336,14 @@ fn a_newer_format_is_refused_in_clear_words_and_never_guessed_at() {
     let host = ended("power off");
     let newer = |path: &Path| {
         let mut value: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        assert_eq!(value["format"], 1);
-        value["format"] = Value::from(2);
+        assert_eq!(value["format"], 2);
+        value["format"] = Value::from(3);
         fs::write(path, value.to_string()).unwrap();
     };
     newer(&host.state_dir().join("v/domain.json"));
     let start = host.domstate(&["start", "v"]);
     assert_eq!(start.code, Some(1));
-    let words = "format 2 is newer than this domstate, which knows 1";
+    let words = "format 3 is newer than this domstate, which knows 2";
     assert!(start.stderr.contains(words), "{start:?}");
     assert_eq!(host.answer("v"), "shut off (shutdown)");
 

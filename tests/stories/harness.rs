@@ -339,18 +339,23 @@ impl Guest {
 
     /// Takes QEMU's connection. The guest need not run.
     pub(crate) fn taken(line: &UnixListener) -> Self {
-        line.set_nonblocking(true).unwrap();
-        let mut stream = None;
+        let mut guest = None;
         until("QEMU's serial line", || {
-            stream = line.accept().ok();
-            stream.is_some()
+            guest = Self::waiting(line);
+            guest.is_some()
         });
-        let (stream, _) = stream.unwrap();
+        guest.unwrap()
+    }
+
+    /// The next of the connections that wait already.
+    pub(crate) fn waiting(line: &UnixListener) -> Option<Self> {
+        line.set_nonblocking(true).unwrap();
+        let (stream, _) = line.accept().ok()?;
         stream.set_nonblocking(false).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self {
+        Some(Self {
             line: BufReader::new(stream),
-        }
+        })
     }
 
     /// Asserts that the guest executes: it answers a letter that means nothing.

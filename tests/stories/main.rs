@@ -42,6 +42,9 @@ mod boot;
 mod bounds;
 /// What the caller of domstate has set up reaches QEMU, and nothing else of it.
 mod caller;
+/// Verbs that are killed at each of their system calls.
+mod killed;
+
 /// Several commands at once, and an old supervisor beside a new run.
 mod concurrency;
 /// A full disk, a read-only one.

@@ -42,7 +42,7 @@ fn a_domain_that_never_ran_is_told_as_virsh_tells_it() {
             &["dominfo", "v"],
             format!(
                 "Id:             -\nName:           v\nUUID:           {UUID}\nState:          shut off\n\
-                 Persistent:     yes\nAutostart:      disable\n"
+                 Persistent:     yes\nAutostart:      disable\nManaged save:   no\n"
             ),
         ),
         (
