@@ -30,6 +30,9 @@ mod tells;
 /// What is waited for, and what the exit status says of it.
 mod waits;
 
+/// virsh's recorded answers, step by step.
+mod parity;
+
 /// What is asked when files of the state directory are damaged, cut or gone.
 mod damage;
 
