@@ -139,7 +139,8 @@ fn a_guest_whose_disk_fails_is_paused_each_time_it_tries() {
     until("the second failure", || {
         host.journal("v").matches("\"STOP\"").count() == 2
     });
-    assert_eq!(host.answer("v"), "paused (I/O error)");
+    // QEMU 10 tells why only a second later; until then it is `paused (unknown)`.
+    host.wait_for("v", "paused (I/O error)");
     assert_eq!(host.json("v")["cause"]["kind"], "io-error");
     assert_eq!(host.json("v")["certainty"], "witnessed");
 }
