@@ -19,6 +19,11 @@
 //!                              │ holds `lock`        ^
 //!                              v                     │ read by everybody, at any time
 //!                          qmp.sock <── suspend, resume, reset, shutdown (ASKED, SENT, DONE in the journal)
+//!                              ^
+//!                              │     <── domstate-supervisor serve: spawned by `watch` for a duty, then gone
+//!                              │
+//!          image ──> domstate-supervisor feed ──pipe──> QEMU -incoming fd:N        (restore; ends with the stream)
+//!                    QEMU ──pipe──> domstate save ──> FILE.domstate-part ──> FILE  (save, dump; the worker of the job)
 //! ```
 //!
 //! * `recorder.in` is a regular file of QMP commands that ends in `cont`; QEMU is started with `-S`. Without that pair a
@@ -34,6 +39,9 @@
 //!   whose supervisor died: any command that meets a live QEMU without one starts it, after it has answered.
 //! * The supervisor is a child subreaper, so a QEMU that a wrapper leaves behind becomes its child.
 //! * `run` is stage two in the foreground, in the command's own process.
+//! * `serve` does the duties of a run and ends: so the watcher stays small, and hears what happens meanwhile.
+//! * `feed` copies a saved image into the QEMU that takes it up. It is there before QEMU is, and goes on if the command
+//!   is killed.
 //!
 //! # Is QEMU alive?
 //! Its pid and start time, learnt from the control socket's peer (what was spawned may be a wrapper); else the `lock`
@@ -44,6 +52,34 @@
 //! # Waiting
 //! `observe::alarm` sleeps by dnotify and pidfds. Not by inotify: closing such a descriptor takes the kernel 14 ms, and
 //! whoever waits for `wait` or `start` waits for its exit; also a user has but 128 instances.
+//!
+//! # Jobs and duties
+//! A save or dump is a *job*: it takes its time and leaves a file. Its *worker* is the command itself (`serve` for a core
+//! file), named with the file in the ASKED line, which is on the disk before anything is done. SENT, on the disk too, is
+//! the commit line: what was written is whole. Who finds a job without its worker undoes it before that line and
+//! finishes it behind it ([`domain::PendingJob`]); there is no state in which both could be done.
+//!
+//! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a
+//! restored guest run. Which one is due is worked out of the fold; doing it twice does no harm. They are done by
+//! `operation::fulfil`: in `serve`, the servant of the supervisor, be it the first or one that has adopted the run, and
+//! in the next verb (`operation::settle`), before it acts. Who has the monitor looks again first. Where QEMU is gone
+//! and only a file is left, who would adopt starts `serve` alone.
+//!
+//! The stream goes through a pipe, handed to QEMU over the control socket (save, dump) or inherited (restore): it is
+//! the one way that works on 7.2, 10 and 11 alike, and it breaks when the worker dies, so no job outlives its worker
+//! unseen. The feeder puts one byte into the pipe before QEMU starts: an empty incoming stream spins QEMU for ever, one
+//! that breaks off ends it. The rest waits until the recorder's status is in the journal: from then on QEMU tells when
+//! all is loaded. A managed image that was taken up is known by the journals: a later run began. So it is not taken up
+//! twice, whoever was killed before the file was removed.
+//!
+//! What cost time to learn of QEMU:
+//! * `system_reset` during a dump aborts it (7.2 to 11.1); so does, on 10 and 11, `cont` after a completed save of a
+//!   guest in S3, and 7.2 wakes such a guest when it saves it. So a guest in S3 is not saved.
+//! * It takes a stream whose tail is cut off for whole, in silence: the image's header has the length.
+//! * Its default limit on a migration's bandwidth, 128 MiB a second, holds for a pipe or a file too.
+//! * `shutdown=pause` makes a panic pause as well. A guest that panicked is kept by `-action panic=pause`, from 7.2 on,
+//!   and a power-off is held by `shutdown=pause`; both are added to the command line only where a policy was given.
+//! * A reset reaches a guest that panicked only after its STOP, and comes before the `cont`, else the dead kernel runs.
 //!
 //! # Where the answer departs from QEMU's own words
 //! SHUTDOWN's `guest` is true for a panic too: rules key on `reason`. A watchdog's reset under `-no-reboot` is announced
