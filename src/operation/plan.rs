@@ -16,6 +16,8 @@ use crate::store::{Definition, OpenImage};
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) facts: Facts,
+    /// The definition's, and over them those that were given for this run.
+    pub(super) policies: Policies,
     kind: LaunchKind,
     begin: Begin,
     lifecycle: Lifecycle,
@@ -50,6 +52,7 @@ pub(super) fn plan(
         begin,
         lifecycle,
         action_words: qemu::action_words(&policies, &facts.actions),
+        policies,
         facts,
     })
 }

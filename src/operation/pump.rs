@@ -56,7 +56,7 @@ pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 /// [`Cancelled`], or the system's words on writing.
 pub(super) fn pump(
     pipe: OwnedFd,
-    mut file: &File,
+    file: &File,
     interrupts: &Interrupts,
     progress: &mut dyn FnMut(),
 ) -> Result<()> {
@@ -88,9 +88,35 @@ pub(super) fn pump(
         }
         match pipe.read(&mut chunk) {
             Ok(0) => return Ok(()),
-            Ok(count) => file.write_all(chunk.get(..count).unwrap_or_default())?,
+            Ok(count) => write_all(chunk.get(..count).unwrap_or_default(), file, interrupts)?,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Writes all of `bytes`, however slow whoever reads it is, unless the user cancels the job.
+fn write_all(mut bytes: &[u8], mut file: &File, interrupts: &Interrupts) -> Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let mut polled = [
+                    PollFd::new(file.as_fd(), PollFlags::POLLOUT),
+                    PollFd::new(interrupts.as_fd(), PollFlags::POLLIN),
+                ];
+                match poll(&mut polled, PollTimeout::NONE) {
+                    Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+                if interrupts.came() {
+                    return Err(Cancelled.into());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use super::adopt::adopt;
 use super::feed::Feed;
 use super::folder::{StartRefused, make_folder, save, take_folder_lock};
 use super::fulfil::fulfil;
-use super::managed::managed_image;
+use super::managed::{managed_image, sweep_managed_image};
 use super::order::{LaunchOrder, ourselves};
 use super::plan::plan;
 use crate::domain::{Begin, Event, Life, LogWords, Paused, Policies, State};
@@ -97,11 +97,13 @@ pub fn prepare(
     if options.keep == Keep::Definition {
         save(domain, definition)?;
     }
-    let definition = image.as_ref().map_or_else(
+    let mut definition = image.as_ref().map_or_else(
         || definition.clone(),
         |image| image.image.definition.clone(),
     );
     let plan = plan(&definition, &options, image.as_ref())?;
+    // What holds for this run holds for what is saved of it.
+    definition.policies = plan.policies;
     // The end of the last run is still to be written down, if its supervisor died.
     adopt(domain, &seen);
     let feed = image.map(Feed::new).transpose()?;
@@ -175,6 +177,9 @@ fn image(
         return Ok(Some(image));
     }
     let image = managed_image(domain)?;
+    if image.is_none() {
+        sweep_managed_image(domain);
+    }
     if let Some(image) = &image
         && options.keep == Keep::Definition
         && image.image.definition.argv != definition.argv

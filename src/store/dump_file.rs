@@ -29,12 +29,10 @@ impl DumpFile {
         } else {
             options.create_new(true).open(part_of(place))?
         };
-        // From now on a reader that is slow is waited for.
-        rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::empty())?;
         Ok(Self { file })
     }
 
-    /// To copy the dump into.
+    /// To copy the dump into. A FIFO's reader may be slow: then it takes nothing just now (`WouldBlock`).
     pub fn file(&self) -> &File {
         &self.file
     }
