@@ -148,7 +148,8 @@ impl Waiting {
     fn judge(&self, conditions: &[Condition]) -> Verdict {
         let state = self.seen.answer.state;
         let met = if conditions.is_empty() {
-            matches!(state, State::ShutOff(_) | State::Crashed)
+            // A panic that a policy is still to act on is no end.
+            matches!(state, State::ShutOff(_)) || self.seen.fold.rests_crashed()
         } else {
             conditions
                 .iter()

@@ -10,7 +10,7 @@ use super::intent::Progress;
 use super::job::Worker;
 use super::policy::{OnCrash, OnPoweroff};
 use super::state::{Paused, State};
-use super::trace::{Core, Reboot, Restart};
+use super::trace::{Core, Panic, Reboot, Restart};
 
 /// As many restarts in [`CRASH_LOOP_MICROS`] are a crash loop (libvirt knows no bound).
 pub(super) const CRASH_LOOP_RESTARTS: usize = 5;
@@ -85,8 +85,23 @@ impl Fold {
         }
     }
 
+    /// Whether the guest crashed and stays so until somebody else does something: no policy is still to be carried out,
+    /// and no job is under way.
+    pub fn rests_crashed(&self) -> bool {
+        let policy = self.launch.as_ref().map(|launch| launch.lifecycle.on_crash);
+        let panic = self.panic.as_ref();
+        let duty = policy
+            .zip(panic)
+            .and_then(|(policy, panic)| self.duty_of(policy, panic));
+        self.live == State::Crashed && self.job.is_none() && duty.is_none()
+    }
+
     fn duty_after_panic(&self, policy: OnCrash) -> Option<Duty> {
         let panic = self.panic.as_ref().filter(|panic| panic.stands)?;
+        self.duty_of(policy, panic)
+    }
+
+    fn duty_of(&self, policy: OnCrash, panic: &Panic) -> Option<Duty> {
         if panic.kept.is_some() {
             return None;
         }

@@ -325,6 +325,21 @@ fn what_was_given_up_says_why_and_stays() {
 }
 
 #[test]
+fn a_crashed_guest_is_at_rest_where_its_policy_has_nothing_done() {
+    for on_crash in OnCrash::ALL {
+        let [panic, stop] = panics();
+        let mut fold = booted(lifecycle(*on_crash, OnPoweroff::Destroy), &[panic]);
+        let rests = *on_crash == OnCrash::Preserve;
+        // Already before it stands, and nothing is to be done yet.
+        assert_eq!(fold.rests_crashed(), rests, "{on_crash:?}");
+        apply(&mut fold, 9, &stop);
+        assert_eq!(fold.rests_crashed(), rests, "{on_crash:?}");
+        apply(&mut fold, 10, &Event::Resumed);
+        assert!(!fold.rests_crashed(), "{on_crash:?}");
+    }
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn a_power_off_is_followed_by_what_policy_and_reboot_say() {
     let off = || Event::ShutDown(ShutdownCause::GuestShutdown);
