@@ -1,6 +1,7 @@
 //! How a command fails, and the one table of exit statuses.
 
 use crate::domain::{Cause, ShutOff, State};
+use crate::operation::one_line;
 use crate::output::{Complaint, Unprinted};
 
 /// The exit statuses of domstate (CLI.md). `run` tells by them how the guest ended.
@@ -134,22 +135,6 @@ fn kind_of(error: &anyhow::Error) -> &'static str {
     } else {
         "failed"
     }
-}
-
-/// The chain of causes on one line, without the number that Rust adds to the system's words.
-pub(super) fn one_line(error: &anyhow::Error) -> String {
-    let parts: Vec<String> = error
-        .chain()
-        .map(|part| {
-            let os = part
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::raw_os_error);
-            let errno = part.downcast_ref::<nix::errno::Errno>().copied();
-            let errno = errno.or(os.map(nix::errno::Errno::from_raw));
-            errno.map_or_else(|| part.to_string(), |errno| errno.desc().to_owned())
-        })
-        .collect();
-    parts.join(": ").replace('\n', " ")
 }
 
 /// The status that the guest itself gave, where it gave one.

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::failure::one_line;
 use super::lookup::uuid;
 use super::start::started;
 use super::{Context, Exit, Failure};
 use crate::cli::RestoreArgs;
-use crate::operation::{From, Keep, Prepared, StartOptions, StartRefused, finish_save, prepare};
+use crate::operation::{
+    From, Keep, Prepared, StartOptions, StartRefused, finish_save, one_line, prepare,
+};
 use crate::store::{DomainFolder, OpenImage, StateDir};
 
 pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exit, Failure> {

@@ -5,15 +5,14 @@ use std::ffi::OsString;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::define::definition;
-use super::failure::one_line;
 use super::lookup::find;
 use super::{Context, Exit, Failure};
 use crate::cli::StartArgs;
 use crate::domain::{Begin, Cause, Exit as QemuExit, Name, ShutOff, State};
 use crate::observe::Observation;
 use crate::operation::{
-    From, Keep, Prepared, StartOptions, StartRefused, await_start, prepare, spawn_supervisor,
-    sweep_managed_image,
+    From, Keep, Prepared, StartOptions, StartRefused, await_start, one_line, prepare,
+    spawn_supervisor, sweep_managed_image,
 };
 use crate::store::{Definition, DomainFolder, Log};
 

@@ -308,20 +308,26 @@ fn a_guest_is_restarted_five_times_in_sixty_seconds_and_no_more() {
 
 #[test]
 fn what_was_given_up_says_why_and_stays() {
-    let policy = lifecycle(OnCrash::Restart, OnPoweroff::Destroy);
-    let [panic, stop] = panics();
-    let fold = booted(
-        policy,
-        &[
-            panic,
-            stop,
-            asked(Verb::CrashRestart),
-            failed(Verb::CrashRestart),
-        ],
-    );
-    assert_eq!(fold.live, State::Crashed);
-    assert_eq!(fold.panic.as_ref().unwrap().kept.as_deref(), Some("why"));
-    assert_eq!(fold.duty(&Life::Lives, Worker::Gone), None);
+    for (on_crash, given_up) in [
+        (
+            OnCrash::Restart,
+            [asked(Verb::CrashRestart), failed(Verb::CrashRestart)],
+        ),
+        (
+            OnCrash::CoredumpDestroy,
+            [begun(Verb::CrashDump), failed(Verb::CrashDump)],
+        ),
+    ] {
+        let mut fold = booted(lifecycle(on_crash, OnPoweroff::Destroy), &panics());
+        for event in &given_up {
+            assert!(!fold.rests_crashed(), "{on_crash:?}");
+            apply(&mut fold, 9, event);
+        }
+        assert_eq!(fold.live, State::Crashed);
+        assert_eq!(fold.panic.as_ref().unwrap().kept.as_deref(), Some("why"));
+        assert_eq!(fold.duty(&Life::Lives, Worker::Gone), None);
+        assert!(fold.rests_crashed(), "{on_crash:?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::event::{Actor, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::Progress;
 use super::job::{Job, PendingJob};
+use super::policy::OnCrash;
 use super::state::State;
 use super::trace::{Core, Reboot, Restart};
 
@@ -70,11 +71,13 @@ impl Fold {
         }
         if verb == Verb::CrashDump {
             self.core_tried(Core::Failed);
+            let policy = self.launch.as_ref().map(|launch| launch.lifecycle.on_crash);
+            if policy == Some(OnCrash::CoredumpDestroy) {
+                self.keep_crashed(message);
+            }
         } else if verb == Verb::CrashRestart {
             self.restart = None;
-            if let Some(panic) = &mut self.panic {
-                panic.kept = Some(message.to_owned());
-            }
+            self.keep_crashed(message);
         } else if verb == Verb::LetGo && self.began.is_none() {
             self.refusal = Some(message.to_owned());
         } else if verb == Verb::Reboot && self.restart.is_none() {
@@ -85,6 +88,12 @@ impl Fold {
     pub(super) fn core_tried(&mut self, core: Core) {
         if let Some(panic) = &mut self.panic {
             panic.core = core;
+        }
+    }
+
+    fn keep_crashed(&mut self, why: &str) {
+        if let Some(panic) = &mut self.panic {
+            panic.kept = Some(why.to_owned());
         }
     }
 

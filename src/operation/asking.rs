@@ -151,3 +151,19 @@ pub fn actor() -> Actor {
         command,
     }
 }
+
+/// The chain of causes on one line, without the number that Rust adds to the system's words.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let parts: Vec<String> = error
+        .chain()
+        .map(|part| {
+            let os = part
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::raw_os_error);
+            let errno = part.downcast_ref::<nix::errno::Errno>().copied();
+            let errno = errno.or(os.map(nix::errno::Errno::from_raw));
+            errno.map_or_else(|| part.to_string(), |errno| errno.desc().to_owned())
+        })
+        .collect();
+    parts.join(": ").replace('\n', " ")
+}

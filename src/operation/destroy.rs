@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::adopt::adopt_and_wait;
-use super::asking::Asking;
+use super::asking::{Asking, one_line};
 use super::settle::{NOT_RUNNING, connect};
 use super::ward::Ward;
 use crate::domain::{Certainty, Verb};
@@ -70,7 +70,7 @@ pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result
             Ok(())
         }
         Err(error) => {
-            asking.failed(&format!("{error:#}"));
+            asking.failed(&one_line(&error));
             Err(error)
         }
     }

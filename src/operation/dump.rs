@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::asking::Asking;
+use super::asking::{Asking, one_line};
 use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
 use super::pump::{cancelled_or, pipe, pump};
@@ -120,7 +120,7 @@ pub(super) fn dump_core(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
         after: AfterDump::GoesOn,
     };
     if let Err(error) = room {
-        dump.asking.failed_durably(&format!("{error:#}"));
+        dump.asking.failed_durably(&one_line(&error));
         return Ok(());
     }
     let _ = dump.carry_out(control, &interrupts, &mut || {});
@@ -180,7 +180,7 @@ impl Dump<'_> {
         if let Err(error) = written {
             take_back(self.domain, self.run, self.before, &error)?;
             let _ = discard_dump(&self.place);
-            self.asking.failed_durably(&format!("{error:#}"));
+            self.asking.failed_durably(&one_line(&error));
             return Err(error);
         }
         self.asking.done_durably();

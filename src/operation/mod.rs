@@ -24,7 +24,7 @@ mod start;
 mod ward;
 
 pub use adopt::{adopt, adopt_and_wait};
-pub use asking::{Asking, actor};
+pub use asking::{Asking, actor, one_line};
 pub use define::{define, rename, undefine};
 pub use destroy::{Mercy, destroy};
 pub use dump::{AfterDump, DumpForm, dump};

@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::asking::Asking;
+use super::asking::{Asking, one_line};
 use super::fulfil::set_poweroff_ends;
 use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled, settled_active};
 use crate::domain::{OnReboot, State, Verb};
@@ -184,7 +184,7 @@ fn ask(
             Ok(())
         }
         Err(error) => {
-            asking.failed(&format!("{error:#}"));
+            asking.failed(&one_line(&error));
             Err(error)
         }
     }

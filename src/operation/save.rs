@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::asking::{Asking, actor};
+use super::asking::{Asking, actor, one_line};
 use super::destroy::end_qemu;
 use super::fulfil::{fulfil, undo};
 use super::interrupts::Interrupts;
@@ -99,7 +99,7 @@ pub fn save(
     if let Err(error) = placed {
         take_back(domain, &run, before, &error)?;
         let _ = discard(&place, domain.name(), run.number());
-        asking.failed_durably(&format!("{error:#}"));
+        asking.failed_durably(&one_line(&error));
         return Err(error);
     }
     asking.done_durably();
