@@ -23,6 +23,8 @@ mod guest_image;
 mod instant;
 /// What a domain goes through while it lives, and what it may be told then.
 mod lives;
+/// What becomes of a guest that panics, powers itself off or resets itself.
+mod policies;
 /// Starts that fail, arguments that are refused, and names and places that are unusual.
 mod starts;
 /// What the verbs that only tell print, to the letter.
