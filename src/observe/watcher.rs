@@ -7,8 +7,8 @@ use anyhow::Result;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::alarm::{Alarm, Sight};
-use super::process::process_state;
-use super::{Observation, ProcessState};
+use super::process::{process, process_state};
+use super::{Observation, ProcessState, Supervised};
 use crate::domain::Process;
 use crate::store::DomainFolder;
 
@@ -39,19 +39,27 @@ impl Watcher {
         if let Some(run) = &seen.run {
             self.alarm.watch(run.path());
         }
-        let known = seen.fold.qemu.or(seen.fold.launcher);
-        if seen.is_active()
-            && let Some(process) = known
+        if !seen.is_active() {
+            return;
+        }
+        if let Some(process) = seen.fold.qemu.or(seen.fold.launcher) {
+            // Of another pid namespace, or a wrapper that is gone while its QEMU is not known yet.
+            self.has_unwatched |= !self.watch_process(process);
+        }
+        // Its death is no news of the guest; but what it was about to do has to be done by somebody else.
+        if let Supervised::By(Some(pid)) = seen.supervised
+            && let Some(supervisor) = process(pid)
         {
-            self.watch_process(process);
+            self.watch_process(supervisor);
         }
     }
 
-    fn watch_process(&mut self, process: Process) {
+    /// Watches a process. Whether its end will wake us.
+    fn watch_process(&mut self, process: Process) -> bool {
         let watched = self.processes.iter().any(|(known, _)| *known == process);
         let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
         if watched {
-            return;
+            return true;
         }
         if let Some(Ok(descriptor)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty()))
             // The pid may have been reused before it was opened, but not since. One that is dead already (a wrapper
@@ -59,10 +67,9 @@ impl Watcher {
             && matches!(process_state(process), ProcessState::Alive | ProcessState::Stopped)
         {
             self.processes.push((process, descriptor));
-        } else {
-            // Of another pid namespace, or a wrapper that is gone while its QEMU is not known yet.
-            self.has_unwatched = true;
+            return true;
         }
+        false
     }
 
     /// Sleeps until something happened, or `deadline`.
