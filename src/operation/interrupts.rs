@@ -14,13 +14,14 @@ pub(super) struct Interrupts {
 
 impl Interrupts {
     /// From now on SIGINT, SIGTERM and SIGHUP do not end this process. Nobody gives them back: a verb with a job does
-    /// nothing after it.
+    /// nothing after it. Nor does SIGXFSZ: a file that may not become so large is an error like a full disk.
     pub(super) fn take() -> io::Result<Self> {
         let mut set = SigSet::empty();
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
             set.add(signal);
         }
         set.thread_block()?;
+        SigSet::from(Signal::SIGXFSZ).thread_block()?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&set, flags)?;
         Ok(Self { signals })
