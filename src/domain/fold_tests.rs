@@ -322,6 +322,25 @@ fn an_outgoing_migration_that_completed_bars_the_source() {
 }
 
 #[test]
+fn the_stream_of_a_dump_leaves_the_guest_where_it_is() {
+    let status = |word: &str| Event::MigrationChanged(word.into());
+    let done = |verb| Event::Done { verb, pid: 7 };
+    for (verb, is_away) in [
+        (Verb::Dump, false),
+        (Verb::DumpReset, false),
+        (Verb::Save, true),
+    ] {
+        let mut events = vec![asked(Verb::Suspend), Event::Stopped, begun(verb)];
+        events.extend([status("setup"), status("active"), status("completed")]);
+        assert!(booted(&events).migrated_away, "{verb:?}");
+        events.push(done(verb));
+        let fold = booted(&events);
+        assert_eq!(fold.migrated_away, is_away, "{verb:?}");
+        assert_eq!(fold.live.to_string(), "paused (user)", "{verb:?}");
+    }
+}
+
+#[test]
 fn a_checkpoint_stands_for_everything_before_it() {
     let before = booted(&[asked(Verb::Suspend), Event::Stopped]);
     let after = fold_of(&[

@@ -46,6 +46,8 @@ impl Fold {
             job.progress = progress;
             if progress == Progress::Done && !ENDING_JOBS.contains(&verb) {
                 self.job = None;
+                // QEMU takes the stream of a dump for a migration.
+                self.goes_nowhere();
             }
         }
         if progress != Progress::Done {
@@ -65,9 +67,8 @@ impl Fold {
         let ours = |job: &PendingJob| job.verb == verb && job.job.worker.pid == pid;
         if self.job.as_ref().is_some_and(ours) {
             self.job = None;
-            // It goes nowhere: what QEMU has written is thrown away.
-            self.outgoing = false;
-            self.migrated_away = false;
+            // What QEMU has written is thrown away.
+            self.goes_nowhere();
         }
         if verb == Verb::CrashDump {
             self.core_tried(Core::Failed);
@@ -83,6 +84,11 @@ impl Fold {
         } else if verb == Verb::Reboot && self.restart.is_none() {
             self.reboot = None;
         }
+    }
+
+    fn goes_nowhere(&mut self) {
+        self.outgoing = false;
+        self.migrated_away = false;
     }
 
     pub(super) fn core_tried(&mut self, core: Core) {

@@ -220,7 +220,8 @@ impl Dump<'_> {
         }
         file.seal().with_context(|| self.cannot_write())?;
         let goes_on = stop && self.after != AfterDump::Crash;
-        if goes_on || self.after == AfterDump::Reset {
+        let stays = self.form == DumpForm::Stream && self.after != AfterDump::Crash;
+        if goes_on || stays || self.after == AfterDump::Reset {
             let mut control = connect(self.run)?;
             if self.after == AfterDump::Reset {
                 control.execute("system_reset", None)?;
