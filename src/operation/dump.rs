@@ -173,8 +173,16 @@ impl Dump<'_> {
         interrupts: &Interrupts,
         progress: &mut dyn FnMut(),
     ) -> Result<()> {
+        let file = match DumpFile::create(&self.place).with_context(|| self.cannot_write()) {
+            Ok(file) => file,
+            // Nothing was done yet; what is there may be somebody else's dump.
+            Err(error) => {
+                self.asking.failed_durably(&format!("{error:#}"));
+                return Err(error);
+            }
+        };
         let written = self
-            .write(control, interrupts, progress)
+            .write(control, &file, interrupts, progress)
             .and_then(|()| self.asking.carried_out())
             .and_then(|()| put_dump_in_place(&self.place).with_context(|| self.cannot_write()));
         if let Err(error) = written {
@@ -197,10 +205,10 @@ impl Dump<'_> {
     fn write(
         &self,
         mut control: Control,
+        file: &DumpFile,
         interrupts: &Interrupts,
         progress: &mut dyn FnMut(),
     ) -> Result<()> {
-        let file = DumpFile::create(&self.place).with_context(|| self.cannot_write())?;
         // QEMU would let it go on by itself after a plain dump of its memory; for all else it must not.
         let stop = self.before == Before::Ran
             && (self.form == DumpForm::Stream || self.after != AfterDump::GoesOn);
