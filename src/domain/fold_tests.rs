@@ -341,6 +341,30 @@ fn the_stream_of_a_dump_leaves_the_guest_where_it_is() {
 }
 
 #[test]
+fn a_job_is_aborted_by_who_asked_for_that_after_it_began_and_did_it() {
+    let abort = Event::Asked {
+        verb: Verb::JobAbort,
+        actor: actor(8),
+        job: None,
+    };
+    let did = Event::Done {
+        verb: Verb::JobAbort,
+        pid: 8,
+    };
+    let aborted = |events: &[Event]| booted(events).is_job_aborted();
+    assert!(!aborted(&[begun(Verb::Dump)]));
+    assert!(!aborted(&[begun(Verb::Dump), abort.clone()]));
+    assert!(aborted(&[begun(Verb::Dump), abort.clone(), did.clone()]));
+    assert!(!aborted(&[abort.clone(), did.clone(), begun(Verb::Dump)]));
+    assert!(!aborted(&[
+        begun(Verb::Dump),
+        abort,
+        did,
+        failed(Verb::Dump)
+    ]));
+}
+
+#[test]
 fn a_checkpoint_stands_for_everything_before_it() {
     let before = booted(&[asked(Verb::Suspend), Event::Stopped]);
     let after = fold_of(&[

@@ -103,6 +103,19 @@ impl Fold {
         }
     }
 
+    /// Whether somebody has aborted the job that is under way. QEMU tells only of one that it is writing a stream for.
+    pub fn is_job_aborted(&self) -> bool {
+        let Some(pending) = &self.job else {
+            return false;
+        };
+        let later = self.intents.0.iter().rev();
+        let later = later.take_while(|intent| {
+            intent.verb != pending.verb || intent.actor.pid != pending.job.worker.pid
+        });
+        let mut aborts = later.filter(|intent| intent.verb == Verb::JobAbort);
+        aborts.any(|intent| intent.progress == Progress::Done)
+    }
+
     /// The guest runs on: what was saved of it is not what it is any more.
     pub(super) fn take_back_job(&mut self) {
         if let Some(pending) = &mut self.job

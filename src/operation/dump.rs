@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::asking::{Asking, one_line};
 use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
+use super::jobs::look_after;
 use super::pump::{cancelled_or, pipe, pump};
 use super::save::{await_transfer, job, migrate_into_pipe, restore_limit, take_back};
 use super::settle::{NOT_RUNNING, answer_by, connect, refuse_while_busy, settled_active};
@@ -177,7 +178,7 @@ impl Dump<'_> {
             Ok(file) => file,
             // Nothing was done yet; what is there may be somebody else's dump.
             Err(error) => {
-                self.asking.failed_durably(&format!("{error:#}"));
+                self.asking.failed_durably(&one_line(&error));
                 return Err(error);
             }
         };
@@ -220,12 +221,16 @@ impl Dump<'_> {
             DumpForm::Memory => dump_into_pipe(&mut control)?,
         };
         drop(control);
-        pump(pipe, file.file(), interrupts, progress)
+        let mut look = || {
+            progress();
+            look_after(self.domain, self.run)
+        };
+        pump(pipe, file.file(), interrupts, &mut look)
+            .and_then(|()| match self.form {
+                DumpForm::Stream => await_transfer(self.domain, self.run),
+                DumpForm::Memory => self.await_dump(),
+            })
             .map_err(|error| cancelled_or(error, "domain core dump"))?;
-        match self.form {
-            DumpForm::Stream => await_transfer(self.domain, self.run)?,
-            DumpForm::Memory => self.await_dump()?,
-        }
         file.seal().with_context(|| self.cannot_write())?;
         let goes_on = stop && self.after != AfterDump::Crash;
         let stays = self.form == DumpForm::Stream && self.after != AfterDump::Crash;

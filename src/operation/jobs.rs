@@ -4,9 +4,10 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::asking::Asking;
+use super::pump::Cancelled;
 use super::settle::{NOT_RUNNING, connect, settled_active};
-use crate::domain::{Timestamp, Verb, Worker};
-use crate::observe::Observation;
+use crate::domain::{Life, Timestamp, Verb, Worker};
+use crate::observe::{Observation, look_at_run};
 use crate::store::{DomainFolder, RunFolder};
 
 /// How far a job is, in bytes, as QEMU counts them.
@@ -71,6 +72,21 @@ pub fn job_progress(run: &RunFolder) -> Result<JobProgress> {
         remaining: number(ram, "remaining"),
         total: number(ram, "total"),
     })
+}
+
+/// Looks whether there is any use in going on with the job that this process does.
+///
+/// # Errors
+/// [`Cancelled`] if somebody has aborted it; in virsh's words if the guest is gone.
+pub(super) fn look_after(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    let seen = look_at_run(domain, run)?;
+    if matches!(seen.life, Life::Gone(_)) {
+        bail!(NOT_RUNNING);
+    }
+    if seen.fold.is_job_aborted() {
+        return Err(Cancelled.into());
+    }
+    Ok(())
 }
 
 /// Ends the job that is under way; whoever does it then takes it back.

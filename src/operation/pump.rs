@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -19,8 +19,8 @@ use super::interrupts::Interrupts;
 /// What is read at once; also how much the pipe is asked to hold.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// How often it is told how far it came.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// How often it is told how far it came, and looked whether there is any use in going on.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The user cancelled the job.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl std::error::Error for Cancelled {}
 pub(super) fn cancelled_or(error: anyhow::Error, job: &str) -> anyhow::Error {
     match error.is::<Cancelled>() {
         true => anyhow!("operation aborted: job '{job}' {Cancelled}"),
-        false => error.context("cannot write the file"),
+        false => error,
     }
 }
 
@@ -50,73 +50,86 @@ pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     Ok((from, to))
 }
 
-/// Copies from `pipe` to `file` until its other end is closed. `progress` is called now and then.
+/// Copies from `pipe` to `file` until its other end is closed. A file that does not block is waited for. `look` is called
+/// now and then: it tells how far it came, and fails if there is no use in going on.
 ///
 /// # Errors
-/// [`Cancelled`], or the system's words on writing.
+/// [`Cancelled`], what `look` says, or the system's words on writing.
 pub(super) fn pump(
     pipe: OwnedFd,
     file: &File,
     interrupts: &Interrupts,
-    progress: &mut dyn FnMut(),
+    look: &mut dyn FnMut() -> Result<()>,
 ) -> Result<()> {
     let mut pipe = File::from(pipe);
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut told_at = Instant::now();
+    let mut pump = Pump {
+        file,
+        interrupts,
+        look,
+        looked_at: Instant::now(),
+    };
     loop {
-        let mut polled = [
-            PollFd::new(pipe.as_fd(), PollFlags::POLLIN),
-            PollFd::new(interrupts.as_fd(), PollFlags::POLLIN),
-        ];
-        let left = PROGRESS_INTERVAL.saturating_sub(told_at.elapsed());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let ready = match poll(&mut polled, timeout) {
-            Ok(ready) => ready,
-            Err(nix::errno::Errno::EINTR) => 0,
-            Err(errno) => return Err(errno.into()),
-        };
-        if interrupts.came() {
-            return Err(Cancelled.into());
-        }
-        if told_at.elapsed() >= PROGRESS_INTERVAL {
-            progress();
-            told_at = Instant::now();
-        }
-        let [from, _] = &polled;
-        if ready == 0 || from.revents().is_none_or(|events| events.is_empty()) {
+        if !pump.is_ready(pipe.as_fd(), PollFlags::POLLIN)? {
             continue;
         }
         match pipe.read(&mut chunk) {
             Ok(0) => return Ok(()),
-            Ok(count) => write_all(chunk.get(..count).unwrap_or_default(), file, interrupts)?,
+            Ok(count) => pump.write(chunk.get(..count).unwrap_or_default())?,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error).context("cannot read from QEMU"),
         }
     }
 }
 
-/// Writes all of `bytes`, however slow whoever reads it is, unless the user cancels the job.
-fn write_all(mut bytes: &[u8], mut file: &File, interrupts: &Interrupts) -> Result<()> {
-    while !bytes.is_empty() {
-        match file.write(bytes) {
-            Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
-            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let mut polled = [
-                    PollFd::new(file.as_fd(), PollFlags::POLLOUT),
-                    PollFd::new(interrupts.as_fd(), PollFlags::POLLIN),
-                ];
-                match poll(&mut polled, PollTimeout::NONE) {
-                    Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                    Err(errno) => return Err(errno.into()),
+struct Pump<'a> {
+    file: &'a File,
+    interrupts: &'a Interrupts,
+    look: &'a mut dyn FnMut() -> Result<()>,
+    looked_at: Instant,
+}
+
+impl Pump<'_> {
+    /// Writes it all. Whoever reads a FIFO may take his time, or never come to it.
+    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(0) => {
+                    let error = std::io::Error::from(ErrorKind::WriteZero);
+                    return Err(error).context("cannot write the file");
                 }
-                if interrupts.came() {
-                    return Err(Cancelled.into());
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_ready(self.file.as_fd(), PollFlags::POLLOUT)?;
                 }
+                Err(error) => return Err(error).context("cannot write the file"),
             }
-            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Waits for the descriptor, but not for ever. Whether it is ready.
+    fn is_ready(&mut self, descriptor: BorrowedFd<'_>, events: PollFlags) -> Result<bool> {
+        let mut polled = [
+            PollFd::new(descriptor, events),
+            PollFd::new(self.interrupts.as_fd(), PollFlags::POLLIN),
+        ];
+        let left = LOOK_INTERVAL.saturating_sub(self.looked_at.elapsed());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut polled, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let [awaited, _] = &polled;
+        let is_ready = awaited.revents().is_some_and(|events| !events.is_empty());
+        if self.interrupts.came() {
+            return Err(Cancelled.into());
+        }
+        if self.looked_at.elapsed() >= LOOK_INTERVAL {
+            (self.look)()?;
+            self.looked_at = Instant::now();
+        }
+        Ok(is_ready)
+    }
 }

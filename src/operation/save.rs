@@ -13,7 +13,8 @@ use super::asking::{Asking, actor, one_line};
 use super::destroy::end_qemu;
 use super::fulfil::{fulfil, undo};
 use super::interrupts::Interrupts;
-use super::pump::{cancelled_or, pipe, pump};
+use super::jobs::look_after;
+use super::pump::{Cancelled, cancelled_or, pipe, pump};
 use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
 use crate::domain::{Before, Begin, Job, Life, Paused, Process, ShutOff, State, Verb};
 use crate::observe::{Observation, Watcher, look_at_run, now, pid_namespace, start_ticks};
@@ -213,16 +214,20 @@ fn finish(
     interrupts: &Interrupts,
     progress: &mut dyn FnMut(),
 ) -> Result<()> {
-    pump(pipe, image.file(), interrupts, progress)
+    let mut look = || {
+        progress();
+        look_after(domain, run)
+    };
+    pump(pipe, image.file(), interrupts, &mut look)
+        .and_then(|()| await_transfer(domain, run))
         .map_err(|error| cancelled_or(error, "domain save"))?;
-    await_transfer(domain, run)?;
     image.seal().context("cannot write the image")
 }
 
 /// Waits until QEMU says what came of a stream that it has closed.
 ///
 /// # Errors
-/// It failed, was cancelled by somebody else, or QEMU is gone.
+/// It failed, was cancelled by somebody else ([`Cancelled`]), or QEMU is gone.
 pub(super) fn await_transfer(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
     let deadline = Instant::now() + TRANSFER_GRACE;
     let mut watcher = Watcher::new();
@@ -238,7 +243,7 @@ pub(super) fn await_transfer(domain: &DomainFolder, run: &RunFolder) -> Result<(
             return Ok(());
         }
         if !fold.outgoing {
-            bail!(why_it_failed(run));
+            return Err(why_it_failed(run));
         }
         if Instant::now() >= deadline {
             bail!("QEMU does not say what came of it");
@@ -247,7 +252,7 @@ pub(super) fn await_transfer(domain: &DomainFolder, run: &RunFolder) -> Result<(
     }
 }
 
-fn why_it_failed(run: &RunFolder) -> String {
+fn why_it_failed(run: &RunFolder) -> anyhow::Error {
     let asked = connect(run).and_then(|mut control| control.execute("query-migrate", None));
     let word = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     match asked {
@@ -255,13 +260,11 @@ fn why_it_failed(run: &RunFolder) -> String {
             word(&value, "status").as_deref(),
             word(&value, "error-desc"),
         ) {
-            (Some("cancelled"), _) => {
-                "operation aborted: job 'domain save' canceled by client".to_owned()
-            }
-            (_, Some(desc)) => format!("QEMU could not write it: {desc}"),
-            (_, None) => "QEMU could not write it".to_owned(),
+            (Some("cancelled"), _) => Cancelled.into(),
+            (_, Some(desc)) => anyhow!("QEMU could not write it: {desc}"),
+            (_, None) => anyhow!("QEMU could not write it"),
         },
-        Err(error) => format!("QEMU could not write it, and does not say why: {error}"),
+        Err(error) => anyhow!("QEMU could not write it, and does not say why: {error}"),
     }
 }
 
