@@ -11,12 +11,17 @@ use serde_json::Value;
 
 use super::harness::{Guest, Host, is_alive, is_root, processes_with, send, until};
 
-/// A file system of its own for the state directory, gone with the test.
-struct Disk(PathBuf);
+/// A file system of its own, gone with the test.
+pub(super) struct Disk(PathBuf);
 
 impl Disk {
+    /// One for the state directory.
     fn mount(host: &Host, options: &str) -> Self {
-        let path = host.state_dir();
+        Self::mount_at(host.state_dir(), options)
+    }
+
+    /// One in a folder that is made for it.
+    pub(super) fn mount_at(path: PathBuf, options: &str) -> Self {
         fs::create_dir_all(&path).unwrap();
         run(Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "tmpfs"])
@@ -24,7 +29,7 @@ impl Disk {
         Self(path)
     }
 
-    fn remount(&self, option: &str) {
+    pub(super) fn remount(&self, option: &str) {
         // A process that is dying may still have a file open for writing: its threads end one by one.
         until("the remount", || {
             let mut mount = Command::new("mount");

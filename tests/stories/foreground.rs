@@ -205,7 +205,7 @@ fn on_a_terminal(host: &Host, serial: &str) -> (Child, File, OwnedFd) {
 }
 
 /// Reads the terminal until it has shown this, within bounds.
-fn shown(terminal: &mut File, wanted: &str) {
+pub(super) fn shown(terminal: &mut File, wanted: &str) {
     let mut text = String::new();
     while !text.contains(wanted) {
         let mut polled = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];

@@ -35,6 +35,15 @@ mod waits;
 /// virsh's recorded answers, step by step.
 mod parity;
 
+/// A guest's memory goes into a file while the guest waits, or the guest goes on and there is no file.
+mod dumps;
+/// What is in an image counts when it is taken up, and no image is taken up twice.
+mod images;
+/// What the stories of saves and dumps share.
+mod jobs;
+/// A guest goes into a file and comes back out of it, or it goes on and there is no file.
+mod saves;
+
 /// What is asked when files of the state directory are damaged, cut or gone.
 mod damage;
 
