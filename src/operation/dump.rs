@@ -19,7 +19,7 @@ use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::Control;
 use crate::store::encode::time_text;
 use crate::store::{
-    DomainFolder, DumpFile, RunFolder, create_folder, discard_dump, put_dump_in_place,
+    DomainFolder, DumpFile, DumpOwner, RunFolder, create_folder, discard_dump, put_dump_in_place,
 };
 
 /// As many core files as are kept of a domain: each is as large as the guest's memory.
@@ -174,7 +174,9 @@ impl Dump<'_> {
         interrupts: &Interrupts,
         progress: &mut dyn FnMut(),
     ) -> Result<()> {
-        let file = match DumpFile::create(&self.place).with_context(|| self.cannot_write()) {
+        let file = match DumpFile::create(&self.place, &self.owner())
+            .with_context(|| self.cannot_write())
+        {
             Ok(file) => file,
             // Nothing was done yet; what is there may be somebody else's dump.
             Err(error) => {
@@ -185,10 +187,12 @@ impl Dump<'_> {
         let written = self
             .write(control, &file, interrupts, progress)
             .and_then(|()| self.asking.carried_out())
-            .and_then(|()| put_dump_in_place(&self.place).with_context(|| self.cannot_write()));
+            .and_then(|()| {
+                put_dump_in_place(&self.place, &self.owner()).with_context(|| self.cannot_write())
+            });
         if let Err(error) = written {
             take_back(self.domain, self.run, self.before, &error)?;
-            let _ = discard_dump(&self.place);
+            let _ = discard_dump(&self.place, &self.owner());
             self.asking.failed_durably(&one_line(&error));
             return Err(error);
         }
@@ -196,6 +200,13 @@ impl Dump<'_> {
         match self.after {
             AfterDump::Crash => end_qemu(self.domain, self.run),
             AfterDump::GoesOn | AfterDump::Reset => Ok(()),
+        }
+    }
+
+    fn owner(&self) -> DumpOwner<'_> {
+        DumpOwner {
+            name: self.domain.name(),
+            run: self.run.number(),
         }
     }
 

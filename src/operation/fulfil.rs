@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::{Control, ControlError};
 use crate::store::{
-    DomainFolder, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
+    DomainFolder, DumpOwner, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
 };
 
 /// How long QEMU may take to let go of a stream that was cancelled.
@@ -167,7 +167,7 @@ fn go_on(control: &mut Control) -> Result<()> {
 fn place(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
     let file = &pending.job.file;
     let placed = match is_dump(pending.verb) {
-        true => put_dump_in_place(file).map_err(anyhow::Error::from),
+        true => put_dump_in_place(file, &owner(domain, run)).map_err(anyhow::Error::from),
         false => put_in_place(file, domain.name(), run.number()),
     };
     placed.with_context(|| format!("cannot write {}", file.display()))?;
@@ -183,10 +183,17 @@ fn place(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result
 fn remove(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
     let file = &pending.job.file;
     let removed = match is_dump(pending.verb) {
-        true => discard_dump(file),
+        true => discard_dump(file, &owner(domain, run)),
         false => discard(file, domain.name(), run.number()),
     };
     removed.with_context(|| format!("cannot remove what is left of {}", file.display()))
+}
+
+fn owner<'a>(domain: &'a DomainFolder, run: &RunFolder) -> DumpOwner<'a> {
+    DumpOwner {
+        name: domain.name(),
+        run: run.number(),
+    }
 }
 
 fn tell_failed(run: &RunFolder, pending: &PendingJob, why: &str) -> Result<()> {

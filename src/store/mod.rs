@@ -28,7 +28,7 @@ mod save_image;
 
 pub use checkpoint::{Agreement, StoredCheckpoint, Sync};
 pub use definition::Definition;
-pub use dump_file::{DumpFile, discard_dump, put_dump_in_place};
+pub use dump_file::{DumpFile, DumpOwner, discard_dump, put_dump_in_place};
 pub use durable::{FORMAT, create_folder, read_json, sync_folder, write_durably, write_lightly};
 pub use lock::{FolderLock, Lock, is_held};
 pub use log::{LOG_FILE, Log, LogPart};

@@ -119,20 +119,30 @@ pub(super) fn interrupt(child: Child) -> Said {
     finish_child(child)
 }
 
-/// The name that `file` has while it is written.
+/// The name that an image at `file` has while it is written.
 pub(super) fn part_of(file: &str) -> PathBuf {
     PathBuf::from(format!("{file}.domstate-part"))
+}
+
+/// Whether a part of an image or of a dump at `file` is there.
+pub(super) fn has_part(file: &str) -> bool {
+    let entries = Path::new(file).parent().unwrap().read_dir().unwrap();
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        let path = path.to_str().unwrap();
+        path.starts_with(file) && path.ends_with(".domstate-part")
+    })
 }
 
 /// Asserts that neither the file nor a part of it is there.
 pub(super) fn assert_no_file(file: &str) {
     assert!(!Path::new(file).exists(), "{file}");
-    assert!(!part_of(file).exists(), "{file}");
+    assert!(!has_part(file), "{file}");
 }
 
 /// Waits until no part of the file is left, with no verb's help.
 pub(super) fn part_goes(file: &str) {
-    until("the part's end", || !part_of(file).exists());
+    until("the part's end", || !has_part(file));
 }
 
 /// Asserts that a command failed with these lines.
