@@ -358,6 +358,14 @@ impl Guest {
         })
     }
 
+    /// Forgets what the guest, which stands, has said so far.
+    pub(crate) fn forget(&mut self) {
+        self.line.get_ref().set_nonblocking(true).unwrap();
+        let mut said = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut self.line, &mut said);
+        self.line.get_ref().set_nonblocking(false).unwrap();
+    }
+
     /// Asserts that the guest executes: it answers a letter that means nothing.
     pub(crate) fn answers(&mut self) {
         self.press('n');
