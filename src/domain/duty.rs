@@ -75,8 +75,10 @@ impl Fold {
             State::Paused(Paused::ShuttingDown) => Some(Duty::RestartAfterPoweroff),
             State::InShutdown => {
                 let stays = self.shutdown.as_ref().is_some_and(|s| s.stayed);
-                let is_end = policy.on_poweroff == OnPoweroff::Destroy && self.reboot.is_some();
-                (stays && is_end).then_some(Duty::EndAfterPoweroff)
+                // A `reboot` had QEMU stay, and was overtaken by a `shutdown`, say.
+                let is_end = policy.on_poweroff == OnPoweroff::Destroy;
+                let powered_off = self.panic.is_none();
+                (stays && is_end && powered_off).then_some(Duty::EndAfterPoweroff)
             }
             State::Running(_) => {
                 (self.reboot == Some(Reboot::Restarted)).then_some(Duty::DisarmReboot)
@@ -132,6 +134,11 @@ impl Fold {
         };
         panicked_at.is_none_or(|at| at.0.abs_diff(first.0) <= CRASH_LOOP_MICROS)
     }
+}
+
+/// Whether the job of this verb ends the guest once it was carried out.
+pub(super) fn ends_guest(verb: Verb) -> bool {
+    ENDING_JOBS.contains(&verb)
 }
 
 /// The verbs whose job ends the guest once it was carried out.

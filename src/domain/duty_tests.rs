@@ -118,6 +118,7 @@ fn gone() -> Life {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_job_belongs_to_its_worker_and_to_whoever_finds_it_without() {
     let plain = Lifecycle::default();
     let cases: &[(&[Event], Worker, Life, Option<Duty>)] = &[
@@ -142,28 +143,51 @@ fn a_job_belongs_to_its_worker_and_to_whoever_finds_it_without() {
             None,
         ),
         (
-            &[begun(Verb::Save), sent(Verb::Save)],
+            &[begun(Verb::Save), Event::Stopped, sent(Verb::Save)],
             Worker::Gone,
             Life::Lives,
             Some(Duty::PlaceFile),
         ),
         (
-            &[begun(Verb::Save), sent(Verb::Save)],
+            &[begun(Verb::Save), Event::Stopped, sent(Verb::Save)],
             Worker::Gone,
             gone(),
             Some(Duty::PlaceFile),
         ),
         (
-            &[begun(Verb::Save), sent(Verb::Save), done(Verb::Save)],
+            &[
+                begun(Verb::Save),
+                Event::Stopped,
+                sent(Verb::Save),
+                done(Verb::Save),
+            ],
             Worker::Gone,
             Life::Lives,
             Some(Duty::EndAfterJob),
         ),
         (
-            &[begun(Verb::Save), sent(Verb::Save), done(Verb::Save)],
+            &[
+                begun(Verb::Save),
+                Event::Stopped,
+                sent(Verb::Save),
+                done(Verb::Save),
+            ],
             Worker::Gone,
             gone(),
             None,
+        ),
+        // Said to be carried out of a guest that runs, or only to be done: it was not.
+        (
+            &[
+                begun(Verb::Save),
+                Event::Stopped,
+                Event::Resumed,
+                sent(Verb::Save),
+                done(Verb::Save),
+            ],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::UndoJob),
         ),
         // Somebody let the guest go on: what was saved is not what it is any more.
         (
@@ -196,7 +220,11 @@ fn a_job_belongs_to_its_worker_and_to_whoever_finds_it_without() {
             None,
         ),
         (
-            &[begun(Verb::DumpCrash), sent(Verb::DumpCrash)],
+            &[
+                begun(Verb::DumpCrash),
+                Event::Stopped,
+                sent(Verb::DumpCrash),
+            ],
             Worker::Gone,
             Life::Lives,
             Some(Duty::PlaceFile),

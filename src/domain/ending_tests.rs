@@ -5,6 +5,7 @@ use super::super::event::{
     RunStatus, WatchdogAction,
 };
 use super::super::fold::Fold;
+use super::super::job::{Before, Job};
 use super::super::policy::Lifecycle;
 use super::super::{Life, Timestamp};
 use super::*;
@@ -127,10 +128,19 @@ fn an_end_reads_as_its_record_says() {
         kept: None,
     };
     let job = |verb, progress: &[fn(Verb, u32) -> Event]| {
+        let job = Job {
+            worker: Process {
+                pid: 7,
+                start_ticks: 1,
+            },
+            pid_namespace: 1,
+            file: "/f".into(),
+            before: Before::Ran,
+        };
         let asked = Event::Asked {
             verb,
             actor: actor(7),
-            job: None,
+            job: Some(Box::new(job)),
         };
         let story = Story::booted().then(asked).then(Event::Stopped);
         let story = progress
@@ -214,6 +224,35 @@ fn an_end_reads_as_its_record_says() {
                 .ends(KILLED),
             "saved",
             asked_for(Verb::ManagedSave),
+        ),
+        // Seven others ask for this and that meanwhile, and one more.
+        (
+            (0..9)
+                .fold(job(Verb::Save, &[carried_out]), |story, other| {
+                    story.then(Event::Asked {
+                        verb: Verb::Monitor,
+                        actor: actor(20 + other),
+                        job: None,
+                    })
+                })
+                .ends(STATUS_0),
+            "saved",
+            asked_for(Verb::Save),
+        ),
+        // It had ended otherwise before that was said.
+        (
+            job(Verb::Save, &[])
+                .then(Event::Exited {
+                    pid: Some(10),
+                    exit: KILLED,
+                    boot: BootId("b".into()),
+                    words: LogWords::default(),
+                })
+                .then(carried_out(Verb::Save, 7))
+                .then(done(Verb::Save, 7))
+                .ends(KILLED),
+            "destroyed",
+            Cause::QmpQuit,
         ),
         // A save that was not carried out saved nothing.
         (

@@ -118,9 +118,16 @@ impl Fold {
                 self.enter(State::PmSuspended, at);
             }
             Event::Woken => {
-                if self.suspended {
-                    self.suspended = false;
-                    self.enter(State::Running(Running::EventWakeup), at);
+                let stands = std::mem::take(&mut self.stopped_asleep);
+                if std::mem::take(&mut self.suspended) {
+                    self.enter(
+                        match stands {
+                            // QEMU 7.2 wakes a guest that it saves, and stops it.
+                            true => State::Paused(Paused::Unknown),
+                            false => State::Running(Running::EventWakeup),
+                        },
+                        at,
+                    );
                 }
             }
             Event::WatchdogFired(action) => self.watchdog_fired(*action, at),

@@ -193,6 +193,12 @@ fn what_a_living_guest_does_is_told_in_libvirts_words() {
             booted(&[asked(Verb::Suspend), Stopped, begun(Verb::Save)]),
             "paused (user)",
         ),
+        // QEMU 7.2 wakes a guest that it migrates, and stops it.
+        (booted(&[s3(), Stopped, Woken]), "paused (unknown)"),
+        (
+            booted(&[s3(), Stopped, Woken, Resumed]),
+            "running (unpaused)",
+        ),
         (booted(&[begun(Verb::Dump), Stopped]), "paused (dumping)"),
         (
             booted(&[begun(Verb::Dump), Stopped, Resumed]),

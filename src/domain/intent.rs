@@ -1,6 +1,8 @@
 //! What users asked for and how far it came: an intent outweighs what QEMU recorded only once it was
 //! carried out.
 
+use super::duty::ends_guest;
+use super::ending::ENDING_VERBS;
 use super::event::{Actor, Timestamp, Verb};
 
 /// How long an unfinished request can still be what a later event comes from. Above the time that any verb
@@ -17,6 +19,10 @@ pub struct Intent {
     pub actor: Actor,
     pub at: Timestamp,
     pub progress: Progress,
+}
+
+fn may_end_it(verb: Verb) -> bool {
+    ends_guest(verb) || ENDING_VERBS.contains(&verb)
 }
 
 /// How far a request came.
@@ -37,8 +43,10 @@ pub struct Intents(pub Vec<Intent>);
 impl Intents {
     /// Notes a new request.
     pub fn ask(&mut self, verb: Verb, actor: Actor, at: Timestamp) {
-        if self.0.len() == INTENTS_MAX {
-            self.0.remove(0);
+        if self.0.len() >= INTENTS_MAX {
+            // What may be why it ends is not forgotten for what only passes by.
+            let passing = self.0.iter().position(|i| !may_end_it(i.verb));
+            self.0.remove(passing.unwrap_or(0));
         }
         self.0.push(Intent {
             verb,

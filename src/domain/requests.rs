@@ -1,6 +1,6 @@
 //! What users and policies ask for, and what became of it. A part of the fold's table.
 
-use super::duty::ENDING_JOBS;
+use super::duty::{ENDING_JOBS, ends_guest};
 use super::ending;
 use super::event::{Actor, Timestamp, Verb};
 use super::fold::Fold;
@@ -40,6 +40,9 @@ impl Fold {
     }
 
     pub(super) fn advanced(&mut self, verb: Verb, pid: u32, progress: Progress) {
+        if self.is_too_late(verb, pid, progress) {
+            return;
+        }
         self.intents.advance(verb, pid, progress);
         let ours = |job: &&mut PendingJob| job.verb == verb && job.job.worker.pid == pid;
         if let Some(job) = self.job.as_mut().filter(ours) {
@@ -59,6 +62,20 @@ impl Fold {
         // Whoever asks for a shutdown wants no restart; and a reboot that is done needs nothing more.
         if matches!(verb, Verb::Shutdown | Verb::Reboot) {
             self.reboot = None;
+        }
+    }
+
+    /// Whether a job that would end the guest is said to be carried out although the guest ran on, or came to another end,
+    /// before that: what was written is not what it is any more.
+    fn is_too_late(&self, verb: Verb, pid: u32, progress: Progress) -> bool {
+        if !ends_guest(verb) {
+            return false;
+        }
+        let ours = |job: &&PendingJob| job.verb == verb && job.job.worker.pid == pid;
+        match self.job.as_ref().filter(ours) {
+            Some(job) if progress == Progress::Done => !job.is_committed(),
+            Some(_) => self.has_end() || matches!(self.live, State::Running(_)),
+            None => true,
         }
     }
 

@@ -28,8 +28,8 @@ pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<()> {
         bail!("Requested operation is not valid: domain is active");
     }
     if let Some(run) = seen.run.as_ref().filter(|_| seen.duty().is_some()) {
-        // What a job has left elsewhere nobody would find any more.
-        fulfil(domain, run)?;
+        // What a job has left elsewhere nobody would find any more. Where it cannot be removed it must not keep the domain.
+        let _ = fulfil(domain, run);
     }
     refuse_to_lose(domain, loss)?;
     let Some(state) = domain.path().parent() else {
@@ -54,6 +54,10 @@ pub fn rename(domain: &DomainFolder, renamed: &DomainFolder) -> Result<()> {
     let seen = look(domain)?;
     if seen.is_active() {
         bail!("Requested operation is not valid: cannot rename active domain");
+    }
+    if let Some(run) = seen.run.as_ref().filter(|_| seen.duty().is_some()) {
+        // Under another name nobody would know whose it is.
+        fulfil(domain, run)?;
     }
     if has_managed_image(domain) {
         bail!(

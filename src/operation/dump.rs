@@ -1,5 +1,6 @@
 //! Dumping the guest's memory into a file: for the user, and for `--on-crash coredump-*`.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
 use super::jobs::look_after;
 use super::pump::{cancelled_or, pipe, pump};
-use super::save::{await_transfer, job, migrate_into_pipe, restore_limit, take_back};
+use super::save::{await_transfer, commit, job, migrate_into_pipe, restore_limit, take_back};
 use super::settle::{NOT_RUNNING, answer_by, connect, refuse_while_busy, settled_active};
 use crate::domain::{Before, Duty, Paused, State, Verb};
 use crate::observe::{Observation, look_at_run, now};
@@ -136,6 +137,7 @@ fn make_room(domain: &DomainFolder) -> Result<()> {
     let mut cores: Vec<PathBuf> = std::fs::read_dir(&folder)
         .with_context(context)?
         .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| is_core(path))
         .collect();
     // By run and time.
     cores.sort();
@@ -144,6 +146,17 @@ fn make_room(domain: &DomainFolder) -> Result<()> {
         std::fs::remove_file(core).with_context(context)?;
     }
     Ok(())
+}
+
+/// Whether a file is one of ours: the folder may lead to a disk with other people's files on it.
+fn is_core(path: &Path) -> bool {
+    let name = path.file_name().map(OsStr::as_encoded_bytes);
+    let name = name.unwrap_or_default();
+    let (number, rest) = name.split_at(name.len().min(8));
+    let is_named = number.iter().all(u8::is_ascii_digit)
+        && rest.starts_with(b"-")
+        && (rest.ends_with(b".core") || rest.ends_with(b".domstate-part"));
+    is_named && path.symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
 /// Whether the guest runs, if it has a memory that can be dumped.
@@ -186,9 +199,13 @@ impl Dump<'_> {
         };
         let written = self
             .write(control, &file, interrupts, progress)
-            .and_then(|()| self.asking.carried_out())
+            .and_then(|()| self.commit())
             .and_then(|()| {
                 put_dump_in_place(&self.place, &self.owner()).with_context(|| self.cannot_write())
+            })
+            .and_then(|()| match file.is_at(&self.place) {
+                true => Ok(()),
+                false => bail!("{}: it was removed meanwhile", self.cannot_write()),
             });
         if let Err(error) = written {
             take_back(self.domain, self.run, self.before, &error)?;
@@ -207,6 +224,18 @@ impl Dump<'_> {
         DumpOwner {
             name: self.domain.name(),
             run: self.run.number(),
+        }
+    }
+
+    fn commit(&self) -> Result<()> {
+        match self.after {
+            AfterDump::Crash => commit(self.domain, self.run, &self.asking, "domain core dump"),
+            AfterDump::GoesOn | AfterDump::Reset => {
+                let _control = connect(self.run)?;
+                look_after(self.domain, self.run)
+                    .map_err(|error| cancelled_or(error, "domain core dump"))?;
+                self.asking.carried_out()
+            }
         }
     }
 

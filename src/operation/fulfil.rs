@@ -131,7 +131,7 @@ pub(super) fn undo(control: &mut Control, before: Before) -> Result<()> {
         std::thread::sleep(CANCEL_INTERVAL);
     }
     restore_limit(control)?;
-    if before == Before::Ran && !is_running(control)? {
+    if before == Before::Ran && was_stopped(control)? {
         go_on(control)?;
     }
     Ok(())
@@ -153,9 +153,19 @@ fn is_writing(control: &mut Control) -> Result<bool> {
     Ok(migrates || dump.as_deref() == Some("active"))
 }
 
-fn is_running(control: &mut Control) -> Result<bool> {
+/// Whether the guest stands because it was stopped, and not for a reason of its own: a kernel that panicked must not be
+/// let run.
+fn was_stopped(control: &mut Control) -> Result<bool> {
     let status = control.execute("query-status", None)?;
-    Ok(status.get("running").and_then(Value::as_bool) == Some(true))
+    let word = status.get("status").and_then(Value::as_str);
+    let stopped = [
+        "paused",
+        "postmigrate",
+        "finish-migrate",
+        "save-vm",
+        "prelaunch",
+    ];
+    Ok(word.is_some_and(|word| stopped.contains(&word)))
 }
 
 fn go_on(control: &mut Control) -> Result<()> {

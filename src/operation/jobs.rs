@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::asking::Asking;
 use super::pump::Cancelled;
 use super::settle::{NOT_RUNNING, connect, settled_active};
-use crate::domain::{Life, Timestamp, Verb, Worker};
+use crate::domain::{Life, PendingJob, Timestamp, Verb, Worker};
 use crate::observe::{Observation, look_at_run};
 use crate::store::{DomainFolder, RunFolder};
 
@@ -105,6 +105,11 @@ pub fn abort_job(domain: &DomainFolder, seen: Observation) -> Result<()> {
         bail!("Requested operation is not valid: the job is carried out already");
     }
     let mut control = connect(run)?;
+    // Nobody commits it while we have the monitor.
+    let seen = look_at_run(domain, run)?;
+    if seen.fold.job.as_ref().is_none_or(PendingJob::is_committed) {
+        bail!("Requested operation is not valid: the job is carried out already");
+    }
     let dump = control.execute("query-dump", None)?;
     if dump.get("status").and_then(Value::as_str) == Some("active") {
         bail!("Requested operation is not valid: cannot abort memory-only dump");

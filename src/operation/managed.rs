@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::folder::take_folder_lock;
 use crate::observe::replay;
-use crate::store::{DomainFolder, OpenImage, sync_folder};
+use crate::store::{Definition, DomainFolder, OpenImage, sync_folder};
 
 /// Opens the image that the domain's next start takes up; `None` if there is none.
 ///
@@ -23,6 +23,11 @@ pub fn managed_image(domain: &DomainFolder) -> Result<Option<OpenImage>> {
         Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(error).with_context(context),
     };
+    if let Ok(definition) = Definition::load(&domain.definition())
+        && definition.uuid != image.image.definition.uuid
+    {
+        bail!("cannot restore {}: it is another domain's", path.display());
+    }
     Ok((!was_taken_up(domain, image.image.run)?).then_some(image))
 }
 

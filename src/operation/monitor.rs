@@ -73,10 +73,8 @@ pub fn shutdown(domain: &DomainFolder, seen: Observation) -> Result<()> {
 
 fn power_down(seen: &Observation) -> Result<()> {
     ask(seen, Verb::Shutdown, |control, asking| {
-        if seen.fold.reboot.is_some() {
-            // An earlier `reboot` that the guest has not come to is not wanted any more.
-            set_poweroff_ends(control, seen)?;
-        }
+        // A `reboot`, of earlier or of this very moment, is not wanted any more.
+        set_poweroff_ends(control, seen)?;
         control.execute("system_powerdown", None)?;
         asking.sent();
         Ok(())
@@ -96,7 +94,13 @@ pub fn reboot(domain: &DomainFolder, seen: Observation) -> Result<()> {
         bail!(NOT_RUNNING);
     };
     let asking = Asking::begin(run, Verb::Reboot)?;
-    let mut control = connect(run)?;
+    let mut control = match connect(run) {
+        Ok(control) => control,
+        Err(error) => {
+            asking.failed(&error.to_string());
+            return Err(error.into());
+        }
+    };
     let pressed = control
         .execute("set-action", Some(json!({"shutdown": "pause"})))
         .and_then(|_| control.execute("system_powerdown", None));

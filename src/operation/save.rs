@@ -3,6 +3,7 @@
 //! Asked; stopped; the stream into a file under another name; sealed; carried out (from here on the save is finished by
 //! whoever finds it); the file gets its name; done; QEMU ends. Killed before it was carried out, nothing of it stays.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::interrupts::Interrupts;
 use super::jobs::look_after;
 use super::pump::{Cancelled, cancelled_or, pipe, pump};
 use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
-use crate::domain::{Before, Begin, Job, Life, Paused, Process, ShutOff, State, Verb};
+use crate::domain::{Before, Begin, Job, Life, Paused, PendingJob, Process, ShutOff, State, Verb};
 use crate::observe::{Observation, Watcher, look_at_run, now, pid_namespace, start_ticks};
 use crate::qemu::{Control, ControlError};
 use crate::store::{
@@ -88,14 +89,28 @@ pub fn save(
     };
     let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, to.verb(), job(&place, before)?)?;
-    let written = write(&mut control, &image, &place, before).and_then(|(image, pipe)| {
-        drop(control);
-        finish(domain, &run, image, pipe, &interrupts, progress)?;
-        asking.carried_out()
-    });
-    let placed = written.and_then(|()| {
-        put_in_place(&place, domain.name(), run.number())
-            .with_context(|| format!("cannot write {}", place.display()))
+    let context = || format!("cannot write {}", place.display());
+    let mut new = match NewImage::create(&place, &image).with_context(context) {
+        Ok(new) => new,
+        // Nothing was done yet; what is there may be somebody else's.
+        Err(error) => {
+            asking.failed_durably(&one_line(&error));
+            return Err(error);
+        }
+    };
+    let begun = write(domain, &run, &mut control, before);
+    drop(control);
+    let placed = begun.and_then(|pipe| {
+        finish(domain, &run, &mut new, pipe, &interrupts, progress)?;
+        commit(domain, &run, &asking, "domain save")?;
+        put_in_place(&place, domain.name(), run.number()).with_context(context)?;
+        if !new.is_at(&place) {
+            bail!(
+                "cannot write {}: somebody else has put a file there",
+                place.display()
+            );
+        }
+        Ok(())
     });
     if let Err(error) = placed {
         take_back(domain, &run, before, &error)?;
@@ -158,24 +173,45 @@ pub(super) fn job(place: &Path, before: Before) -> Result<Job> {
     })
 }
 
-/// Stops the guest and has QEMU begin to write; the file, and the pipe to fill it from.
+/// Stops the guest and has QEMU begin to write; the pipe to read it from.
 fn write(
+    domain: &DomainFolder,
+    run: &RunFolder,
     control: &mut Control,
-    image: &SaveImage,
-    place: &Path,
     before: Before,
-) -> Result<(NewImage, std::os::fd::OwnedFd)> {
-    let new = NewImage::create(place, image)
-        .with_context(|| format!("cannot write {}", place.display()))?;
+) -> Result<OwnedFd> {
     if before == Before::Ran {
         control.execute("stop", None)?;
+        let seen = look_at_run(domain, run)?;
+        let fold = &seen.fold;
+        if fold.panic.is_some() || fold.shutdown.is_some() || fold.suspended {
+            bail!("the guest came to an end of its own, or fell asleep, before it could be saved");
+        }
     }
-    Ok((new, migrate_into_pipe(control)?))
+    migrate_into_pipe(control)
+}
+
+/// Writes down that a job is carried out that ends the guest, unless it was overtaken. While we have the monitor, no verb
+/// lets the guest go on or aborts the job.
+pub(super) fn commit(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    asking: &Asking,
+    job: &str,
+) -> Result<()> {
+    let _control = connect(run)?;
+    look_after(domain, run).map_err(|error| cancelled_or(error, job))?;
+    asking.carried_out()?;
+    let seen = look_at_run(domain, run)?;
+    let is_committed = seen.fold.job.as_ref().is_some_and(PendingJob::is_committed);
+    if !is_committed {
+        bail!("the guest was let run on meanwhile, or has ended");
+    }
+    Ok(())
 }
 
 /// Has QEMU write the guest, which stands, into a pipe.
-pub(super) fn migrate_into_pipe(control: &mut Control) -> Result<std::os::fd::OwnedFd> {
-    use std::os::fd::AsFd;
+pub(super) fn migrate_into_pipe(control: &mut Control) -> Result<OwnedFd> {
     const NAME: &str = "domstate-job";
     let (from, to) = pipe()?;
     lift_limit(control)?;
@@ -209,8 +245,8 @@ fn replace_limit(control: &mut Control, from: u64, to: u64) -> Result<(), Contro
 fn finish(
     domain: &DomainFolder,
     run: &RunFolder,
-    mut image: NewImage,
-    pipe: std::os::fd::OwnedFd,
+    image: &mut NewImage,
+    pipe: OwnedFd,
     interrupts: &Interrupts,
     progress: &mut dyn FnMut(),
 ) -> Result<()> {

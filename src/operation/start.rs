@@ -18,6 +18,7 @@ use super::fulfil::fulfil;
 use super::managed::{managed_image, sweep_managed_image};
 use super::order::{LaunchOrder, ourselves};
 use super::plan::plan;
+use super::settle::refuse_while_busy;
 use crate::domain::{Begin, Event, Life, LogWords, Paused, Policies, State};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now};
@@ -158,9 +159,12 @@ fn idle(domain: &DomainFolder) -> Result<Observation> {
     if seen.is_active() {
         return Err(StartRefused::AlreadyActive.into());
     }
+    // Its job would write into what the next run makes.
+    refuse_while_busy(&seen)?;
     match seen.run.as_ref().filter(|_| seen.duty().is_some()) {
         Some(run) => {
-            fulfil(domain, run)?;
+            // A file that cannot be removed must not keep the domain.
+            let _ = fulfil(domain, run);
             look(domain)
         }
         None => Ok(seen),

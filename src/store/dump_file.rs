@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::durable::sync_folder;
-use super::new_image::{part_of, place_of};
+use super::new_image::{is_same_file, part_of, place_of};
 use crate::domain::Name;
 
 /// Whose a dump is. A dump has no header that could say so: until it is whole, its name does.
@@ -55,6 +55,11 @@ impl DumpFile {
         &self.file
     }
 
+    /// Whether this very file has its name by now.
+    pub fn is_at(&self, place: &Path) -> bool {
+        is_same_file(&self.file, place)
+    }
+
     /// The dump is whole: puts it on the disk. It has not got its name yet.
     pub fn seal(&self) -> io::Result<()> {
         match self.file.sync_all() {
@@ -79,7 +84,9 @@ pub fn put_dump_in_place(place: &Path, owner: &DumpOwner<'_>) -> io::Result<()> 
         Err(error) if error.kind() == ErrorKind::NotFound && place.exists() => {}
         renamed => renamed?,
     }
-    place.parent().map_or(Ok(()), sync_folder)
+    // See `put_in_place`.
+    let _ = place.parent().map(sync_folder);
+    Ok(())
 }
 
 /// Removes what an unfinished dump has left beside `place`. It is no error if nothing is there.

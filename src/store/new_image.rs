@@ -7,9 +7,9 @@
 //! whose image it is: another domain's save to the same place may have come in between.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -59,6 +59,11 @@ impl NewImage {
     /// The file to write the stream to, from its current position on.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Whether this very file has its name by now.
+    pub fn is_at(&self, place: &Path) -> bool {
+        is_same_file(&self.file, place)
     }
 
     /// Says that the stream is whole; on return the image is on the disk, under its temporary name.
@@ -128,7 +133,9 @@ pub fn put_in_place(place: &Path, name: &Name, run: u32) -> Result<()> {
         std::fs::rename(&part, place)?;
     }
     // Even if it had its name: whoever gave it may have been killed before this.
-    Ok(sync_folder_of(place)?)
+    // It has its name, and there is no way back: that the disk may lose the name again is no reason to take one.
+    let _ = sync_folder_of(place);
+    Ok(())
 }
 
 /// Removes what an unfinished save of run `run` of domain `name` has left beside `place`. It is no error if nothing is
@@ -149,6 +156,14 @@ pub fn discard(place: &Path, name: &Name, run: u32) -> io::Result<()> {
     }
     std::fs::remove_file(&part)?;
     sync_folder_of(place)
+}
+
+/// Whether an open file is the one at `path`.
+pub(super) fn is_same_file(file: &File, path: &Path) -> bool {
+    let identity = |found: Metadata| (found.dev(), found.ino());
+    let ours = file.metadata().map(identity);
+    let there = std::fs::metadata(path).map(identity);
+    ours.is_ok_and(|ours| there.is_ok_and(|there| ours == there))
 }
 
 /// Looks that an image may be put at `place`: nothing is there, or a file.

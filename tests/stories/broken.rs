@@ -1,5 +1,6 @@
 //! What an adversary broke once: each story was a false answer, a hang or a panic.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -56,7 +57,7 @@ fn a_guest_whose_process_cannot_be_opened_is_not_taken_for_dead() {
         command.arg(run).stderr(Stdio::null());
         let mut adopter = command.spawn().unwrap();
         until("its sleep", || {
-            let trace = std::fs::read_to_string(&trace).unwrap_or_default();
+            let trace = fs::read_to_string(&trace).unwrap_or_default();
             trace.contains("INJECTED")
                 && trace.lines().last().is_some_and(|l| l.starts_with("poll("))
         });
@@ -110,12 +111,12 @@ fn an_old_supervisor_of_an_undefined_domain_writes_nothing_into_a_new_one_of_its
     host.supervisor_pid("v");
     let checkpoint = host.run_folder("v").join("state.json");
     until("its checkpoint", || {
-        std::fs::read_to_string(&checkpoint).is_ok_and(|text| text.contains("running"))
+        fs::read_to_string(&checkpoint).is_ok_and(|text| text.contains("running"))
     });
-    let before = std::fs::read(&checkpoint).unwrap();
+    let before = fs::read(&checkpoint).unwrap();
     send(old, Signal::SIGCONT);
     until("the old supervisor's end", || !is_alive(old));
-    assert_eq!(std::fs::read(&checkpoint).unwrap(), before);
+    assert_eq!(fs::read(&checkpoint).unwrap(), before);
     host.assert_is("v", "running (booted)", &json!(null), "witnessed");
     guest.press('o');
     assert_eq!(host.wait("v"), "shut off (shutdown)");
@@ -133,7 +134,7 @@ fn a_wait_for_a_domain_that_is_undefined_meanwhile_ends_and_invents_no_answer() 
         let waiting = spawn(host.command(&["wait", "v", "--for", condition]));
         let pid = i32::try_from(waiting.id()).unwrap();
         until("its sleep", || {
-            let sleeps_in = std::fs::read_to_string(format!("/proc/{pid}/wchan"));
+            let sleeps_in = fs::read_to_string(format!("/proc/{pid}/wchan"));
             sleeps_in.is_ok_and(|function| function.contains("poll"))
         });
         // It comes to look only when all is over.
@@ -175,7 +176,7 @@ fn what_is_no_file_in_place_of_one_keeps_no_command_waiting() {
         for what in ["FIFO", "device"] {
             let copy = host.copied_state();
             let path = copy.join("v").join(file);
-            std::fs::remove_file(&path).unwrap();
+            fs::remove_file(&path).unwrap();
             if what == "FIFO" {
                 nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
             } else {
@@ -229,11 +230,9 @@ fn a_qemu_that_was_spawned_unseen_has_not_failed_while_it_starts() {
     let run = host.run_folder("v");
     let spawned = host.journal("v").find("DOMSTATE_SPAWNED").unwrap();
     let launched = host.journal("v")[..spawned].rfind('\n').unwrap();
-    let journal = std::fs::File::options()
-        .write(true)
-        .open(run.join("journal"));
+    let journal = fs::File::options().write(true).open(run.join("journal"));
     journal.unwrap().set_len(launched as u64).unwrap();
-    let _ = std::fs::remove_file(run.join("state.json"));
+    let _ = fs::remove_file(run.join("state.json"));
     send(supervisor, Signal::SIGKILL);
     until("its death", || !is_alive(supervisor));
     let mut answers = Vec::new();
@@ -256,7 +255,7 @@ fn restarted_meanwhile(host: &Host, waits: &[&str], ends: &mut dyn FnMut()) -> S
     let waiting = spawn(host.command(waits));
     let pid = i32::try_from(waiting.id()).unwrap();
     until("its sleep", || {
-        let sleeps_in = std::fs::read_to_string(format!("/proc/{pid}/wchan"));
+        let sleeps_in = fs::read_to_string(format!("/proc/{pid}/wchan"));
         sleeps_in.is_ok_and(|function| function.contains("poll"))
     });
     send(pid, Signal::SIGSTOP);
@@ -325,4 +324,84 @@ fn a_guest_that_is_adopted_from_another_time_namespace_is_not_taken_for_dead() {
     }
     guest.press('o');
     assert_eq!(host.wait("v"), "shut off (shutdown)");
+}
+
+#[test]
+fn a_reboot_and_a_shutdown_at_once_leave_a_guest_whose_power_off_is_an_end_or_a_restart() {
+    let host = Host::new();
+    for _ in 0..4 {
+        let mut guest = host.start("v", &[]);
+        let both = ["shutdown", "reboot"].map(|verb| spawn(host.command(&[verb, "v"])));
+        for child in both {
+            assert_eq!(finish_child(child).code, Some(0));
+        }
+        guest.press('o');
+        // Whichever came last, the guest is not left hanging in between.
+        until("an end or a new start", || {
+            let answer = host.answer("v");
+            let restarted = host.journal("v").contains("host-qmp-system-reset");
+            answer == "shut off (shutdown)" || (restarted && answer == "running (booted)")
+        });
+        let _ = host.domstate(&["destroy", "v"]);
+    }
+}
+
+#[test]
+fn a_managed_image_of_another_domain_is_not_taken_up() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let _other = host.start("w", &[]);
+    host.ok(&["managedsave", "v"]);
+    host.ok(&["destroy", "w"]);
+    let image = |domain: &str| host.state_dir().join(domain).join("managed.save");
+    fs::copy(image("v"), image("w")).unwrap();
+    let start = host.domstate(&["start", "w"]);
+    assert_eq!(start.code, Some(1));
+    assert!(start.stderr.contains("it is another domain's"), "{start:?}");
+    assert_eq!(host.answer("w"), "shut off (destroyed)");
+}
+
+#[test]
+fn a_save_whose_folder_cannot_be_synced_is_a_save_all_the_same() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let mut command = Command::new("strace");
+    command.args(["-o", "/dev/null", "-e", "inject=fsync:error=EIO:when=3"]);
+    command
+        .arg(env!("CARGO_BIN_EXE_domstate"))
+        .args(["managedsave", "v"]);
+    command
+        .env("DOMSTATE_DIR", host.state_dir())
+        .stdin(Stdio::null());
+    let said = finish(command);
+    let answer = host.answer("v");
+    let is_saved = host.state_dir().join("v/managed.save").exists();
+    // Never both: a guest that runs on, and an image that its next start would take up.
+    assert_eq!(answer == "shut off (saved)", is_saved, "{answer}: {said:?}");
+    assert_eq!(said.code == Some(0), is_saved, "{said:?}");
+}
+
+#[test]
+fn core_files_make_room_for_each_other_and_nobody_elses() {
+    let host = Host::new();
+    let mut guest = host.start_with(
+        "v",
+        &["--on-crash", "coredump-destroy"],
+        &["-device", "pvpanic"],
+    );
+    let elsewhere = host.folder().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    for number in 0..7 {
+        fs::write(elsewhere.join(format!("{number}precious")), "mine").unwrap();
+    }
+    std::os::unix::fs::symlink(&elsewhere, host.state_dir().join("v/dump")).unwrap();
+    guest.press('p');
+    assert_eq!(host.wait("v"), "shut off (crashed)");
+    let files: Vec<String> = fs::read_dir(&elsewhere)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let mine = files.iter().filter(|name| name.ends_with("precious"));
+    assert_eq!(mine.count(), 7, "{files:?}");
+    assert_eq!(files.len(), 8, "{files:?}");
 }
