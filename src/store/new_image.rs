@@ -132,8 +132,8 @@ pub fn put_in_place(place: &Path, name: &Name, run: u32) -> Result<()> {
     if is_there {
         std::fs::rename(&part, place)?;
     }
-    // Even if it had its name: whoever gave it may have been killed before this.
-    // It has its name, and there is no way back: that the disk may lose the name again is no reason to take one.
+    // Even if it had its name: whoever gave it may have been killed before this. There is no way back from the rename, so
+    // a folder that cannot be synced is no reason to take one.
     let _ = sync_folder_of(place);
     Ok(())
 }
