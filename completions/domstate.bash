@@ -1419,7 +1419,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__restore)
-            opts="-q -h -V --state-dir --quiet --format --color --running --paused --help --version"
+            opts="-q -h -V --state-dir --quiet --format --color --running --paused --pass-fds --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1435,6 +1435,10 @@ _domstate() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --pass-fds)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

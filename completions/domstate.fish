@@ -256,6 +256,7 @@ json\t''"
 complete -c domstate -n "__fish_domstate_using_subcommand restore" -l color -d 'Color the state: auto (on a terminal, the default), always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c domstate -n "__fish_domstate_using_subcommand restore" -l pass-fds -d 'Pass these file descriptors on to QEMU' -r
 complete -c domstate -n "__fish_domstate_using_subcommand restore" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand restore" -l running -d 'Let the guest run after the restore, whatever it did before'
 complete -c domstate -n "__fish_domstate_using_subcommand restore" -l paused -d 'Leave the guest paused after the restore'

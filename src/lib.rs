@@ -55,8 +55,8 @@
 //!
 //! # Jobs and duties
 //! A save or dump is a *job*: it takes its time and leaves a file. Its *worker* is the command itself (`serve` for a core
-//! file), named with the file in the ASKED line, which is on the disk before anything is done. SENT, on the disk too, is
-//! the commit line: what was written is whole. Who finds a job without its worker undoes it before that line and
+//! file), named with the file in the ASKED line, which is on the disk before anything is done; that it lives, its OFD lock
+//! on job.lock says, whatever namespace it died in. SENT, on the disk too, is the commit line: what was written is whole. Who finds a job without its worker undoes it before that line and
 //! finishes it behind it ([`domain::PendingJob`]); there is no state in which both could be done.
 //!
 //! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a

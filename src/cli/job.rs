@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::domain_arg::{DomainAndFile, DomainArg};
+use super::passed::PassedArgs;
 use crate::domain::Begin;
 
 // Whether a guest is to run once it was restored.
@@ -50,6 +51,8 @@ pub struct RestoreArgs {
     pub file: PathBuf,
     #[command(flatten)]
     pub begin: BeginArgs,
+    #[command(flatten)]
+    pub passed: PassedArgs,
 }
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod duration;
 mod global;
 mod job;
 mod number;
+mod passed;
 mod policy;
 mod usage;
 mod verb;

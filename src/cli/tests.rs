@@ -199,7 +199,7 @@ fn qemus_arguments_are_passed_on_untouched() {
         panic!("no start");
     };
     assert_eq!(
-        (start.domain.as_str(), start.pass_fds.as_slice()),
+        (start.domain.as_str(), start.passed.pass_fds.as_slice()),
         ("v", &[3, 4][..])
     );
     assert!(start.paused);

@@ -12,7 +12,8 @@ use super::condition::{Condition, condition, virsh_condition};
 use super::domain_arg::{DomainArg, DomainArgs};
 use super::duration::duration;
 use super::job::{DumpArgs, ManagedsaveArgs, RestoreArgs, SaveArgs};
-use super::number::{descriptor, run};
+use super::number::run;
+use super::passed::PassedArgs;
 use super::policy::PolicyArgs;
 
 // clap would take a `///` on this and the structs below for the help text of a verb that holds it.
@@ -71,7 +72,7 @@ pub enum Verb {
     #[command(override_usage = "domstate save DOMAIN FILE [--running|--paused] [--verbose]")]
     Save(SaveArgs),
     /// Take a guest up that 'save' has saved
-    #[command(override_usage = "domstate restore FILE [--running|--paused]")]
+    #[command(override_usage = "domstate restore FILE [--running|--paused] [--pass-fds N,M]")]
     Restore(RestoreArgs),
     /// Save the guest for its next start and end it
     #[command(override_usage = "domstate managedsave DOMAIN [--running|--paused] [--verbose]")]
@@ -267,9 +268,8 @@ pub struct RunArgs {
     /// Exit with the status that the guest itself gave, where it gave one
     #[arg(long)]
     pub guest_status: bool,
-    /// Pass these file descriptors on to QEMU
-    #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = descriptor)]
-    pub pass_fds: Vec<i32>,
+    #[command(flatten)]
+    pub passed: PassedArgs,
     #[command(flatten)]
     pub policy: PolicyArgs,
     /// Run this QEMU; without it, the one that the domain was defined with
@@ -285,9 +285,8 @@ pub struct StartArgs {
     /// Leave the guest paused until 'resume'
     #[arg(long)]
     pub paused: bool,
-    /// Pass these file descriptors on to QEMU
-    #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = descriptor)]
-    pub pass_fds: Vec<i32>,
+    #[command(flatten)]
+    pub passed: PassedArgs,
     #[command(flatten)]
     pub policy: PolicyArgs,
     /// Start this QEMU; without it, the one that the domain was defined with

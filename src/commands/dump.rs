@@ -1,6 +1,6 @@
 //! `domstate dump`: the guest's memory into a file.
 
-use super::job::Bar;
+use super::job::{Bar, warn_of};
 use super::{Context, Exit, Failure};
 use crate::cli::DumpArgs;
 use crate::operation::{self, AfterDump, DumpForm};
@@ -18,12 +18,13 @@ pub(super) fn run(args: &DumpArgs, context: &mut Context) -> Result<Exit, Failur
         (false, false) => AfterDump::GoesOn,
     };
     let mut bar = Bar::new("Dump", args.verbose, &seen, &mut context.printer);
-    operation::dump(&domain, seen, file, form, after, &mut || bar.show())
+    let placed = operation::dump(&domain, seen, file, form, after, &mut || bar.show())
         .map_err(|error| {
             let sentence = format!("Failed to core dump domain '{name}' to {}", file.display());
             Failure::of_command(sentence, &error)
         })
-        .inspect(|()| bar.complete())?;
+        .inspect(|_| bar.complete())?;
+    warn_of(placed, &mut context.printer);
     context
         .printer
         .success(&format!("Domain '{name}' dumped to {}", file.display()))?;

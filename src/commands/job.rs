@@ -3,9 +3,19 @@
 use std::io::{Stderr, Stdout};
 
 use crate::observe::Observation;
-use crate::operation::job_progress;
+use crate::operation::{job_progress, one_line};
 use crate::output::Printer;
-use crate::store::RunFolder;
+use crate::store::{Placed, RunFolder};
+
+/// Says that a file is there, and may lose its name if the power is cut now.
+pub(super) fn warn_of(placed: Placed, printer: &mut Printer<Stdout, Stderr>) {
+    if let Placed::Unsynced(error) = placed {
+        let why = one_line(&error.into());
+        printer.warn(&format!(
+            "the file may lose its name by a power cut: its folder cannot be synced: {why}"
+        ));
+    }
+}
 
 /// The line that tells how far a job is, as virsh draws it.
 pub(super) struct Bar<'a> {

@@ -53,7 +53,7 @@ fn prepared(state: &StateDir, args: &RestoreArgs) -> Result<(DomainFolder, Prepa
     state.create()?;
     let options = StartOptions {
         begin: args.begin.begin(),
-        passed: Vec::new(),
+        passed: args.passed.pass_fds.clone(),
         // A definition that is there may be newer than the image: it stays.
         keep: match known {
             Some(_) => Keep::Nothing,

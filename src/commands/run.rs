@@ -21,7 +21,7 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure
 fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     let options = StartOptions {
         begin: None,
-        passed: args.pass_fds.clone(),
+        passed: args.passed.pass_fds.clone(),
         keep: keep(&args.qemu),
         policies: args.policy.policies(),
         from: From::Definition,

@@ -22,7 +22,7 @@ const QUOTED_LINES_MAX: usize = 10;
 pub(super) fn run(args: &StartArgs, context: &mut Context) -> Result<Exit, Failure> {
     let options = StartOptions {
         begin: args.paused.then_some(Begin::Paused),
-        passed: args.pass_fds.clone(),
+        passed: args.passed.pass_fds.clone(),
         keep: keep(&args.qemu),
         policies: args.policy.policies(),
         from: From::Definition,

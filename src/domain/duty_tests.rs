@@ -81,7 +81,7 @@ fn begun(verb: Verb) -> Event {
         actor: actor(),
         job: Some(Box::new(Job {
             worker,
-            pid_namespace: 1,
+            began: Timestamp(1),
             file: "/f".into(),
             before: Before::Ran,
         })),

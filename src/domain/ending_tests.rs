@@ -133,7 +133,7 @@ fn an_end_reads_as_its_record_says() {
                 pid: 7,
                 start_ticks: 1,
             },
-            pid_namespace: 1,
+            began: Timestamp(1),
             file: "/f".into(),
             before: Before::Ran,
         };

@@ -48,7 +48,7 @@ fn begun(verb: Verb) -> Event {
                 pid: 7,
                 start_ticks: 1,
             },
-            pid_namespace: 1,
+            began: Timestamp(1),
             file: "/f".into(),
             before: Before::Ran,
         })),

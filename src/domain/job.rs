@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::event::{Process, Verb};
+use super::event::{Process, Timestamp, Verb};
 use super::intent::Progress;
 
 /// What somebody who finds a job without its worker must know to finish or undo it.
@@ -11,8 +11,8 @@ use super::intent::Progress;
 pub struct Job {
     /// The process that does it.
     pub worker: Process,
-    /// Inode number of the pid namespace that the worker's pid belongs to.
-    pub pid_namespace: u64,
+    /// When it began: with domain and run, the name of this job in the file that it makes.
+    pub began: Timestamp,
     /// Absolute path of the file that it is to leave behind.
     pub file: PathBuf,
     /// What the guest did before, and is to do again if the job comes to nothing.

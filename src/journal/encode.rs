@@ -87,7 +87,7 @@ pub fn asked_data(verb: Verb, actor: &Actor) -> Value {
 pub(super) fn job_fields(job: &Job) -> Map<String, Value> {
     let fields = [
         ("start_ticks", json!(job.worker.start_ticks)),
-        ("pid_namespace", json!(job.pid_namespace)),
+        ("began", json!(job.began.0)),
         ("file", os_to_json(job.file.as_os_str())),
         ("ran", json!(job.before == Before::Ran)),
     ];
@@ -186,7 +186,7 @@ mod tests {
                 pid: 2,
                 start_ticks: 6,
             },
-            pid_namespace: 5,
+            began: Timestamp(5),
             file: "/x/y".into(),
             before: Before::Ran,
         };

@@ -435,7 +435,7 @@ mod tests {
                     pid: 8,
                     start_ticks: 9,
                 },
-                pid_namespace: 5,
+                began: Timestamp(5),
                 file: "/f".into(),
                 before: Before::Stood,
             },

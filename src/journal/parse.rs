@@ -197,7 +197,7 @@ pub(super) fn lifecycle_from<'a>(
 pub(super) fn job_from_json(data: &Map<String, Value>) -> Option<Job> {
     Some(Job {
         worker: process_from_json(data)?,
-        pid_namespace: data.get("pid_namespace")?.as_u64()?,
+        began: Timestamp(data.get("began")?.as_u64()?),
         file: os_from_json(data.get("file")?)?.into(),
         before: match data.get("ran")?.as_bool()? {
             true => Before::Ran,

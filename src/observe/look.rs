@@ -122,7 +122,7 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
     Ok(Observation {
         run: Some(run.clone()),
         supervised: Supervised::look(run),
-        worker: worker(&replay.fold)?,
+        worker: worker(run, &replay.fold)?,
         fold: replay.fold,
         life,
         answer,

@@ -1,30 +1,29 @@
 //! Whether a job still has its worker.
 
-use anyhow::Result;
+use std::io::ErrorKind;
 
-use super::host::{Reach, pid_namespace, reach};
-use super::process::{ProcessState, process_state};
+use anyhow::{Context, Result};
+
 use crate::domain::{Fold, Worker};
+use crate::journal::open_to_read;
+use crate::store::{RunFolder, is_held};
 
-/// Looks whether the process that does the job of `fold` is there; where there is no job, there is no worker.
+/// Looks whether the process that does the job of `fold` is there; where there is no job, there is no worker. The lock
+/// that it holds tells, also from another pid namespace and after another boot.
 ///
 /// # Errors
-/// When the host's boot id or our pid namespace cannot be read.
-pub fn worker(fold: &Fold) -> Result<Worker> {
-    let Some(pending) = &fold.job else {
+/// When the lock cannot be looked at: a job that somebody may be at must not be taken for an orphan.
+pub fn worker(run: &RunFolder, fold: &Fold) -> Result<Worker> {
+    if fold.job.is_none() {
         return Ok(Worker::Gone);
+    }
+    let held = match open_to_read(&run.job_lock()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Worker::Gone),
+        opened => opened.and_then(|file| is_held(&file)),
     };
-    if let Some(launch) = &fold.launch
-        && reach(launch)? == Reach::OtherBoot
-    {
-        return Ok(Worker::Gone);
-    }
-    if pending.job.pid_namespace != pid_namespace()? {
-        // Who cannot be seen from here may be at it.
-        return Ok(Worker::Lives);
-    }
-    Ok(match process_state(pending.job.worker) {
-        ProcessState::Absent | ProcessState::Zombie(_) => Worker::Gone,
-        ProcessState::Alive | ProcessState::Stopped | ProcessState::Unseen => Worker::Lives,
+    let held = held.with_context(|| format!("cannot read {}", run.job_lock().display()))?;
+    Ok(match held {
+        true => Worker::Lives,
+        false => Worker::Gone,
     })
 }

@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::io::ErrorKind;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::domain::{Actor, Event, Job, Verb};
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::observe::now;
-use crate::store::RunFolder;
+use crate::store::{Lock, RunFolder};
 
 /// The longest command line that is kept of who asked.
 const COMMAND_BYTES_MAX: usize = 200;
@@ -21,6 +21,8 @@ pub struct Asking {
     pid: u32,
     /// The announcement, while there is no room for it.
     unwritten: RefCell<Option<Event>>,
+    /// Says that the worker of the job lives.
+    job_lock: Option<Lock>,
 }
 
 impl Asking {
@@ -34,9 +36,14 @@ impl Asking {
     }
 
     /// The same for a job, which is in the journal on the disk when this returns: whoever finds what it left behind must
-    /// know whose it is.
+    /// know whose it is. As long as the request is there, the job has its worker.
     pub fn begin_job(run: &RunFolder, verb: Verb, job: Job) -> Result<Self> {
-        let asking = Self::begin_with(run, verb, Some(Box::new(job)))?;
+        let context = || format!("cannot write {}", run.job_lock().display());
+        let Some(lock) = Lock::try_take(&run.job_lock()).with_context(context)? else {
+            bail!("Requested operation is not valid: another process is at it");
+        };
+        let mut asking = Self::begin_with(run, verb, Some(Box::new(job)))?;
+        asking.job_lock = Some(lock);
         asking.journal.sync()?;
         Ok(asking)
     }
@@ -59,6 +66,7 @@ impl Asking {
             verb,
             pid,
             unwritten: RefCell::new(unwritten),
+            job_lock: None,
         })
     }
 

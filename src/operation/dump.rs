@@ -15,12 +15,13 @@ use super::jobs::look_after;
 use super::pump::{cancelled_or, pipe, pump};
 use super::save::{await_transfer, commit, job, migrate_into_pipe, restore_limit, take_back};
 use super::settle::{NOT_RUNNING, answer_by, connect, refuse_while_busy, settled_active};
-use crate::domain::{Before, Duty, Paused, State, Verb};
+use crate::domain::{Before, Duty, Job, Paused, State, Verb};
 use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::Control;
 use crate::store::encode::time_text;
 use crate::store::{
-    DomainFolder, DumpFile, DumpOwner, RunFolder, create_folder, discard_dump, put_dump_in_place,
+    DomainFolder, DumpFile, Owner, Placed, RunFolder, create_folder, discard_dump,
+    put_dump_in_place,
 };
 
 /// As many core files as are kept of a domain: each is as large as the guest's memory.
@@ -54,8 +55,7 @@ struct Dump<'a> {
     domain: &'a DomainFolder,
     run: &'a RunFolder,
     asking: Asking,
-    place: PathBuf,
-    before: Before,
+    job: Job,
     form: DumpForm,
     after: AfterDump,
 }
@@ -71,7 +71,7 @@ pub fn dump(
     form: DumpForm,
     after: AfterDump,
     progress: &mut dyn FnMut(),
-) -> Result<()> {
+) -> Result<Placed> {
     let seen = settled_active(domain, seen)?;
     let context = || format!("cannot write {}", path.display());
     let place = DumpFile::place(path).with_context(context)?;
@@ -88,12 +88,12 @@ pub fn dump(
         AfterDump::Reset => Verb::DumpReset,
     };
     let interrupts = Interrupts::take()?;
+    let job = job(&place, before)?;
     let dump = Dump {
-        asking: Asking::begin_job(run, verb, job(&place, before)?)?,
+        asking: Asking::begin_job(run, verb, job.clone())?,
         domain,
         run,
-        place,
-        before,
+        job,
         form,
         after,
     };
@@ -112,12 +112,12 @@ pub(super) fn dump_core(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
         .dumps()
         .join(format!("{:08}-{time}.core", run.number()));
     let room = make_room(domain);
+    let job = job(&place, Before::Stood)?;
     let dump = Dump {
-        asking: Asking::begin_job(run, Verb::CrashDump, job(&place, Before::Stood)?)?,
+        asking: Asking::begin_job(run, Verb::CrashDump, job.clone())?,
         domain,
         run,
-        place,
-        before: Before::Stood,
+        job,
         form: DumpForm::Memory,
         after: AfterDump::GoesOn,
     };
@@ -186,8 +186,8 @@ impl Dump<'_> {
         control: Control,
         interrupts: &Interrupts,
         progress: &mut dyn FnMut(),
-    ) -> Result<()> {
-        let file = match DumpFile::create(&self.place, &self.owner())
+    ) -> Result<Placed> {
+        let file = match DumpFile::create(&self.job.file, &self.owner())
             .with_context(|| self.cannot_write())
         {
             Ok(file) => file,
@@ -201,30 +201,31 @@ impl Dump<'_> {
             .write(control, &file, interrupts, progress)
             .and_then(|()| self.commit())
             .and_then(|()| {
-                put_dump_in_place(&self.place, &self.owner()).with_context(|| self.cannot_write())
+                put_dump_in_place(&self.job.file, &self.owner())
+                    .with_context(|| self.cannot_write())
             })
-            .and_then(|()| match file.is_at(&self.place) {
-                true => Ok(()),
+            .and_then(|placed| match file.is_at(&self.job.file) {
+                true => Ok(placed),
                 false => bail!("{}: it was removed meanwhile", self.cannot_write()),
             });
-        if let Err(error) = written {
-            take_back(self.domain, self.run, self.before, &error)?;
-            let _ = discard_dump(&self.place, &self.owner());
-            self.asking.failed_durably(&one_line(&error));
-            return Err(error);
-        }
+        let placed = match written {
+            Ok(placed) => placed,
+            Err(error) => {
+                take_back(self.domain, self.run, self.job.before, &error)?;
+                let _ = discard_dump(&self.job.file, &self.owner());
+                self.asking.failed_durably(&one_line(&error));
+                return Err(error);
+            }
+        };
         self.asking.done_durably();
-        match self.after {
-            AfterDump::Crash => end_qemu(self.domain, self.run),
-            AfterDump::GoesOn | AfterDump::Reset => Ok(()),
+        if self.after == AfterDump::Crash {
+            end_qemu(self.domain, self.run)?;
         }
+        Ok(placed)
     }
 
-    fn owner(&self) -> DumpOwner<'_> {
-        DumpOwner {
-            name: self.domain.name(),
-            run: self.run.number(),
-        }
+    fn owner(&self) -> Owner<'_> {
+        Owner::new(self.domain, self.run, &self.job)
     }
 
     fn commit(&self) -> Result<()> {
@@ -240,7 +241,7 @@ impl Dump<'_> {
     }
 
     fn cannot_write(&self) -> String {
-        format!("cannot write {}", self.place.display())
+        format!("cannot write {}", self.job.file.display())
     }
 
     fn write(
@@ -251,7 +252,7 @@ impl Dump<'_> {
         progress: &mut dyn FnMut(),
     ) -> Result<()> {
         // QEMU would let it go on by itself after a plain dump of its memory; for all else it must not.
-        let stop = self.before == Before::Ran
+        let stop = self.job.before == Before::Ran
             && (self.form == DumpForm::Stream || self.after != AfterDump::GoesOn);
         if stop {
             control.execute("stop", None)?;
@@ -297,7 +298,7 @@ impl Dump<'_> {
             // "completed" comes before the RESUME, and a reset between the two kills QEMU (7.2 to 11.1).
             let seen = look_at_run(self.domain, self.run)?;
             let stands = seen.answer.state == State::Paused(Paused::Dumping);
-            let resumes = self.after == AfterDump::GoesOn && self.before == Before::Ran;
+            let resumes = self.after == AfterDump::GoesOn && self.job.before == Before::Ran;
             let is_late = Instant::now() >= deadline;
             match dump.get("status").and_then(Value::as_str) {
                 Some("completed") if !(resumes && stands) || is_late => return Ok(()),

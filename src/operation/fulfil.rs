@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::{Control, ControlError};
 use crate::store::{
-    DomainFolder, DumpOwner, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
+    DomainFolder, Owner, Placed, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
 };
 
 /// How long QEMU may take to let go of a stream that was cancelled.
@@ -75,7 +75,13 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
     match (duty, &seen.fold.job) {
         (Duty::UndoJob, Some(pending)) => undo_for(domain, run, &mut control, pending),
         (Duty::PlaceFile, Some(pending)) => match place(domain, run, pending) {
-            Ok(()) => Ok(()),
+            Ok(Placed::Durably) => tell_done(run, pending),
+            // The image has its name, and the guest must not be there twice. Its folder is synced when QEMU is gone.
+            Ok(Placed::Unsynced(_)) if !is_dump(pending.verb) => {
+                drop(control);
+                end_qemu(domain, run)
+            }
+            Ok(Placed::Unsynced(_)) => tell_done(run, pending),
             // There is no place for it: the guest goes on instead.
             Err(_) => undo_for(domain, run, &mut control, pending),
         },
@@ -99,7 +105,12 @@ fn without_qemu(
     duty: Duty,
 ) -> Result<()> {
     if duty == Duty::PlaceFile {
-        return place(domain, run, pending);
+        return match place(domain, run, pending)? {
+            Placed::Durably => tell_done(run, pending),
+            Placed::Unsynced(error) => Err(error).with_context(|| {
+                format!("cannot sync the folder of {}", pending.job.file.display())
+            }),
+        };
     }
     remove(domain, run, pending)?;
     tell_failed(run, pending, "it ended before that was done")
@@ -174,13 +185,17 @@ fn go_on(control: &mut Control) -> Result<()> {
 }
 
 /// Gives the file of a job that was carried out its name.
-fn place(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
+fn place(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<Placed> {
     let file = &pending.job.file;
+    let owner = Owner::new(domain, run, &pending.job);
     let placed = match is_dump(pending.verb) {
-        true => put_dump_in_place(file, &owner(domain, run)).map_err(anyhow::Error::from),
-        false => put_in_place(file, domain.name(), run.number()),
+        true => put_dump_in_place(file, &owner).map_err(anyhow::Error::from),
+        false => put_in_place(file, &owner),
     };
-    placed.with_context(|| format!("cannot write {}", file.display()))?;
+    placed.with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn tell_done(run: &RunFolder, pending: &PendingJob) -> Result<()> {
     append(
         run,
         &Event::Done {
@@ -192,18 +207,12 @@ fn place(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result
 
 fn remove(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
     let file = &pending.job.file;
+    let owner = Owner::new(domain, run, &pending.job);
     let removed = match is_dump(pending.verb) {
-        true => discard_dump(file, &owner(domain, run)),
-        false => discard(file, domain.name(), run.number()),
+        true => discard_dump(file, &owner),
+        false => discard(file, &owner),
     };
     removed.with_context(|| format!("cannot remove what is left of {}", file.display()))
-}
-
-fn owner<'a>(domain: &'a DomainFolder, run: &RunFolder) -> DumpOwner<'a> {
-    DumpOwner {
-        name: domain.name(),
-        run: run.number(),
-    }
 }
 
 fn tell_failed(run: &RunFolder, pending: &PendingJob, why: &str) -> Result<()> {

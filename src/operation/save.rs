@@ -18,11 +18,11 @@ use super::jobs::look_after;
 use super::pump::{Cancelled, cancelled_or, pipe, pump};
 use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
 use crate::domain::{Before, Begin, Job, Life, Paused, PendingJob, Process, ShutOff, State, Verb};
-use crate::observe::{Observation, Watcher, look_at_run, now, pid_namespace, start_ticks};
+use crate::observe::{Observation, Watcher, look_at_run, now, start_ticks};
 use crate::qemu::{Control, ControlError};
 use crate::store::{
-    Definition, DomainFolder, NewImage, OpenImage, RunFolder, SaveImage, StateDir, discard,
-    part_of, place_of, put_in_place,
+    Definition, DomainFolder, NewImage, OpenImage, Owner, Placed, RunFolder, SaveImage, StateDir,
+    discard, part_of, place_of, put_in_place,
 };
 
 /// How long QEMU may take to say what came of a stream that it has closed.
@@ -66,7 +66,7 @@ pub fn save(
     to: &SaveTo,
     begin: Option<Begin>,
     progress: &mut dyn FnMut(),
-) -> Result<()> {
+) -> Result<Placed> {
     let seen = settled_active(domain, seen)?;
     let place = to.place(domain)?;
     let Some(run) = seen.run else {
@@ -77,10 +77,12 @@ pub fn save(
     let seen = look_at_run(domain, &run)?;
     refuse_while_busy(&seen)?;
     let before = savable(&seen)?;
+    let job = job(&place, before)?;
+    let owner = Owner::new(domain, &run, &job);
     let image = SaveImage {
         name: domain.name().clone(),
         run: run.number(),
-        saved_at: now(),
+        saved_at: job.began,
         begin: begin.unwrap_or(match before {
             Before::Ran => Begin::Running,
             Before::Stood => Begin::Paused,
@@ -88,7 +90,7 @@ pub fn save(
         definition: Definition::load(&run.definition())?,
     };
     let interrupts = Interrupts::take()?;
-    let asking = Asking::begin_job(&run, to.verb(), job(&place, before)?)?;
+    let asking = Asking::begin_job(&run, to.verb(), job.clone())?;
     let context = || format!("cannot write {}", place.display());
     let mut new = match NewImage::create(&place, &image).with_context(context) {
         Ok(new) => new,
@@ -103,29 +105,39 @@ pub fn save(
     let placed = begun.and_then(|pipe| {
         finish(domain, &run, &mut new, pipe, &interrupts, progress)?;
         commit(domain, &run, &asking, "domain save")?;
-        put_in_place(&place, domain.name(), run.number()).with_context(context)?;
+        let placed = put_in_place(&place, &owner).with_context(context)?;
         if !new.is_at(&place) {
             bail!(
                 "cannot write {}: somebody else has put a file there",
                 place.display()
             );
         }
-        Ok(())
+        Ok(placed)
     });
-    if let Err(error) = placed {
-        take_back(domain, &run, before, &error)?;
-        let _ = discard(&place, domain.name(), run.number());
-        asking.failed_durably(&one_line(&error));
-        return Err(error);
+    let placed = match placed {
+        Ok(placed) => placed,
+        Err(error) => {
+            take_back(domain, &run, before, &error)?;
+            let _ = discard(&place, &owner);
+            asking.failed_durably(&one_line(&error));
+            return Err(error);
+        }
+    };
+    if let Placed::Durably = placed {
+        asking.done_durably();
+    } else {
+        // The job stays, so that whoever looks next tries again; for want of a way back it is no failure.
+        drop(asking);
     }
-    asking.done_durably();
     end_qemu(domain, &run)?;
-    let state = look_at_run(domain, &run)?.answer.state;
+    let seen = look_at_run(domain, &run);
+    let seen = seen.context("the guest is saved, and its end cannot be looked at")?;
+    let state = seen.answer.state;
     if state != State::ShutOff(ShutOff::Saved) {
         // Somebody let it run on meanwhile, or its end came between.
         bail!("the domain is {state}");
     }
-    Ok(())
+    Ok(placed)
 }
 
 /// Finishes a save to `path` that was carried out by somebody who died before the file had its name.
@@ -167,7 +179,7 @@ pub(super) fn job(place: &Path, before: Before) -> Result<Job> {
     let start_ticks = start_ticks(pid).ok_or_else(|| anyhow!("cannot read /proc/self/stat"))?;
     Ok(Job {
         worker: Process { pid, start_ticks },
-        pid_namespace: pid_namespace()?,
+        began: now(),
         file: place.to_owned(),
         before,
     })

@@ -8,7 +8,7 @@ use super::escape::{escaped, escaped_lines};
 use super::labels::{Labels, evidence_lines, label_lines};
 use super::report::{
     Complaint, Explanation, Report, RunReport, complaint_json, explanation_json, report_json,
-    run_json,
+    run_json, warning_json,
 };
 use super::style::{ERROR, Format, HINT, Stream, Style, Volume, color_of};
 use super::table::{self, Rule};
@@ -293,6 +293,18 @@ impl<O: Write, E: Write> Printer<O, E> {
                 escaped(hint)
             ));
         }
+        self.write_error(&text);
+    }
+
+    /// Prints to stderr what somebody should know about something that was done.
+    pub fn warn(&mut self, message: &str) {
+        let text = match self.style.format {
+            Format::Json => warning_json(message),
+            Format::Text => {
+                let word = self.style.stderr_paint.paint(Some(ERROR), "warning:");
+                format!("{word} {}\n", escaped(message))
+            }
+        };
         self.write_error(&text);
     }
 

@@ -104,6 +104,11 @@ pub(super) fn complaint_json(complaint: &Complaint) -> String {
     line(&[("error", error)])
 }
 
+pub(super) fn warning_json(message: &str) -> String {
+    let warning = object(&[("message", text(&json!(message)))]);
+    line(&[("warning", warning)])
+}
+
 fn report_fields(report: &Report) -> Fields {
     let uuid = report.uuid.map(|uuid| uuid.to_string());
     let mut fields = vec![

@@ -341,6 +341,15 @@ fn success_is_told_to_people_who_want_to_hear_it() {
 }
 
 #[test]
+fn a_warning_goes_to_stderr_and_says_that_it_is_one() {
+    let print = |style| both(style, |p| p.warn("it may\nbe lost"));
+    let text = |words: &str| (String::new(), words.to_owned());
+    assert_eq!(print(plain()), text("warning: it may\\nbe lost\n"));
+    let json = "{\"warning\":{\"message\":\"it may\\nbe lost\"}}\n";
+    assert_eq!(print(as_json()), text(json));
+}
+
+#[test]
 fn a_complaint_names_what_failed_and_why() {
     let complaint = Complaint {
         kind: "start-failed",

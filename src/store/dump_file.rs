@@ -7,24 +7,15 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::durable::sync_folder;
-use super::new_image::{is_same_file, part_of, place_of};
-use crate::domain::Name;
+use super::new_image::{Placed, is_same_file, part_of, place_of, sync_folder_of};
+use super::owner::Owner;
 
-/// Whose a dump is. A dump has no header that could say so: until it is whole, its name does.
-#[derive(Clone, Copy, Debug)]
-pub struct DumpOwner<'a> {
-    pub name: &'a Name,
-    pub run: u32,
-}
-
-impl DumpOwner<'_> {
-    /// The temporary name of a dump that is to be at `place`.
-    fn part_of(&self, place: &Path) -> PathBuf {
-        let mut owned = OsString::from(place);
-        owned.push(format!(".{}-{}", self.name, self.run));
-        part_of(Path::new(&owned))
-    }
+/// The temporary name of a dump that is to be at `place`. It has no header that could say whose it is: its name does.
+fn dump_part_of(place: &Path, owner: &Owner<'_>) -> PathBuf {
+    let Owner { name, run, began } = owner;
+    let mut owned = OsString::from(place);
+    owned.push(format!(".{name}-{run}-{}", began.0));
+    part_of(Path::new(&owned))
 }
 
 /// A dump that is being written.
@@ -38,14 +29,14 @@ impl DumpFile {
     ///
     /// # Errors
     /// There is a folder, or a FIFO that nobody has open; the run is dumping to the same place already.
-    pub fn create(place: &Path, owner: &DumpOwner<'_>) -> io::Result<Self> {
+    pub fn create(place: &Path, owner: &Owner<'_>) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let options = options.write(true).mode(0o600);
         let file = if is_special(place) {
             // Without waiting for a reader that may never come.
             options.custom_flags(nix::libc::O_NONBLOCK).open(place)?
         } else {
-            options.create_new(true).open(owner.part_of(place))?
+            options.create_new(true).open(dump_part_of(place, owner))?
         };
         Ok(Self { file })
     }
@@ -78,20 +69,18 @@ impl DumpFile {
     }
 }
 
-/// Gives a sealed dump its name; on return that is on the disk. It is no error if it has it already.
-pub fn put_dump_in_place(place: &Path, owner: &DumpOwner<'_>) -> io::Result<()> {
-    match std::fs::rename(owner.part_of(place), place) {
+/// Gives a sealed dump its name. It is no error if it has it already.
+pub fn put_dump_in_place(place: &Path, owner: &Owner<'_>) -> io::Result<Placed> {
+    match std::fs::rename(dump_part_of(place, owner), place) {
         Err(error) if error.kind() == ErrorKind::NotFound && place.exists() => {}
         renamed => renamed?,
     }
-    // See `put_in_place`.
-    let _ = place.parent().map(sync_folder);
-    Ok(())
+    Ok(Placed::of(sync_folder_of(place)))
 }
 
 /// Removes what an unfinished dump has left beside `place`. It is no error if nothing is there.
-pub fn discard_dump(place: &Path, owner: &DumpOwner<'_>) -> io::Result<()> {
-    match std::fs::remove_file(owner.part_of(place)) {
+pub fn discard_dump(place: &Path, owner: &Owner<'_>) -> io::Result<()> {
+    match std::fs::remove_file(dump_part_of(place, owner)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
@@ -107,20 +96,23 @@ mod tests {
     use std::io::{Read, Write};
 
     use super::*;
+    use crate::domain::{Name, Timestamp};
+
+    fn owner(name: &Name) -> Owner<'_> {
+        let (run, began) = (1, Timestamp(1));
+        Owner { name, run, began }
+    }
 
     #[test]
     fn a_dump_is_there_whole_or_not_at_all() {
         let folder = std::env::temp_dir().join(format!("domstate-dump-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         let place = DumpFile::place(&folder.join("core")).unwrap();
-        let (name, other) = ("v".parse().unwrap(), "w".parse().unwrap());
-        let owner = DumpOwner {
-            name: &name,
-            run: 1,
-        };
-        let somebody_else = DumpOwner {
-            name: &other,
-            run: 1,
+        let name = "v".parse().unwrap();
+        let owner = owner(&name);
+        let somebody_else = Owner {
+            began: Timestamp(2),
+            ..owner
         };
         let dump = DumpFile::create(&place, &owner).unwrap();
         dump.file().write_all(b"core").unwrap();
@@ -129,15 +121,18 @@ mod tests {
         let again = DumpFile::create(&place, &owner).unwrap_err();
         assert_eq!(again.kind(), ErrorKind::AlreadyExists);
         for _ in 0..2 {
-            put_dump_in_place(&place, &owner).unwrap();
+            assert!(matches!(
+                put_dump_in_place(&place, &owner),
+                Ok(Placed::Durably)
+            ));
             assert_eq!(std::fs::read(&place).unwrap(), b"core");
         }
         drop(DumpFile::create(&place, &owner).unwrap());
         discard_dump(&place, &somebody_else).unwrap();
-        assert!(owner.part_of(&place).exists());
+        assert!(dump_part_of(&place, &owner).exists());
         for _ in 0..2 {
             discard_dump(&place, &owner).unwrap();
-            assert!(!owner.part_of(&place).exists());
+            assert!(!dump_part_of(&place, &owner).exists());
         }
         assert_eq!(std::fs::read(&place).unwrap(), b"core");
         std::fs::remove_dir_all(&folder).unwrap();
@@ -149,10 +144,7 @@ mod tests {
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
         let place = DumpFile::place(&path).unwrap();
         let name = "v".parse().unwrap();
-        let owner = DumpOwner {
-            name: &name,
-            run: 1,
-        };
+        let owner = owner(&name);
         assert!(DumpFile::create(&place, &owner).is_err());
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(nix::libc::O_NONBLOCK);
@@ -160,7 +152,7 @@ mod tests {
         let dump = DumpFile::create(&place, &owner).unwrap();
         dump.file().write_all(b"core").unwrap();
         dump.seal().unwrap();
-        put_dump_in_place(&place, &owner).unwrap();
+        let _ = put_dump_in_place(&place, &owner).unwrap();
         discard_dump(&place, &owner).unwrap();
         let mut read = [0; 4];
         reader.read_exact(&mut read).unwrap();

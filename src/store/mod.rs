@@ -7,7 +7,7 @@
 //! STATE/NAME/managed.save      what managedsave leaves for the next start
 //! STATE/NAME/dump/             core files of guests that panicked
 //! STATE/NAME/runs/00000007/    one run: journal, state.json, definition.json, log, recorder.in, recorder.out,
-//!                              supervisor.lock, qmp.sock
+//!                              supervisor.lock, job.lock, qmp.sock
 //! ```
 //! The checkpoint lies in its run's folder, so that a supervisor which was stopped for a week cannot write
 //! over what a later run has to say. The newest folder in `runs` is the current run: it appears there whole,
@@ -22,17 +22,19 @@ pub mod encode;
 mod lock;
 mod log;
 mod new_image;
+mod owner;
 mod paths;
 mod run;
 mod save_image;
 
 pub use checkpoint::{Agreement, StoredCheckpoint, Sync};
 pub use definition::Definition;
-pub use dump_file::{DumpFile, DumpOwner, discard_dump, put_dump_in_place};
+pub use dump_file::{DumpFile, discard_dump, put_dump_in_place};
 pub use durable::{FORMAT, create_folder, read_json, sync_folder, write_durably, write_lightly};
 pub use lock::{FolderLock, Lock, is_held};
 pub use log::{LOG_FILE, Log, LogPart};
-pub use new_image::{NewImage, discard, part_of, place_of, put_in_place};
+pub use new_image::{NewImage, Placed, discard, part_of, place_of, put_in_place};
+pub use owner::Owner;
 pub use paths::{DomainFolder, RunFolder, StateDir};
 pub use run::{NewRun, prune};
 pub use save_image::{OpenImage, SaveImage};

@@ -16,8 +16,9 @@ use anyhow::{Result, bail};
 use nix::libc;
 
 use super::durable::{NewerFormat, sync_folder};
+use super::encode::time_text;
+use super::owner::Owner;
 use super::save_image::{Header, OpenImage, SaveImage};
-use crate::domain::Name;
 use crate::journal::open_to_read;
 
 /// An image that is being written.
@@ -33,7 +34,8 @@ impl NewImage {
     /// positioned where the stream is to start.
     ///
     /// # Errors
-    /// `AlreadyExists`: another save writes to this place, or was killed and waits to be discarded.
+    /// `AlreadyExists`: another domain's save writes to this place, or was killed and waits to be discarded. What a save of
+    /// the same domain has left half written is replaced: its job is over, as there is never a second.
     pub fn create(place: &Path, image: &SaveImage) -> io::Result<Self> {
         check_place(place)?;
         let header_bytes = image.header_bytes()?;
@@ -41,10 +43,21 @@ impl NewImage {
         let mut options = OpenOptions::new();
         // Never over what is there: it may be a guest that was saved and has not got its name yet.
         options.read(true).write(true).create_new(true).mode(0o600);
+        let file = match options.open(&part) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let uuid = image.definition.uuid;
+                discard_if(place, |header| {
+                    let known = header.filter(|header| !header.is_whole());
+                    known.is_some_and(|header| header.image.definition.uuid == uuid)
+                })?;
+                options.open(&part)?
+            }
+            opened => opened?,
+        };
         let mut new = Self {
             image: image.clone(),
             header_bytes,
-            file: options.open(&part)?,
+            file,
         };
         let begun = new
             .write_header(None)
@@ -116,42 +129,67 @@ pub fn part_of(place: &Path) -> PathBuf {
     name.into()
 }
 
-/// Gives the image of run `run` of domain `name` its name; on return that is on the disk. It is no error if it has it
-/// already.
+/// Whether the name that a file has got will outlive a power cut.
+#[derive(Debug)]
+#[must_use]
+pub enum Placed {
+    Durably,
+    /// The folder could not be synced. There is no way back from the rename: who has it done must go on, and may say so.
+    Unsynced(io::Error),
+}
+
+impl Placed {
+    pub(super) fn of(synced: io::Result<()>) -> Self {
+        synced.map_or_else(Self::Unsynced, |()| Self::Durably)
+    }
+}
+
+/// Gives the image of `owner` its name. It is no error if it has it already.
 ///
 /// # Errors
-/// The chain says what is wrong, without the path: nothing is there, it is not whole, it is another run's.
-pub fn put_in_place(place: &Path, name: &Name, run: u32) -> Result<()> {
+/// The chain says what is wrong, without the path: nothing is there, it is not whole, it is another one.
+pub fn put_in_place(place: &Path, owner: &Owner<'_>) -> Result<Placed> {
     let part = part_of(place);
     let is_there = part.try_exists()?;
     let open = OpenImage::open(if is_there { &part } else { place })?;
-    if !open.image.is_of(name, run) {
-        let SaveImage { name, run, .. } = open.image;
-        bail!("it is the image of run {run} of '{name}'");
+    if !open.image.is_of(owner) {
+        let SaveImage {
+            name,
+            run,
+            saved_at,
+            ..
+        } = open.image;
+        let saved_at = time_text(saved_at);
+        bail!("it is the image of run {run} of '{name}', saved at {saved_at}");
     }
     if is_there {
         std::fs::rename(&part, place)?;
     }
-    // Even if it had its name: whoever gave it may have been killed before this. There is no way back from the rename, so
-    // a folder that cannot be synced is no reason to take one.
-    let _ = sync_folder_of(place);
-    Ok(())
+    // Even if it had its name: whoever gave it may have been killed before this.
+    Ok(Placed::of(sync_folder_of(place)))
 }
 
-/// Removes what an unfinished save of run `run` of domain `name` has left beside `place`. It is no error if nothing is
-/// there, or somebody else's.
-pub fn discard(place: &Path, name: &Name, run: u32) -> io::Result<()> {
+/// Removes what the unfinished save of `owner` has left beside `place`. It is no error if nothing is there, or somebody
+/// else's.
+pub fn discard(place: &Path, owner: &Owner<'_>) -> io::Result<()> {
+    // What has no header yet was killed before it was whole.
+    discard_if(place, |header| {
+        header.is_none_or(|header| header.image.is_of(owner))
+    })
+}
+
+/// Removes what lies beside `place` if its header, or that it has none, says that it may be.
+fn discard_if(place: &Path, may_go: impl Fn(Option<&Header>) -> bool) -> io::Result<()> {
     let part = part_of(place);
     let file = match open_to_read(&part) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
-    let is_ours = match Header::read(&file) {
-        Ok(header) => header.image.is_of(name, run),
-        // What else cannot be read was killed before its first header was whole.
-        Err(error) => !error.is::<NewerFormat>(),
+    let goes = match Header::read(&file) {
+        Ok(header) => may_go(Some(&header)),
+        Err(error) => !error.is::<NewerFormat>() && may_go(None),
     };
-    if !is_ours {
+    if !goes {
         return Ok(());
     }
     std::fs::remove_file(&part)?;
@@ -190,7 +228,7 @@ fn folder_of(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-fn sync_folder_of(place: &Path) -> io::Result<()> {
+pub(super) fn sync_folder_of(place: &Path) -> io::Result<()> {
     match sync_folder(folder_of(place)) {
         // A folder of somebody else's that may be entered and written, and not read.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),

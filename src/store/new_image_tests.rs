@@ -8,16 +8,23 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::*;
+use crate::domain::{Timestamp, Uuid};
 use crate::store::save_image::samples::{Folder, image, write_image};
 
+fn owner(image: &SaveImage) -> Owner<'_> {
+    Owner {
+        name: &image.name,
+        run: image.run,
+        began: image.saved_at,
+    }
+}
+
 fn put(path: &Path) -> Result<()> {
-    let image = image();
-    put_in_place(path, &image.name, image.run)
+    put_in_place(path, &owner(&image())).map(drop)
 }
 
 fn drop_part(path: &Path) {
-    let image = image();
-    discard(path, &image.name, image.run).unwrap();
+    discard(path, &owner(&image())).unwrap();
 }
 
 #[test]
@@ -52,13 +59,28 @@ fn what_is_not_sealed_or_not_ours_is_not_put_in_place() {
     assert_eq!(empty.to_string(), "there is no stream");
     new.file().write_all(b"stream").unwrap();
     new.seal().unwrap();
-    let other = put_in_place(&path, &image().name, 8).unwrap_err();
-    assert_eq!(other.to_string(), "it is the image of run 7 of 'web'");
+    let found = "it is the image of run 7 of 'web', saved at 2026-11-23T03:00:00.000001Z";
+    let image = image();
+    let ours = owner(&image);
+    let others = [
+        Owner { run: 8, ..ours },
+        // Undefined and defined anew, it is of the same name and number.
+        Owner {
+            began: Timestamp(5),
+            ..ours
+        },
+    ];
+    for other in &others {
+        let error = put_in_place(&path, other).unwrap_err();
+        assert_eq!(error.to_string(), found);
+        discard(&path, other).unwrap();
+        assert!(part_of(&path).exists());
+    }
     assert_eq!(fs::read(&path).unwrap(), b"old");
     put(&path).unwrap();
     // The place is taken by a later save, so it was not this one that was done before.
-    let other = put_in_place(&path, &image().name, 6).unwrap_err();
-    assert_eq!(other.to_string(), "it is the image of run 7 of 'web'");
+    let other = put_in_place(&path, &others[1]).unwrap_err();
+    assert_eq!(other.to_string(), found);
 }
 
 #[test]
@@ -95,6 +117,14 @@ fn what_another_save_has_left_is_not_touched() {
     drop_part(&path);
     let left = OpenImage::open(&part_of(&path)).unwrap();
     assert_eq!(left.image, other);
+    fs::remove_file(part_of(&path)).unwrap();
+    // One that is half written is of no use to its own domain, which makes one image at a time.
+    drop(NewImage::create(&path, &other).unwrap());
+    drop(NewImage::create(&path, &image()).unwrap());
+    let mut stranger = image();
+    stranger.definition.uuid = Uuid::from_random([7; 16]);
+    let error = NewImage::create(&path, &stranger).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     let newer = "domstate save image\n{\"format\":2}\n";
     fs::write(part_of(&path), newer).unwrap();
     drop_part(&path);

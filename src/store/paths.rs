@@ -194,6 +194,11 @@ impl RunFolder {
         &self.path
     }
 
+    /// The file whose lock the worker of a save or a dump holds.
+    pub fn job_lock(&self) -> PathBuf {
+        self.path.join("job.lock")
+    }
+
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("state.json")
     }

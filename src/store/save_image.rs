@@ -21,6 +21,7 @@ use super::definition::Definition;
 use super::digest::digest;
 use super::durable::{self, check_format};
 use super::encode::time_text;
+use super::owner::Owner;
 use crate::domain::{Begin, Name, Timestamp};
 use crate::journal::open_to_read;
 
@@ -48,6 +49,7 @@ pub struct SaveImage {
     pub name: Name,
     /// Number of the run that was saved.
     pub run: u32,
+    /// When the save began.
     pub saved_at: Timestamp,
     /// What the guest is to do when it is restored.
     pub begin: Begin,
@@ -55,8 +57,8 @@ pub struct SaveImage {
 }
 
 impl SaveImage {
-    pub(super) fn is_of(&self, name: &Name, run: u32) -> bool {
-        self.name == *name && self.run == run
+    pub(super) fn is_of(&self, owner: &Owner<'_>) -> bool {
+        self.name == *owner.name && self.run == owner.run && self.saved_at == owner.began
     }
 
     /// The whole header: magic, line and zeros.
@@ -160,6 +162,11 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// Whether the stream behind it was written to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.stream_bytes.is_some()
+    }
+
     /// Reads it from the start of `file`, which stands there.
     pub(super) fn read(file: &File) -> Result<Self> {
         let mut reader = BufReader::new(file.take(HEADER_BYTES_MAX));

@@ -7,7 +7,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::*;
-use crate::store::new_image::{NewImage, part_of, put_in_place};
+use crate::store::new_image::{NewImage, Placed, part_of, put_in_place};
 use crate::store::save_image::samples::{Folder, image, write_image};
 
 /// The header's line of an image of format 1. It is never changed: a later domstate must read it too.
@@ -58,7 +58,12 @@ fn an_image_comes_back_byte_for_byte() {
         let path = folder.path("round trip");
         let image = SaveImage { begin, ..image() };
         write_image(&path, &image, &stream);
-        put_in_place(&path, &image.name, image.run).unwrap();
+        let owner = Owner {
+            name: &image.name,
+            run: image.run,
+            began: image.saved_at,
+        };
+        assert!(matches!(put_in_place(&path, &owner), Ok(Placed::Durably)));
         let open = OpenImage::open(&path).unwrap();
         assert_eq!(open.image, image);
         assert_eq!(open.stream_bytes, u64::try_from(stream.len()).unwrap());

@@ -37,7 +37,7 @@ impl Service {
         }
         let duty = match &fold.job {
             None => fold.duty(&Life::Lives, Worker::Gone),
-            Some(_) => fold.duty(&Life::Lives, worker(fold)?),
+            Some(_) => fold.duty(&Life::Lives, worker(run, fold)?),
         };
         if duty.is_none() {
             self.retry_at = None;

@@ -362,26 +362,6 @@ fn a_managed_image_of_another_domain_is_not_taken_up() {
 }
 
 #[test]
-fn a_save_whose_folder_cannot_be_synced_is_a_save_all_the_same() {
-    let host = Host::new();
-    let _guest = host.start("v", &[]);
-    let mut command = Command::new("strace");
-    command.args(["-o", "/dev/null", "-e", "inject=fsync:error=EIO:when=3"]);
-    command
-        .arg(env!("CARGO_BIN_EXE_domstate"))
-        .args(["managedsave", "v"]);
-    command
-        .env("DOMSTATE_DIR", host.state_dir())
-        .stdin(Stdio::null());
-    let said = finish(command);
-    let answer = host.answer("v");
-    let is_saved = host.state_dir().join("v/managed.save").exists();
-    // Never both: a guest that runs on, and an image that its next start would take up.
-    assert_eq!(answer == "shut off (saved)", is_saved, "{answer}: {said:?}");
-    assert_eq!(said.code == Some(0), is_saved, "{said:?}");
-}
-
-#[test]
 fn core_files_make_room_for_each_other_and_nobody_elses() {
     let host = Host::new();
     let mut guest = host.start_with(

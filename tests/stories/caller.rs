@@ -239,7 +239,37 @@ fn a_descriptor_that_is_passed_reaches_qemu_and_nobody_else() {
 #[test]
 fn a_socket_that_is_passed_is_the_guests_line() {
     let host = Host::new();
-    let code = "import os, socket, sys\n\
+    let code = "ours.send(b'o')\nprint('heard', b'READY' in heard, status)";
+    let said = through_passed_socket(&host, code);
+    assert_eq!(
+        said.stdout, "Domain 'v' started\nheard True 0\n",
+        "{said:?}"
+    );
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+}
+
+#[test]
+fn a_socket_that_is_passed_to_restore_is_the_restored_guests_line() {
+    let host = Host::new();
+    let code = "import subprocess\n\
+        program = [sys.argv[1]]\n\
+        subprocess.run([*program, 'save', 'v', 'v.save'], check=True)\n\
+        if subprocess.run([*program, 'restore', 'v.save'], capture_output=True).returncode != 1: sys.exit('restored')\n\
+        ours, theirs = socket.socketpair()\n\
+        os.dup2(theirs.fileno(), 8)\n\
+        subprocess.run([*program, 'restore', 'v.save', '--pass-fds', '8'], check=True, close_fds=False)\n\
+        ours.send(b'o')";
+    let said = through_passed_socket(&host, code);
+    assert!(
+        said.stdout.ends_with("Domain restored from v.save\n"),
+        "{said:?}"
+    );
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+}
+
+/// Starts `v` with the guest's line on a socket that is passed to it, and goes on with `code` once the guest was heard.
+fn through_passed_socket(host: &Host, code: &str) -> Said {
+    let before = "import os, socket, sys\n\
         ours, theirs = socket.socketpair()\n\
         os.dup2(theirs.fileno(), 8)\n\
         pid = os.fork()\n\
@@ -251,9 +281,9 @@ fn a_socket_that_is_passed_is_the_guests_line() {
         while b'READY' not in heard:\n    \
             more = ours.recv(100)\n    \
             if not more: break\n    \
-            heard += more\n\
-        ours.send(b'o')\n\
-        print('heard', b'READY' in heard, status)";
+            heard += more\n"
+        .to_owned()
+        + code;
     let image = super::harness::guest_folder().join("guest.img");
     let drive = format!("file={},format=raw,if=floppy,readonly=on", image.display());
     let qemu = super::harness::qemu();
@@ -268,12 +298,9 @@ fn a_socket_that_is_passed_is_the_guests_line() {
         "-serial",
         "chardev:line",
     ]);
-    let said = finish(through(&host, &python(code), &args));
-    assert_eq!(
-        said.stdout, "Domain 'v' started\nheard True 0\n",
-        "{said:?}"
-    );
-    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    let mut command = through(host, &python(&before), &args);
+    command.current_dir(host.folder());
+    finish(command)
 }
 
 #[test]

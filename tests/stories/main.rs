@@ -41,6 +41,8 @@ mod dumps;
 mod images;
 /// What the stories of saves and dumps share.
 mod jobs;
+/// A save or a dump whose worker died.
+mod orphans;
 /// A guest goes into a file and comes back out of it, or it goes on and there is no file.
 mod saves;
 

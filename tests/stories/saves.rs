@@ -13,8 +13,7 @@ use super::disk::Disk;
 use super::foreground::shown;
 use super::harness::{Host, finish, finish_child, is_root, send, spawn};
 use super::jobs::{
-    SLOW, UNLIMITED, assert_failed, assert_no_file, interrupt, kill, on_a_terminal, part_goes,
-    part_of,
+    SLOW, UNLIMITED, assert_failed, assert_no_file, interrupt, on_a_terminal, part_of,
 };
 
 const CANCELLED: &str = "running (save canceled)";
@@ -432,80 +431,6 @@ fn a_read_only_place_is_refused_before_the_guest_is_stopped() {
     host.assert_is("v", "running (booted)", &Value::Null, "witnessed");
     assert!(!host.journal("v").contains("\"STOP\""));
     guest.answers();
-}
-
-#[test]
-fn a_save_that_is_killed_is_taken_back_by_the_supervisor_alone() {
-    let host = Host::new();
-    let file = host.path("v.save");
-    let mut guest = host.start_slow(&[]);
-    host.supervisor_pid("v");
-    let save = host.under_way(&["save", "v", &file], "paused (saving)");
-    assert!(part_of(&file).exists());
-    kill(save);
-    // Nobody asks anything.
-    host.wait_for_event("v", "DOMSTATE_FAILED");
-    assert_no_file(&file);
-    guest.answers();
-    host.assert_is("v", CANCELLED, &Value::Null, "witnessed");
-}
-
-#[test]
-fn a_save_that_is_killed_with_the_supervisor_is_taken_back_by_the_next_verb() {
-    for verb in [
-        "query",
-        "suspend",
-        "resume",
-        "save",
-        "domjobinfo",
-        "domjobabort",
-    ] {
-        let host = Host::new();
-        let (file, other) = (host.path("v.save"), host.path("other"));
-        let mut guest = host.start_slow(&[]);
-        let save = host.under_way(&["save", "v", &file], "paused (saving)");
-        host.kill_supervisor("v");
-        kill(save);
-        assert!(part_of(&file).exists(), "{verb}");
-        match verb {
-            "query" => {
-                assert_eq!(host.answer("v"), "paused (saving)");
-                host.wait_for("v", CANCELLED);
-                part_goes(&file);
-            }
-            "suspend" => {
-                host.ok(&["suspend", "v"]);
-                assert_eq!(host.answer("v"), "paused (user)");
-                host.ok(&["resume", "v"]);
-            }
-            "resume" => {
-                let why = "Requested operation is not valid: domain is already running";
-                let words = format!("error: Failed to resume domain 'v'\nerror: {why}\n");
-                host.refused(&["resume", "v"], &words);
-                host.assert_is("v", CANCELLED, &Value::Null, "witnessed");
-            }
-            "save" => {
-                // The same and another place.
-                host.limit(UNLIMITED);
-                host.ok(&["save", "v", &file]);
-                assert_eq!(host.answer("v"), "shut off (saved)");
-                guest = host.restore(&file, &[]);
-                fs::remove_file(&file).unwrap();
-                guest.answers();
-            }
-            "domjobinfo" => {
-                let none = "Job type:         None        \n";
-                assert_eq!(host.ok(&["domjobinfo", "v"]), none);
-            }
-            _ => {
-                let none = "Requested operation is not valid: no job is active on the domain";
-                host.refused(&["domjobabort", "v"], &format!("error: {none}\n"));
-            }
-        }
-        assert_no_file(&file);
-        assert_no_file(&other);
-        guest.answers();
-    }
 }
 
 #[test]
