@@ -76,6 +76,9 @@ _domstate() {
             domstate,managedsave-remove)
                 cmd="domstate__subcmd__managedsave__subcmd__remove"
                 ;;
+            domstate,migrate)
+                cmd="domstate__subcmd__migrate"
+                ;;
             domstate,qemu-monitor-command)
                 cmd="domstate__subcmd__qemu__subcmd__monitor__subcmd__command"
                 ;;
@@ -178,6 +181,9 @@ _domstate() {
             domstate__subcmd__help,managedsave-remove)
                 cmd="domstate__subcmd__help__subcmd__managedsave__subcmd__remove"
                 ;;
+            domstate__subcmd__help,migrate)
+                cmd="domstate__subcmd__help__subcmd__migrate"
+                ;;
             domstate__subcmd__help,qemu-monitor-command)
                 cmd="domstate__subcmd__help__subcmd__qemu__subcmd__monitor__subcmd__command"
                 ;;
@@ -227,7 +233,7 @@ _domstate() {
 
     case "${cmd}" in
         domstate)
-            opts="-q -h -V --state-dir --quiet --format --color --help --version state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
+            opts="-q -h -V --state-dir --quiet --format --color --help --version state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump migrate domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -659,7 +665,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help)
-            opts="state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
+            opts="state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump migrate domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -939,6 +945,20 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help__subcmd__managedsave__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__migrate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1328,6 +1348,40 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__migrate)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --postcopy --timeout --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__qemu__subcmd__monitor__subcmd__command)
             opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1619,7 +1673,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__start)
-            opts="-q -h -V --state-dir --quiet --format --color --domain --paused --pass-fds --on-crash --on-poweroff --on-reboot --help --version"
+            opts="-q -h -V --state-dir --quiet --format --color --domain --paused --incoming --pass-fds --on-crash --on-poweroff --on-reboot --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1638,6 +1692,10 @@ _domstate() {
                     return 0
                     ;;
                 --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --incoming)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1833,7 +1891,7 @@ _domstate_with_domains() {
     fi
     _domstate "$@"
     case $previous in
-        --color | --condition | --domain | --for | --format | --on-crash | --on-poweroff | --on-reboot | --pass-fds | --run | --state-dir | --timeout | =) return ;;
+        --color | --condition | --domain | --for | --format | --incoming | --on-crash | --on-poweroff | --on-reboot | --pass-fds | --run | --state-dir | --timeout | =) return ;;
     esac
     [[ $cur == -* ]] && return
     # Neither options that nobody has begun to type, nor the names of arguments.

@@ -59,6 +59,10 @@
 //! on job.lock says, whatever namespace it died in. SENT, on the disk too, is the commit line: what was written is whole. Who finds a job without its worker undoes it before that line and
 //! finishes it behind it ([`domain::PendingJob`]); there is no state in which both could be done.
 //!
+//! Sending a guest to another QEMU is a job too. What carries it out is QEMU's own `completed` in the journal: from then on
+//! the guest runs elsewhere, and nothing lets it run here. QEMU is asked to wait for its destination's word before it says
+//! so (return-path). Handed over (post-copy), a guest whose worker died is left to QEMU: there is nothing to undo.
+//!
 //! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a
 //! restored guest run. Which one is due is worked out of the fold; doing it twice does no harm. They are done by
 //! `operation::fulfil`: in `serve`, the servant of the supervisor, be it the first or one that has adopted the run, and

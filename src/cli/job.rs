@@ -1,10 +1,12 @@
 //! The options of the verbs that save and dump.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::domain_arg::{DomainAndFile, DomainArg};
+use super::duration::duration;
 use super::passed::PassedArgs;
 use crate::domain::Begin;
 
@@ -87,4 +89,39 @@ pub struct DumpArgs {
     /// Show on the terminal how far it is
     #[arg(long)]
     pub verbose: bool,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(skip)]
+pub struct MigrateArgs {
+    /// Id, UUID or name
+    #[arg(value_name = "DOMAIN")]
+    first: String,
+    /// Where a 'start --incoming URI' waits: tcp:HOST:PORT or unix:PATH
+    #[arg(value_name = "URI", required_unless_present = "domain_option")]
+    second: Option<String>,
+    /// The same as DOMAIN, as an option
+    #[arg(long = "domain", value_name = "DOMAIN", conflicts_with = "second")]
+    domain_option: Option<String>,
+    /// Let the guest run there at once, and fetch the rest of its memory as it needs it
+    #[arg(long)]
+    pub postcopy: bool,
+    /// After DURATION stop the guest so that it can leave, or with --postcopy hand it over
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Show on the terminal how far it is
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+impl MigrateArgs {
+    /// The domain as it was typed.
+    pub fn domain(&self) -> &str {
+        self.domain_option.as_ref().unwrap_or(&self.first)
+    }
+
+    /// QEMU's address: the second word, or the only one where the domain is an option.
+    pub fn uri(&self) -> &str {
+        self.second.as_ref().unwrap_or(&self.first)
+    }
 }

@@ -26,7 +26,7 @@ use clap::{Args, Command, Error, FromArgMatches, Subcommand};
 pub use condition::Condition;
 pub use domain_arg::{DomainAndFile, DomainArg, DomainArgs};
 pub use global::Global;
-pub use job::{BeginArgs, DumpArgs, ManagedsaveArgs, RestoreArgs, SaveArgs};
+pub use job::{BeginArgs, DumpArgs, ManagedsaveArgs, MigrateArgs, RestoreArgs, SaveArgs};
 pub use policy::PolicyArgs;
 pub use usage::Usage;
 pub use verb::{

@@ -76,7 +76,9 @@ fn the_options_for_every_verb_stand_before_it_or_after_it() {
         let tail: &[&str] = match verb {
             "list" => &[],
             "define" => &["--domain", "v", "--", "qemu"],
-            "domrename" | "qemu-monitor-command" | "save" | "dump" => &["--domain", "v", "word"],
+            "domrename" | "qemu-monitor-command" | "save" | "dump" | "migrate" => {
+                &["--domain", "v", "word"]
+            }
             "restore" => &["file"],
             _ => &["--domain", "v"],
         };
@@ -372,7 +374,7 @@ fn help_is_asked_for_in_every_way_that_people_try() {
     assert_eq!(help(&["-q", "--help"]), all);
     let start = help(&["start", "--help"]);
     assert!(start.starts_with(
-        "Start QEMU in the background\n\nUsage: domstate start DOMAIN [--paused] [POLICY]... [--pass-fds N,M] [-- QEMU ARG...]\n"
+        "Start QEMU in the background\n\nUsage: domstate start DOMAIN [--paused] [POLICY]... [--incoming URI] [--pass-fds N,M] [-- QEMU ARG...]\n"
     ));
     assert_eq!(help(&["help", "start"]), start);
     assert_eq!(help(&["start", "-h"]), start);

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use super::condition::{Condition, condition, virsh_condition};
 use super::domain_arg::{DomainArg, DomainArgs};
 use super::duration::duration;
-use super::job::{DumpArgs, ManagedsaveArgs, RestoreArgs, SaveArgs};
+use super::job::{DumpArgs, ManagedsaveArgs, MigrateArgs, RestoreArgs, SaveArgs};
 use super::number::run;
 use super::passed::PassedArgs;
 use super::policy::PolicyArgs;
@@ -47,7 +47,7 @@ pub enum Verb {
     Run(RunArgs),
     /// Start QEMU in the background
     #[command(
-        override_usage = "domstate start DOMAIN [--paused] [POLICY]... [--pass-fds N,M] [-- QEMU ARG...]"
+        override_usage = "domstate start DOMAIN [--paused] [POLICY]... [--incoming URI] [--pass-fds N,M] [-- QEMU ARG...]"
     )]
     Start(StartArgs),
     /// Ask the guest to power itself off
@@ -88,10 +88,15 @@ pub enum Verb {
         override_usage = "domstate dump DOMAIN FILE [--crash|--reset|--live] [--memory-only] [--verbose]"
     )]
     Dump(DumpArgs),
-    /// Print how far the save or dump is that is under way
+    /// Send the guest to another QEMU and end it here
+    #[command(
+        override_usage = "domstate migrate DOMAIN URI [--postcopy] [--timeout DURATION] [--verbose]"
+    )]
+    Migrate(MigrateArgs),
+    /// Print how far the save, dump or migration is that is under way
     #[command(override_usage = "domstate domjobinfo DOMAIN")]
     Domjobinfo(DomainArg),
-    /// Cancel the save or dump that is under way
+    /// Cancel the save, dump or migration that is under way
     #[command(override_usage = "domstate domjobabort DOMAIN")]
     Domjobabort(DomainArg),
     /// Send the guest a non-maskable interrupt
@@ -285,6 +290,9 @@ pub struct StartArgs {
     /// Leave the guest paused until 'resume'
     #[arg(long)]
     pub paused: bool,
+    /// Wait for a guest that 'migrate' sends to URI: tcp:HOST:PORT or unix:PATH
+    #[arg(long, value_name = "URI")]
+    pub incoming: Option<String>,
     #[command(flatten)]
     pub passed: PassedArgs,
     #[command(flatten)]

@@ -20,7 +20,7 @@ const VERBS: &str = "\
     iface-commit iface-define iface-destroy iface-dumpxml iface-edit iface-list iface-mac iface-name \
     iface-rollback iface-start iface-unbridge iface-undefine iothreadadd iothreaddel iothreadinfo \
     iothreadpin iothreadset lxc-enter-namespace managedsave-define managedsave-dumpxml \
-    managedsave-edit maxvcpus memtune metadata migrate migrate-compcache migrate-getmaxdowntime \
+    managedsave-edit maxvcpus memtune metadata migrate-compcache migrate-getmaxdowntime \
     migrate-getspeed migrate-postcopy migrate-setmaxdowntime migrate-setspeed net-autostart net-create net-define \
     net-desc net-destroy net-dhcp-leases net-dumpxml net-edit net-event net-info net-list net-metadata net-name \
     net-port-create net-port-delete net-port-dumpxml net-port-list net-start net-undefine net-update net-uuid \

@@ -56,9 +56,12 @@ fn lines(info: Option<&JobInfo>, now: Timestamp) -> Vec<(&'static str, String)> 
 }
 
 fn operation(verb: Verb) -> &'static str {
-    match matches!(verb, Verb::Save | Verb::ManagedSave) {
-        true => "Save",
-        false => "Dump",
+    if matches!(verb, Verb::Save | Verb::ManagedSave) {
+        "Save"
+    } else if verb == Verb::Migrate {
+        "Outgoing migration"
+    } else {
+        "Dump"
     }
 }
 

@@ -22,6 +22,7 @@ mod logs;
 mod lookup;
 mod managedsave;
 mod managedsave_remove;
+mod migrate;
 mod qemu_monitor_command;
 mod reboot;
 mod reset;
@@ -67,6 +68,7 @@ pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
         Verb::Managedsave(args) => managedsave::run(args, context),
         Verb::ManagedsaveRemove(args) => managedsave_remove::run(args, context),
         Verb::Dump(args) => dump::run(args, context),
+        Verb::Migrate(args) => migrate::run(args, context),
         Verb::Domjobinfo(args) => domjobinfo::run(args, context),
         Verb::Domjobabort(args) => domjobabort::run(args, context),
         Verb::InjectNmi(args) => inject_nmi::run(args, context),

@@ -60,6 +60,7 @@ fn prepared(state: &StateDir, args: &RestoreArgs) -> Result<(DomainFolder, Prepa
             None => Keep::Definition,
         },
         policies: crate::domain::Policies::default(),
+        incoming: None,
         from: From::Image(image),
     };
     Ok((domain.clone(), prepare(&domain, &definition, options)?))

@@ -24,6 +24,7 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
         passed: args.passed.pass_fds.clone(),
         keep: keep(&args.qemu),
         policies: args.policy.policies(),
+        incoming: None,
         from: From::Definition,
     };
     let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, options)?;

@@ -25,6 +25,7 @@ pub(super) fn run(args: &StartArgs, context: &mut Context) -> Result<Exit, Failu
         passed: args.passed.pass_fds.clone(),
         keep: keep(&args.qemu),
         policies: args.policy.policies(),
+        incoming: args.incoming.clone(),
         from: From::Definition,
     };
     let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, options)?;

@@ -2,12 +2,13 @@
 //! end. A part of the fold's table.
 
 use super::duty::CRASH_LOOP_RESTARTS;
-use super::event::{LaunchKind, PanicAction, ShutdownCause, Timestamp, Verb, WatchdogAction};
+use super::event::{PanicAction, ShutdownCause, Timestamp, Verb, WatchdogAction};
 use super::fold::Fold;
 use super::policy::OnPoweroff;
-use super::requests::is_save;
+use super::requests::{is_save, stands_for};
 use super::state::{Paused, Running, State};
 use super::trace::{Core, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
+use super::transfer::Transfer;
 
 /// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
 const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
@@ -20,7 +21,6 @@ impl Fold {
     pub(super) fn resumed(&mut self, at: Option<Timestamp>) {
         self.moved = true;
         let restart = self.restart.take();
-        let saving = self.job.as_ref().is_some_and(|job| is_save(job.verb));
         if restart == Some(Restart::AfterPanic) {
             let surplus = (self.restarts.len() + 1).saturating_sub(CRASH_LOOP_RESTARTS);
             self.restarts.drain(..surplus);
@@ -31,10 +31,10 @@ impl Fold {
         {
             self.reboot = Some(Reboot::Restarted);
         }
+        let reason = self.goes_on_as(restart);
         self.clear_ends();
         self.take_back_job();
         self.stop_cause = None;
-        self.migrated_away = false;
         if std::mem::take(&mut self.stopped_asleep) {
             // QEMU 10 and 11: STOP and RESUME on top of S3 lead back into it.
             self.enter(State::PmSuspended, at);
@@ -44,16 +44,27 @@ impl Fold {
         } else if self.began.is_none() {
             self.begin_running(at);
         } else if !matches!(self.live, State::Running(_)) {
-            let reason = match restart {
-                Some(Restart::AfterPanic) => Running::Crashed,
-                // libvirt hides that it stood: it goes on telling why it ran before.
-                Some(Restart::AfterPoweroff(before)) => before.unwrap_or(Running::Booted),
-                None if saving => Running::SaveCanceled,
-                None => Running::Unpaused,
-            };
             self.enter(State::Running(reason), at);
         }
         self.intents.settle(&[Verb::Suspend, Verb::Resume]);
+    }
+
+    /// Why a guest that stood runs again.
+    fn goes_on_as(&self, restart: Option<Restart>) -> Running {
+        let job = self.job.as_ref();
+        match restart {
+            Some(Restart::AfterPanic) => Running::Crashed,
+            // libvirt hides that it stood: it goes on telling why it ran before.
+            Some(Restart::AfterPoweroff(before)) => before.unwrap_or(Running::Booted),
+            None if job.is_some_and(|job| is_save(job.verb)) => Running::SaveCanceled,
+            // QEMU 10 and 11 let it go on themselves, and say only then that the migration has failed.
+            None if self.live == State::Paused(Paused::Migrating)
+                && self.transfer != Transfer::Left =>
+            {
+                Running::MigrationCanceled
+            }
+            None => Running::Unpaused,
+        }
     }
 
     pub(super) fn stopped(&mut self, at: Option<Timestamp>) {
@@ -74,15 +85,18 @@ impl Fold {
         if !matches!(self.live, State::Running(_)) || self.suspended {
             return;
         }
-        let job = self.job.as_ref().map(|job| job.verb);
+        let by_job = self.job.as_ref().and_then(|job| stands_for(job.verb));
         let reason = match self.pending_stop_cause(at) {
-            _ if job.is_some_and(is_save) => Paused::Saving,
-            _ if job.is_some() => Paused::Dumping,
+            _ if by_job.is_some() => by_job.unwrap_or(Paused::Unknown),
             _ if self.intents.recent(&[Verb::Suspend], at).is_some() => Paused::User,
             Some(StopCause::IoError(_)) => Paused::IoError,
             Some(StopCause::Watchdog) => Paused::Watchdog,
-            None if self.outgoing => Paused::Migrating,
-            None => Paused::Unknown,
+            None => match self.transfer {
+                Transfer::Leaving(copying) => self.stands_for(copying),
+                Transfer::None | Transfer::Arriving(_) | Transfer::Left | Transfer::Failed => {
+                    Paused::Unknown
+                }
+            },
         };
         self.enter(State::Paused(reason), at);
     }
@@ -218,26 +232,5 @@ impl Fold {
             kept: None,
         });
         self.enter(state, at);
-    }
-
-    pub(super) fn migration_changed(&mut self, status: &str, at: Option<Timestamp>) {
-        match status {
-            "completed" if self.outgoing => {
-                self.outgoing = false;
-                self.migrated_away = true;
-            }
-            "completed" if self.kind() == LaunchKind::Restore && self.began.is_none() => {
-                self.loaded(at);
-            }
-            "completed" if self.incoming && self.began.is_none() => {
-                // A guest that was paused at the source: no RESUME will come.
-                self.began = at;
-                self.incoming = false;
-                self.enter(State::Paused(Paused::User), at);
-            }
-            "failed" | "cancelled" => self.outgoing = false,
-            "setup" | "active" if self.began.is_some() => self.outgoing = true,
-            _ => {}
-        }
     }
 }

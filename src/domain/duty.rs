@@ -9,8 +9,9 @@ use super::fold::Fold;
 use super::intent::Progress;
 use super::job::Worker;
 use super::policy::{OnCrash, OnPoweroff};
-use super::state::{Paused, State};
+use super::state::{Paused, ShutOff, State};
 use super::trace::{Core, Panic, Reboot, Restart};
+use super::transfer::{Copying, Transfer};
 
 /// As many restarts in [`CRASH_LOOP_MICROS`] are a crash loop (libvirt knows no bound).
 pub(super) const CRASH_LOOP_RESTARTS: usize = 5;
@@ -23,9 +24,9 @@ pub(super) const CRASH_LOOP_MICROS: u64 = 60_000_000;
 pub enum Duty {
     /// A job lost its worker before it was carried out: the guest goes on as before, and no file stays.
     UndoJob,
-    /// It was carried out: its file is to get its name.
+    /// It was carried out: its file is to get its name. A guest that is sent away is to be let go.
     PlaceFile,
-    /// A save or `dump --crash` is complete and QEMU still there.
+    /// A save, a migration or `dump --crash` is complete and QEMU still there.
     EndAfterJob,
     /// A restored guest is loaded and meant to run.
     LetGo,
@@ -55,7 +56,23 @@ impl Fold {
             return match (worker, pending.progress) {
                 // A job goes first, and is somebody's.
                 (Worker::Lives, _) => None,
+                // Handed over: QEMU brings it to its end, or nobody can.
+                (Worker::Gone, Progress::Asked)
+                    if matches!(
+                        self.transfer,
+                        Transfer::Leaving(Copying::PostCopy | Copying::Broken)
+                    ) =>
+                {
+                    None
+                }
                 (Worker::Gone, Progress::Asked) => Some(Duty::UndoJob),
+                // It may go, and did not.
+                (Worker::Gone, Progress::Sent)
+                    if pending.verb == Verb::Migrate
+                        && matches!(self.transfer, Transfer::None | Transfer::Failed) =>
+                {
+                    Some(Duty::UndoJob)
+                }
                 (Worker::Gone, Progress::Sent) => Some(Duty::PlaceFile),
                 (Worker::Gone, Progress::Done) => lives.then_some(Duty::EndAfterJob),
             };
@@ -138,11 +155,16 @@ impl Fold {
 
 /// Whether the job of this verb ends the guest once it was carried out.
 pub(super) fn ends_guest(verb: Verb) -> bool {
-    ENDING_JOBS.contains(&verb)
+    ENDING_JOBS.iter().any(|(ending, _)| *ending == verb)
 }
 
-/// The verbs whose job ends the guest once it was carried out.
-pub(super) const ENDING_JOBS: &[Verb] = &[Verb::Save, Verb::ManagedSave, Verb::DumpCrash];
+/// The verbs whose job ends the guest once it was carried out, and what the end is called.
+pub(super) const ENDING_JOBS: &[(Verb, ShutOff)] = &[
+    (Verb::Save, ShutOff::Saved),
+    (Verb::ManagedSave, ShutOff::Saved),
+    (Verb::DumpCrash, ShutOff::Crashed),
+    (Verb::Migrate, ShutOff::Migrated),
+];
 
 #[cfg(test)]
 #[path = "duty_tests.rs"]

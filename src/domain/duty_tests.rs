@@ -105,6 +105,10 @@ fn failed(verb: Verb) -> Event {
     }
 }
 
+fn status(word: &str) -> Event {
+    Event::MigrationChanged(word.into())
+}
+
 fn panics() -> [Event; 2] {
     let panic = Event::Panicked {
         action: PanicAction::Pause,
@@ -228,6 +232,66 @@ fn a_job_belongs_to_its_worker_and_to_whoever_finds_it_without() {
             Worker::Gone,
             Life::Lives,
             Some(Duty::PlaceFile),
+        ),
+        (
+            &[begun(Verb::Migrate), status("setup")],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::UndoJob),
+        ),
+        // Handed over: there is nothing that could be undone.
+        (
+            &[
+                begun(Verb::Migrate),
+                status("setup"),
+                status("postcopy-active"),
+            ],
+            Worker::Gone,
+            Life::Lives,
+            None,
+        ),
+        // It may have gone: it is let go, and must not run here.
+        (
+            &[
+                begun(Verb::Migrate),
+                status("setup"),
+                Event::Stopped,
+                sent(Verb::Migrate),
+            ],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::PlaceFile),
+        ),
+        (
+            &[
+                begun(Verb::Migrate),
+                status("setup"),
+                Event::Stopped,
+                sent(Verb::Migrate),
+                status("failed"),
+            ],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::UndoJob),
+        ),
+        // QEMU's own word carries it out.
+        (
+            &[begun(Verb::Migrate), status("setup"), status("completed")],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::PlaceFile),
+        ),
+        (
+            &[
+                begun(Verb::Migrate),
+                status("setup"),
+                status("completed"),
+                failed(Verb::Migrate),
+                done(Verb::Migrate),
+            ],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::EndAfterJob),
         ),
     ];
     for (events, worker, life, duty) in cases {

@@ -185,12 +185,10 @@ fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
 }
 
 fn saved_or_dumped(case: &Case<'_>) -> Option<Verdict> {
-    let intent = case.fold.intents.carried_out(ENDING_JOBS)?;
-    let reason = match intent.verb == Verb::DumpCrash {
-        true => ShutOff::Crashed,
-        false => ShutOff::Saved,
-    };
-    Some(witnessed(reason, asked(intent)))
+    let verbs: Vec<Verb> = ENDING_JOBS.iter().map(|(verb, _)| *verb).collect();
+    let intent = case.fold.intents.carried_out(&verbs)?;
+    let (_, reason) = ENDING_JOBS.iter().find(|(verb, _)| *verb == intent.verb)?;
+    Some(witnessed(*reason, asked(intent)))
 }
 
 fn lost_before_it_could_begin(case: &Case<'_>) -> Option<Verdict> {

@@ -255,6 +255,7 @@ pub enum Verb {
     DumpCrash,
     DumpReset,
     JobAbort,
+    Migrate,
     /// What the policies ask for, done by whoever finds it to be done.
     CrashRestart,
     CrashDump,
@@ -284,6 +285,7 @@ impl Verb {
         Self::DumpCrash,
         Self::DumpReset,
         Self::JobAbort,
+        Self::Migrate,
         Self::CrashRestart,
         Self::CrashDump,
         Self::CrashDestroy,
@@ -311,6 +313,7 @@ impl Verb {
             Self::DumpCrash => "dump --crash",
             Self::DumpReset => "dump --reset",
             Self::JobAbort => "domjobabort",
+            Self::Migrate => "migrate",
             Self::CrashRestart => "on-crash restart",
             Self::CrashDump => "on-crash coredump",
             Self::CrashDestroy => "on-crash destroy",

@@ -12,6 +12,7 @@ use super::intent::{Intents, Progress};
 use super::job::PendingJob;
 use super::state::{Paused, Running, State};
 use super::trace::{Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
+use super::transfer::{Copying, Transfer};
 
 /// Everything that an answer may depend on, of one run, up to some line of its journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +30,8 @@ pub struct Fold {
     pub since: Option<Timestamp>,
     /// STOP, RESUME or another change was seen: QEMU's first status reply is no news any more.
     pub moved: bool,
-    /// QEMU waits for a migration stream.
-    pub incoming: bool,
-    /// QEMU sends the guest somewhere else: to another QEMU, or into a file.
-    pub outgoing: bool,
-    /// An outgoing migration completed: the guest lives elsewhere now.
-    pub migrated_away: bool,
+    /// Whether the guest is on its way from or to somewhere else.
+    pub transfer: Transfer,
     /// Suspended to RAM, even if stopped on top of it.
     pub suspended: bool,
     /// Stopped on top of that: RESUME leads back into sleep.
@@ -75,9 +72,7 @@ impl Default for Fold {
             live: State::Paused(Paused::StartingUp),
             since: None,
             moved: false,
-            incoming: false,
-            outgoing: false,
-            migrated_away: false,
+            transfer: Transfer::None,
             suspended: false,
             stopped_asleep: false,
             stop_cause: None,
@@ -141,7 +136,7 @@ impl Fold {
             Event::Asked { verb, actor, job } => self.asked(*verb, actor, job.as_deref(), at),
             Event::Sent { verb, pid } => self.advanced(*verb, *pid, Progress::Sent),
             Event::Done { verb, pid } => self.advanced(*verb, *pid, Progress::Done),
-            Event::Failed { verb, pid, message } => self.failed(*verb, *pid, message),
+            Event::Failed { verb, pid, message } => self.failed(*verb, *pid, message, at),
             Event::Exited {
                 pid,
                 exit,
@@ -210,7 +205,7 @@ impl Fold {
         match status {
             RunStatus::Running => self.begin_running(at),
             RunStatus::InMigrate => {
-                self.incoming = true;
+                self.transfer = Transfer::Arriving(Copying::PreCopy);
                 if self.kind() != LaunchKind::Restore {
                     self.enter(State::Paused(Paused::Migrating), at);
                 }
@@ -224,7 +219,13 @@ impl Fold {
                 let begin = self.launch.as_ref().map_or(Begin::Running, |l| l.begin);
                 if begin == Begin::Paused {
                     self.began = at;
-                    self.enter(State::Paused(Paused::User), at);
+                    let reason = match self.kind() {
+                        LaunchKind::Snapshot => Paused::FromSnapshot,
+                        LaunchKind::Boot | LaunchKind::Incoming | LaunchKind::Restore => {
+                            Paused::User
+                        }
+                    };
+                    self.enter(State::Paused(reason), at);
                 }
             }
             RunStatus::Other => {}
@@ -232,15 +233,20 @@ impl Fold {
     }
 
     pub(super) fn begin_running(&mut self, at: Option<Timestamp>) {
+        let arriving = match self.transfer {
+            Transfer::Arriving(copying) => Some(copying),
+            Transfer::None | Transfer::Leaving(_) | Transfer::Left | Transfer::Failed => None,
+        };
         let reason = match self.kind() {
             LaunchKind::Restore => Running::Restored,
-            _ if self.incoming => Running::Migrated,
+            LaunchKind::Boot | LaunchKind::Incoming if arriving.is_some() => {
+                self.runs_by(arriving.unwrap_or(Copying::PreCopy))
+            }
             LaunchKind::Boot => Running::Booted,
             LaunchKind::Incoming => Running::Migrated,
             LaunchKind::Snapshot => Running::FromSnapshot,
         };
         self.began = at;
-        self.incoming = false;
         self.enter(State::Running(reason), at);
     }
 
@@ -251,7 +257,7 @@ impl Fold {
     /// A saved guest is back in memory.
     pub(super) fn loaded(&mut self, at: Option<Timestamp>) {
         self.loaded = true;
-        self.incoming = false;
+        self.transfer = Transfer::None;
         let begin = self.launch.as_ref().map_or(Begin::Running, |l| l.begin);
         if begin == Begin::Paused {
             self.began = at;

@@ -309,10 +309,214 @@ fn a_cause_that_came_too_late_does_not_explain_a_stop_of_much_later() {
     assert_eq!(booted(&events).live.to_string(), "paused (unknown)");
 }
 
+fn status(word: &str) -> Event {
+    Event::MigrationChanged(word.into())
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_guest_that_goes_is_told_in_libvirts_words() {
+    use Event::*;
+    let migrate = || begun(Verb::Migrate);
+    let cases: Vec<(Vec<Event>, &str)> = vec![
+        (vec![migrate(), status("setup")], "running (booted)"),
+        (
+            vec![migrate(), status("setup"), status("active"), Stopped],
+            "paused (migrating)",
+        ),
+        // Nobody of ours asked for it.
+        (vec![status("setup"), Stopped], "paused (migrating)"),
+        (
+            vec![migrate(), status("setup"), Stopped, status("completed")],
+            "paused (migrating)",
+        ),
+        // 7.2: it was cancelled before it was stopped, and runs on as it did.
+        (
+            vec![
+                migrate(),
+                status("setup"),
+                status("cancelling"),
+                status("cancelled"),
+                failed(Verb::Migrate),
+            ],
+            "running (booted)",
+        ),
+        (
+            vec![
+                migrate(),
+                status("setup"),
+                Stopped,
+                status("failed"),
+                Resumed,
+                failed(Verb::Migrate),
+            ],
+            "running (migration canceled)",
+        ),
+        // 10 and 11 let it go on before they say that it has failed.
+        (
+            vec![
+                migrate(),
+                status("setup"),
+                Stopped,
+                status("failing"),
+                Resumed,
+                status("failed"),
+                failed(Verb::Migrate),
+            ],
+            "running (migration canceled)",
+        ),
+        (
+            vec![
+                migrate(),
+                status("setup"),
+                Stopped,
+                status("failed"),
+                failed(Verb::Migrate),
+            ],
+            "paused (api error)",
+        ),
+        (
+            vec![
+                migrate(),
+                status("setup"),
+                status("postcopy-active"),
+                Stopped,
+            ],
+            "paused (post-copy)",
+        ),
+        // 10: the guest stands before it is said to be handed over.
+        (
+            vec![
+                migrate(),
+                status("setup"),
+                Stopped,
+                status("device"),
+                status("postcopy-active"),
+            ],
+            "paused (post-copy)",
+        ),
+        (
+            vec![
+                migrate(),
+                status("setup"),
+                status("postcopy-active"),
+                Stopped,
+                status("postcopy-paused"),
+            ],
+            "paused (post-copy failed)",
+        ),
+        (
+            vec![
+                migrate(),
+                status("setup"),
+                status("postcopy-active"),
+                Stopped,
+                status("postcopy-paused"),
+                status("postcopy-active"),
+            ],
+            "paused (post-copy)",
+        ),
+        (
+            vec![begun(Verb::Save), Stopped, failed(Verb::Save)],
+            "paused (api error)",
+        ),
+    ];
+    for (events, state) in cases {
+        assert_eq!(booted(&events).live.to_string(), state, "{events:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_comes_is_told_in_libvirts_words() {
+    use Event::*;
+    let cases: Vec<(Vec<Event>, &str)> = vec![
+        (vec![status("setup")], "paused (starting up)"),
+        (
+            vec![status("setup"), StatusReported(RunStatus::InMigrate)],
+            "paused (migrating)",
+        ),
+        (
+            vec![
+                StatusReported(RunStatus::InMigrate),
+                status("active"),
+                Resumed,
+            ],
+            "running (migrated)",
+        ),
+        (
+            vec![
+                StatusReported(RunStatus::InMigrate),
+                status("active"),
+                status("postcopy-active"),
+                Resumed,
+            ],
+            "running (post-copy)",
+        ),
+        // 10 and 11: it runs before the word.
+        (
+            vec![
+                StatusReported(RunStatus::InMigrate),
+                status("active"),
+                Resumed,
+                status("postcopy-active"),
+            ],
+            "running (post-copy)",
+        ),
+        (
+            vec![
+                StatusReported(RunStatus::InMigrate),
+                status("active"),
+                status("postcopy-active"),
+                Resumed,
+                status("completed"),
+            ],
+            "running (migrated)",
+        ),
+        (
+            vec![
+                StatusReported(RunStatus::InMigrate),
+                status("active"),
+                status("postcopy-active"),
+                Resumed,
+                status("postcopy-paused"),
+            ],
+            "running (post-copy failed)",
+        ),
+        // It goes on to a third place: that is another journey.
+        (
+            vec![
+                StatusReported(RunStatus::InMigrate),
+                status("active"),
+                Resumed,
+                status("completed"),
+                status("setup"),
+                status("active"),
+                Stopped,
+            ],
+            "paused (migrating)",
+        ),
+        (
+            vec![
+                StatusReported(RunStatus::InMigrate),
+                status("active"),
+                Resumed,
+                status("completed"),
+                Stopped,
+                Resumed,
+            ],
+            "running (unpaused)",
+        ),
+    ];
+    for (then, state) in cases {
+        let mut events = vec![launch(LaunchKind::Incoming, Begin::Running)];
+        events.extend(then.clone());
+        assert_eq!(fold_of(&events).live.to_string(), state, "{then:?}");
+    }
+}
+
 #[test]
 fn an_outgoing_migration_that_completed_bars_the_source() {
-    let away = |events: &[Event]| booted(events).migrated_away;
-    let status = |word: &str| Event::MigrationChanged(word.into());
+    let away = |events: &[Event]| booted(events).transfer == Transfer::Left;
     assert!(away(&[
         status("setup"),
         Event::Stopped,
@@ -338,10 +542,10 @@ fn the_stream_of_a_dump_leaves_the_guest_where_it_is() {
     ] {
         let mut events = vec![asked(Verb::Suspend), Event::Stopped, begun(verb)];
         events.extend([status("setup"), status("active"), status("completed")]);
-        assert!(booted(&events).migrated_away, "{verb:?}");
+        assert_eq!(booted(&events).transfer, Transfer::Left, "{verb:?}");
         events.push(done(verb));
         let fold = booted(&events);
-        assert_eq!(fold.migrated_away, is_away, "{verb:?}");
+        assert_eq!(fold.transfer == Transfer::Left, is_away, "{verb:?}");
         assert_eq!(fold.live.to_string(), "paused (user)", "{verb:?}");
     }
 }

@@ -18,6 +18,7 @@ mod policy;
 mod requests;
 mod state;
 mod trace;
+mod transfer;
 
 pub use answer::{Answer, Certainty, Damage, Life};
 pub use cause::{Cause, IoError};
@@ -34,3 +35,4 @@ pub use name::{InvalidName, Name, Uuid};
 pub use policy::{Lifecycle, OnCrash, OnPoweroff, OnReboot, Policies};
 pub use state::{Paused, Running, ShutOff, State};
 pub use trace::{Core, Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
+pub use transfer::{Copying, Transfer};

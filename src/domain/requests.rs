@@ -1,14 +1,15 @@
 //! What users and policies ask for, and what became of it. A part of the fold's table.
 
-use super::duty::{ENDING_JOBS, ends_guest};
+use super::duty::ends_guest;
 use super::ending;
 use super::event::{Actor, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::Progress;
-use super::job::{Job, PendingJob};
+use super::job::{Before, Job, PendingJob};
 use super::policy::OnCrash;
-use super::state::State;
+use super::state::{Paused, State};
 use super::trace::{Core, Reboot, Restart};
+use super::transfer::Transfer;
 
 impl Fold {
     pub(super) fn asked(
@@ -43,11 +44,14 @@ impl Fold {
         if self.is_too_late(verb, pid, progress) {
             return;
         }
-        self.intents.advance(verb, pid, progress);
+        // A guest that may go has not gone yet: that QEMU says, or nobody.
+        if verb != Verb::Migrate {
+            self.intents.advance(verb, pid, progress);
+        }
         let ours = |job: &&mut PendingJob| job.verb == verb && job.job.worker.pid == pid;
         if let Some(job) = self.job.as_mut().filter(ours) {
             job.progress = progress;
-            if progress == Progress::Done && !ENDING_JOBS.contains(&verb) {
+            if progress == Progress::Done && !ends_guest(verb) {
                 self.job = None;
                 // QEMU takes the stream of a dump for a migration.
                 self.goes_nowhere();
@@ -74,18 +78,28 @@ impl Fold {
         let ours = |job: &&PendingJob| job.verb == verb && job.job.worker.pid == pid;
         match self.job.as_ref().filter(ours) {
             Some(job) if progress == Progress::Done => !job.is_committed(),
+            // That it may go, it is told while it runs.
+            Some(_) if verb == Verb::Migrate => self.has_end(),
             Some(_) => self.has_end() || matches!(self.live, State::Running(_)),
             None => true,
         }
     }
 
-    pub(super) fn failed(&mut self, verb: Verb, pid: u32, message: &str) {
-        self.intents.withdraw(verb, pid);
+    pub(super) fn failed(&mut self, verb: Verb, pid: u32, message: &str, at: Option<Timestamp>) {
         let ours = |job: &PendingJob| job.verb == verb && job.job.worker.pid == pid;
-        if self.job.as_ref().is_some_and(ours) {
-            self.job = None;
-            // What QEMU has written is thrown away.
-            self.goes_nowhere();
+        let job = self.job.take_if(|job| ours(job));
+        if verb == Verb::Migrate && self.transfer == Transfer::Left {
+            // The guest has arrived, whatever whoever asked for it thinks.
+            self.job = job;
+            return;
+        }
+        self.intents.withdraw(verb, pid);
+        if let Some(job) = job {
+            if self.transfer != Transfer::Failed {
+                // It goes nowhere: what QEMU has written is thrown away.
+                self.goes_nowhere();
+            }
+            self.stays_behind(&job, at);
         }
         if verb == Verb::CrashDump {
             self.core_tried(Core::Failed);
@@ -103,9 +117,25 @@ impl Fold {
         }
     }
 
+    /// A guest that ran, stands for a job that came to nothing, and could not be let go on.
+    fn stays_behind(&mut self, job: &PendingJob, at: Option<Timestamp>) {
+        let stands = match self.live {
+            State::Paused(reason) => {
+                Some(reason) == stands_for(job.verb) || reason == Paused::Migrating
+            }
+            State::Running(_)
+            | State::InShutdown
+            | State::ShutOff(_)
+            | State::Crashed
+            | State::PmSuspended => false,
+        };
+        if stands && job.job.before == Before::Ran {
+            self.enter(State::Paused(Paused::ApiError), at);
+        }
+    }
+
     fn goes_nowhere(&mut self) {
-        self.outgoing = false;
-        self.migrated_away = false;
+        self.transfer = Transfer::None;
     }
 
     pub(super) fn core_tried(&mut self, core: Core) {
@@ -132,19 +162,34 @@ impl Fold {
         let mut aborts = later.filter(|intent| intent.verb == Verb::JobAbort);
         aborts.any(|intent| intent.progress == Progress::Done)
     }
-
-    /// The guest runs on: what was saved of it is not what it is any more.
-    pub(super) fn take_back_job(&mut self) {
-        if let Some(pending) = &mut self.job
-            && pending.is_committed()
-        {
-            pending.progress = Progress::Asked;
-        }
-        self.intents.settle(ENDING_JOBS);
-    }
 }
 
 /// Whether the verb saves the guest.
 pub(super) fn is_save(verb: Verb) -> bool {
     matches!(verb, Verb::Save | Verb::ManagedSave)
+}
+
+/// Why a guest stands that was stopped for a job; `None` where that is told by something else.
+pub(super) fn stands_for(verb: Verb) -> Option<Paused> {
+    match verb {
+        Verb::Save | Verb::ManagedSave => Some(Paused::Saving),
+        Verb::Dump | Verb::DumpCrash | Verb::DumpReset | Verb::CrashDump => Some(Paused::Dumping),
+        Verb::Destroy
+        | Verb::Run
+        | Verb::RunTimeout
+        | Verb::Shutdown
+        | Verb::Suspend
+        | Verb::Resume
+        | Verb::Reset
+        | Verb::InjectNmi
+        | Verb::Wakeup
+        | Verb::Monitor
+        | Verb::Reboot
+        | Verb::JobAbort
+        | Verb::Migrate
+        | Verb::CrashRestart
+        | Verb::CrashDestroy
+        | Verb::PoweroffRestart
+        | Verb::LetGo => None,
+    }
 }

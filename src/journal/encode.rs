@@ -83,6 +83,13 @@ pub fn asked_data(verb: Verb, actor: &Actor) -> Value {
     json!({"verb": verb.word(), "uid": actor.uid, "pid": actor.pid, "command": actor.command})
 }
 
+fn begin_word(begin: Begin) -> &'static str {
+    match begin {
+        Begin::Running => "running",
+        Begin::Paused => "paused",
+    }
+}
+
 /// What a job adds to its request.
 pub(super) fn job_fields(job: &Job) -> Map<String, Value> {
     let fields = [
@@ -104,10 +111,7 @@ pub(super) fn launch_to_json(launch: &Launch) -> Value {
             LaunchKind::Snapshot => "snapshot",
             LaunchKind::Restore => "restore",
         },
-        "begin": match launch.begin {
-            Begin::Running => "running",
-            Begin::Paused => "paused",
-        },
+        "begin": begin_word(launch.begin),
         "boot": launch.boot.0,
         "pid_namespace": launch.pid_namespace,
         "exit_device": launch.exit_device,

@@ -10,9 +10,9 @@ use super::parse::{
     text, verb, words_from_json,
 };
 use crate::domain::{
-    Actor, BootId, Core, Exited, Fold, Intent, Intents, IoError, Launch, Machine, Panic,
+    Actor, BootId, Copying, Core, Exited, Fold, Intent, Intents, IoError, Launch, Machine, Panic,
     PendingJob, Process, Progress, Reboot, Restart, Running, Shutdown, ShutdownCause, State,
-    StopCause, Timestamp, WatchdogEnd,
+    StopCause, Timestamp, Transfer, WatchdogEnd,
 };
 
 /// The fold as JSON.
@@ -34,9 +34,7 @@ fn all_fields(fold: &Fold) -> Value {
         "live": fold.live.to_string(),
         "since": time(fold.since),
         "moved": fold.moved,
-        "incoming": fold.incoming,
-        "outgoing": fold.outgoing,
-        "migrated_away": fold.migrated_away,
+        "transfer": transfer_word(fold.transfer),
         "suspended": fold.suspended,
         "stopped_asleep": fold.stopped_asleep,
         "stop_cause": fold.stop_cause.as_ref().map(stop_cause_to_json),
@@ -78,9 +76,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         live: text(data, "live")?.parse::<State>().ok()?,
         since: time_from(data, "since")?,
         moved: flag("moved")?,
-        incoming: flag("incoming")?,
-        outgoing: flag("outgoing")?,
-        migrated_away: flag("migrated_away")?,
+        transfer: optional(data, "transfer", |v| transfer_from(v.as_str()?))?.unwrap_or_default(),
         suspended: flag("suspended")?,
         stopped_asleep: flag("stopped_asleep")?,
         stop_cause: optional(data, "stop_cause", stop_cause_from_json)?,
@@ -353,6 +349,28 @@ fn pending_job_from_json(value: &Value) -> Option<PendingJob> {
     })
 }
 
+/// The words for a guest on its way; none for one that goes nowhere.
+const TRANSFERS: &[(Transfer, &str)] = &[
+    (Transfer::Arriving(Copying::PreCopy), "arriving"),
+    (Transfer::Arriving(Copying::PostCopy), "arriving post-copy"),
+    (Transfer::Arriving(Copying::Broken), "arriving broken"),
+    (Transfer::Leaving(Copying::PreCopy), "leaving"),
+    (Transfer::Leaving(Copying::PostCopy), "leaving post-copy"),
+    (Transfer::Leaving(Copying::Broken), "leaving broken"),
+    (Transfer::Left, "left"),
+    (Transfer::Failed, "failed"),
+];
+
+fn transfer_word(transfer: Transfer) -> Option<&'static str> {
+    let row = TRANSFERS.iter().find(|(known, _)| *known == transfer);
+    row.map(|(_, word)| *word)
+}
+
+fn transfer_from(word: &str) -> Option<Transfer> {
+    let row = TRANSFERS.iter().find(|(_, known)| *known == word);
+    row.map(|(transfer, _)| *transfer)
+}
+
 fn restart_to_json(restart: Restart) -> Value {
     match restart {
         Restart::AfterPanic => json!("after panic"),
@@ -440,6 +458,7 @@ mod tests {
                 before: Before::Stood,
             },
         });
+        fold.transfer = Transfer::Leaving(Copying::Broken);
         fold.loaded = true;
         fold.restart = Some(Restart::AfterPoweroff(Some(Running::Unpaused)));
         fold.reboot = Some(Reboot::Restarted);

@@ -211,7 +211,7 @@ impl Dump<'_> {
         let placed = match written {
             Ok(placed) => placed,
             Err(error) => {
-                take_back(self.domain, self.run, self.job.before, &error)?;
+                take_back(self.domain, self.run, self.job.before, Verb::Dump, &error)?;
                 let _ = discard_dump(&self.job.file, &self.owner());
                 self.asking.failed_durably(&one_line(&error));
                 return Err(error);
@@ -318,6 +318,11 @@ fn dump_into_pipe(control: &mut Control) -> Result<OwnedFd> {
     let arguments = json!({"paging": false, "protocol": format!("fd:{NAME}"), "detach": true});
     control.execute("dump-guest-memory", Some(arguments))?;
     Ok(from)
+}
+
+/// Whether a job leaves an image behind.
+pub(super) fn is_save(verb: Verb) -> bool {
+    matches!(verb, Verb::Save | Verb::ManagedSave)
 }
 
 /// Whether a job leaves a dump behind, and no image.

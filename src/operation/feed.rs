@@ -12,6 +12,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::order::{FEED, number, ourselves};
 use super::pump::pipe;
+use crate::domain::Transfer;
 use crate::observe::{Watcher, look_at_run};
 use crate::store::{OpenImage, RunFolder};
 
@@ -94,7 +95,7 @@ pub fn feed(run: &RunFolder, image: OwnedFd, pipe: OwnedFd) -> Result<()> {
         let seen = look_at_run(&domain, run)?;
         watcher.watch(&domain, &seen);
         let seen = look_at_run(&domain, run)?;
-        if seen.fold.incoming {
+        if matches!(seen.fold.transfer, Transfer::Arriving(_)) {
             break;
         }
         if !seen.is_active() {

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 use super::asking::Asking;
 use super::destroy::end_qemu;
-use super::dump::{dump_core, is_dump};
+use super::dump::{dump_core, is_dump, is_save};
+use super::migrate::{forget_switchover, migration_status, switch_over};
 use super::save::restore_limit;
 use super::settle::{answer_by, connect};
-use crate::domain::{Before, Duty, Event, Life, OnPoweroff, PendingJob, Verb};
+use crate::domain::{Before, Duty, Event, Life, OnPoweroff, PendingJob, Transfer, Verb};
 use crate::journal::Journal;
-use crate::observe::{Observation, look_at_run, now};
+use crate::observe::{Observation, Watcher, look_at_run, now};
 use crate::qemu::{Control, ControlError};
 use crate::store::{
     DomainFolder, Owner, Placed, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
@@ -74,6 +75,13 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
     }
     match (duty, &seen.fold.job) {
         (Duty::UndoJob, Some(pending)) => undo_for(domain, run, &mut control, pending),
+        (Duty::PlaceFile, Some(pending))
+            if pending.verb == Verb::Migrate && seen.fold.transfer != Transfer::Left =>
+        {
+            switch_over(&mut control)?;
+            drop(control);
+            await_departure(domain, run)
+        }
         (Duty::PlaceFile, Some(pending)) => match place(domain, run, pending) {
             Ok(Placed::Durably) => tell_done(run, pending),
             // The image has its name, and the guest must not be there twice. Its folder is synced when QEMU is gone.
@@ -122,13 +130,45 @@ fn undo_for(
     control: &mut Control,
     pending: &PendingJob,
 ) -> Result<()> {
-    undo(control, pending.job.before)?;
+    if undo(control, pending.job.before, pending.verb)? == Undone::TooLate {
+        return Ok(());
+    }
     remove(domain, run, pending)?;
     tell_failed(run, pending, "the process died before it was done")
 }
 
-/// Has QEMU let go of what it was writing, and the guest go on as before.
-pub(super) fn undo(control: &mut Control, before: Before) -> Result<()> {
+/// Whether a job could be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Undone {
+    Yes,
+    /// The guest has arrived where it was sent.
+    TooLate,
+}
+
+/// Waits until QEMU says what became of a guest that was let go, or for as long as that may take.
+fn await_departure(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    let deadline = Instant::now() + CANCEL_TIMEOUT;
+    let mut watcher = Watcher::new();
+    let mut seen = look_at_run(domain, run)?;
+    while matches!(seen.fold.transfer, Transfer::Leaving(_)) && seen.is_active() {
+        if Instant::now() >= deadline {
+            bail!("QEMU does not say whether the guest has arrived");
+        }
+        watcher.watch(domain, &seen);
+        seen = look_at_run(domain, run)?;
+        if matches!(seen.fold.transfer, Transfer::Leaving(_)) {
+            watcher.sleep(Some(deadline))?;
+        }
+    }
+    Ok(())
+}
+
+/// Has QEMU let go of what it was writing, and the guest go on as before. One that cannot go on (somebody else has its
+/// disk) is left as it stands.
+pub(super) fn undo(control: &mut Control, before: Before, verb: Verb) -> Result<Undone> {
+    if verb == Verb::Migrate && is_handed_over(control)? {
+        bail!("the guest runs at its destination, or part of it is there");
+    }
     match control.execute("migrate_cancel", None) {
         // Refused: there was nothing to cancel.
         Ok(_) | Err(ControlError::Refused { .. }) => {}
@@ -142,10 +182,26 @@ pub(super) fn undo(control: &mut Control, before: Before) -> Result<()> {
         std::thread::sleep(CANCEL_INTERVAL);
     }
     restore_limit(control)?;
-    if before == Before::Ran && was_stopped(control)? {
-        go_on(control)?;
+    if verb == Verb::Migrate {
+        forget_switchover(control)?;
     }
-    Ok(())
+    if verb == Verb::Migrate && migration_status(control)?.as_deref() == Some("completed") {
+        return Ok(Undone::TooLate);
+    }
+    if before == Before::Ran && was_stopped(control)? {
+        match control.execute("cont", None) {
+            Ok(_) | Err(ControlError::Refused { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Undone::Yes)
+}
+
+/// Whether the guest may run elsewhere already. Up to there QEMU does not come without a word of ours (`migrate-continue`),
+/// and nobody can say it while we have the monitor.
+fn is_handed_over(control: &mut Control) -> Result<bool> {
+    let status = migration_status(control)?;
+    Ok(status.is_some_and(|status| status.starts_with("postcopy") || status == "device"))
 }
 
 /// Whether QEMU still sends a stream somewhere, or a dump.
@@ -188,9 +244,12 @@ fn go_on(control: &mut Control) -> Result<()> {
 fn place(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<Placed> {
     let file = &pending.job.file;
     let owner = Owner::new(domain, run, &pending.job);
-    let placed = match is_dump(pending.verb) {
-        true => put_dump_in_place(file, &owner).map_err(anyhow::Error::from),
-        false => put_in_place(file, &owner),
+    let placed = if is_dump(pending.verb) {
+        put_dump_in_place(file, &owner).map_err(anyhow::Error::from)
+    } else if is_save(pending.verb) {
+        put_in_place(file, &owner)
+    } else {
+        Ok(Placed::Durably)
     };
     placed.with_context(|| format!("cannot write {}", file.display()))
 }
@@ -208,9 +267,12 @@ fn tell_done(run: &RunFolder, pending: &PendingJob) -> Result<()> {
 fn remove(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
     let file = &pending.job.file;
     let owner = Owner::new(domain, run, &pending.job);
-    let removed = match is_dump(pending.verb) {
-        true => discard_dump(file, &owner),
-        false => discard(file, &owner),
+    let removed = if is_dump(pending.verb) {
+        discard_dump(file, &owner)
+    } else if is_save(pending.verb) {
+        discard(file, &owner)
+    } else {
+        Ok(())
     };
     removed.with_context(|| format!("cannot remove what is left of {}", file.display()))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::asking::Asking;
 use super::pump::Cancelled;
 use super::settle::{NOT_RUNNING, connect, settled_active};
-use crate::domain::{Life, PendingJob, Timestamp, Verb, Worker};
+use crate::domain::{Copying, Life, PendingJob, Timestamp, Transfer, Verb, Worker};
 use crate::observe::{Observation, look_at_run};
 use crate::store::{DomainFolder, RunFolder};
 
@@ -100,6 +100,9 @@ pub fn abort_job(domain: &DomainFolder, seen: Observation) -> Result<()> {
     };
     if seen.worker == Worker::Gone {
         bail!(NOT_RUNNING);
+    }
+    if let Transfer::Leaving(Copying::PostCopy | Copying::Broken) = seen.fold.transfer {
+        bail!("Requested operation is not valid: cannot abort migration in post-copy mode");
     }
     if pending.is_committed() {
         bail!("Requested operation is not valid: the job is carried out already");

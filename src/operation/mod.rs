@@ -14,6 +14,7 @@ mod fulfil;
 mod interrupts;
 mod jobs;
 mod managed;
+mod migrate;
 mod monitor;
 mod order;
 mod plan;
@@ -35,6 +36,7 @@ pub use jobs::{JobInfo, JobProgress, abort_job, job_info, job_progress};
 pub use managed::{
     Kept, Loss, has_managed_image, managed_image, remove_managed_image, sweep_managed_image,
 };
+pub use migrate::{Handover, migrate};
 pub use monitor::{inject_nmi, monitor_command, reboot, reset, resume, shutdown, suspend, wake_up};
 pub use order::{
     FEED, LAUNCH, LaunchOrder, PROGRAM_NAME, SERVE, SUPERVISOR_ENVIRONMENT, WATCH, number, servant,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::asking::{Asking, one_line};
 use super::fulfil::set_poweroff_ends;
 use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled, settled_active};
-use crate::domain::{OnReboot, State, Verb};
+use crate::domain::{OnReboot, State, Transfer, Verb};
 use crate::observe::Observation;
 use crate::qemu::{Control, ControlError};
 use crate::store::DomainFolder;
@@ -28,7 +28,7 @@ pub fn suspend(domain: &DomainFolder, seen: Observation) -> Result<()> {
 pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = settled(domain, seen)?;
     refuse_while_busy(&seen)?;
-    if seen.is_active() && seen.fold.migrated_away && seen.fold.job.is_none() {
+    if seen.is_active() && seen.fold.transfer == Transfer::Left && seen.fold.job.is_none() {
         // QEMU would obey, and the guest would run twice, on one disk.
         bail!("Requested operation is not valid: the guest has been migrated away");
     }

@@ -21,6 +21,8 @@ pub(super) struct Plan {
     kind: LaunchKind,
     begin: Begin,
     lifecycle: Lifecycle,
+    /// Where the guest comes from is told by the recorder, not by the command line.
+    defers: bool,
     /// What QEMU is told on top of the user's command line, so that it does by itself what it can.
     action_words: Vec<OsString>,
 }
@@ -48,7 +50,12 @@ pub(super) fn plan(
         None => options.begin.unwrap_or(Begin::Running),
     };
     Ok(Plan {
-        kind: image.map_or(facts.kind, |_| LaunchKind::Restore),
+        kind: match (image, &options.incoming) {
+            (Some(_), _) => LaunchKind::Restore,
+            (None, Some(_)) => LaunchKind::Incoming,
+            (None, None) => facts.kind,
+        },
+        defers: options.incoming.is_some(),
         begin,
         lifecycle,
         action_words: qemu::action_words(&policies, &facts.actions),
@@ -91,6 +98,11 @@ impl Plan {
             Some(feed) => {
                 let mut argv = qemu::for_restore(&definition.argv);
                 argv.extend(qemu::incoming_words(feed.descriptor()));
+                argv
+            }
+            None if self.defers => {
+                let mut argv = qemu::for_restore(&definition.argv);
+                argv.extend(["-incoming".into(), "defer".into()]);
                 argv
             }
             None => definition.argv.clone(),

@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 
 use super::asking::{Asking, actor, one_line};
 use super::destroy::end_qemu;
-use super::fulfil::{fulfil, undo};
+use super::fulfil::{Undone, fulfil, undo};
 use super::interrupts::Interrupts;
 use super::jobs::look_after;
 use super::pump::{Cancelled, cancelled_or, pipe, pump};
 use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
-use crate::domain::{Before, Begin, Job, Life, Paused, PendingJob, Process, ShutOff, State, Verb};
+use crate::domain::{
+    Before, Begin, Job, Life, Paused, PendingJob, Process, ShutOff, State, Transfer, Verb,
+};
 use crate::observe::{Observation, Watcher, look_at_run, now, start_ticks};
 use crate::qemu::{Control, ControlError};
 use crate::store::{
@@ -117,7 +119,7 @@ pub fn save(
     let placed = match placed {
         Ok(placed) => placed,
         Err(error) => {
-            take_back(domain, &run, before, &error)?;
+            take_back(domain, &run, before, to.verb(), &error)?;
             let _ = discard(&place, &owner);
             asking.failed_durably(&one_line(&error));
             return Err(error);
@@ -156,7 +158,7 @@ pub fn finish_save(state: &StateDir, path: &Path) -> Result<()> {
 }
 
 /// Whether the guest runs, if it is in a state that can be saved.
-fn savable(seen: &Observation) -> Result<Before> {
+pub(super) fn savable(seen: &Observation) -> Result<Before> {
     match seen.answer.state {
         State::Running(_) => Ok(Before::Ran),
         // QEMU 7.2 wakes a guest that sleeps in memory when it saves it, 10 and 11 abort when such a save is taken back.
@@ -164,7 +166,7 @@ fn savable(seen: &Observation) -> Result<Before> {
             bail!("Requested operation is not valid: domain is pmsuspended")
         }
         State::Paused(Paused::ShuttingDown) => bail!(NOT_RUNNING),
-        State::Paused(_) if seen.fold.began.is_some() && !seen.fold.migrated_away => {
+        State::Paused(_) if seen.fold.began.is_some() && seen.fold.transfer != Transfer::Left => {
             Ok(Before::Stood)
         }
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
@@ -235,20 +237,38 @@ pub(super) fn migrate_into_pipe(control: &mut Control) -> Result<OwnedFd> {
 /// QEMU's default limit for a migration, in bytes per second: meant for a network, and obeyed into a file too.
 const DEFAULT_BANDWIDTH: u64 = 128 << 20;
 
+/// How long a guest may stand at the end of a migration, in milliseconds: QEMU's default, and the most that it takes.
+const DEFAULT_DOWNTIME: u64 = 300;
+const MAX_DOWNTIME: u64 = 2_000_000;
+
 /// Lifts that limit. One that a user has set holds.
 fn lift_limit(control: &mut Control) -> Result<(), ControlError> {
-    replace_limit(control, DEFAULT_BANDWIDTH, 0)
+    replace_limit(control, "max-bandwidth", DEFAULT_BANDWIDTH, 0)
 }
 
-/// Undoes [`lift_limit`].
+/// Lets a migration come to its end now, however long the guest stands for it.
+pub(super) fn lift_downtime(control: &mut Control) -> Result<(), ControlError> {
+    let arguments = json!({"downtime-limit": MAX_DOWNTIME});
+    control
+        .execute("migrate-set-parameters", Some(arguments))
+        .map(|_| ())
+}
+
+/// Undoes both.
 pub(super) fn restore_limit(control: &mut Control) -> Result<(), ControlError> {
-    replace_limit(control, 0, DEFAULT_BANDWIDTH)
+    replace_limit(control, "max-bandwidth", 0, DEFAULT_BANDWIDTH)?;
+    replace_limit(control, "downtime-limit", MAX_DOWNTIME, DEFAULT_DOWNTIME)
 }
 
-fn replace_limit(control: &mut Control, from: u64, to: u64) -> Result<(), ControlError> {
+fn replace_limit(
+    control: &mut Control,
+    name: &str,
+    from: u64,
+    to: u64,
+) -> Result<(), ControlError> {
     let parameters = control.execute("query-migrate-parameters", None)?;
-    if parameters.get("max-bandwidth").and_then(Value::as_u64) == Some(from) {
-        control.execute("migrate-set-parameters", Some(json!({"max-bandwidth": to})))?;
+    if parameters.get(name).and_then(Value::as_u64) == Some(from) {
+        control.execute("migrate-set-parameters", Some(json!({name: to})))?;
     }
     Ok(())
 }
@@ -287,10 +307,10 @@ pub(super) fn await_transfer(domain: &DomainFolder, run: &RunFolder) -> Result<(
         if matches!(seen.life, Life::Gone(_)) {
             bail!(NOT_RUNNING);
         }
-        if fold.migrated_away && !matches!(fold.live, State::Running(_)) {
+        if fold.transfer == Transfer::Left && !matches!(fold.live, State::Running(_)) {
             return Ok(());
         }
-        if !fold.outgoing {
+        if !matches!(fold.transfer, Transfer::Leaving(_) | Transfer::Left) {
             return Err(why_it_failed(run));
         }
         if Instant::now() >= deadline {
@@ -324,18 +344,20 @@ pub(super) fn take_back(
     domain: &DomainFolder,
     run: &RunFolder,
     before: Before,
+    verb: Verb,
     why: &anyhow::Error,
-) -> Result<()> {
+) -> Result<Undone> {
     let undone = connect(run)
         .map_err(anyhow::Error::from)
-        .and_then(|mut control| undo(&mut control, before));
-    let Err(error) = undone else {
-        return Ok(());
+        .and_then(|mut control| undo(&mut control, before, verb));
+    let error = match undone {
+        Ok(undone) => return Ok(undone),
+        Err(error) => error,
     };
     let is_gone =
         error.downcast_ref::<ControlError>().is_some() && !look_at_run(domain, run)?.is_active();
     if is_gone {
-        return Ok(());
+        return Ok(Undone::Yes);
     }
     Err(error.context(format!("{why:#}; and the guest cannot be let go on")))
 }

@@ -41,6 +41,8 @@ pub struct StartOptions {
     pub keep: Keep,
     /// For this run, over those of the definition.
     pub policies: Policies,
+    /// The guest comes from another QEMU, to this address of QEMU's (`tcp:HOST:PORT`, `unix:PATH`).
+    pub incoming: Option<String>,
     pub from: From,
 }
 
@@ -110,7 +112,8 @@ pub fn prepare(
     let feed = image.map(Feed::new).transpose()?;
     let context = || format!("cannot make a new run in {}", domain.path().display());
     let lock = take_lock(domain).with_context(context)?;
-    let commands = qemu::recorder_commands(plan.begin_of_recorder());
+    let incoming = options.incoming.as_deref();
+    let commands = qemu::recorder_commands(plan.begin_of_recorder(), incoming);
     let new = NewRun::create(domain, &definition, &commands).with_context(context)?;
     let supervisor_lock = new.take_supervisor_lock().with_context(context)?;
     let launch = plan.launch(new.number())?;
@@ -274,7 +277,7 @@ pub fn await_start(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         watcher.watch(domain, &seen);
         seen = look_at_run(domain, run)?;
         let arrives = seen.answer.state == State::Paused(Paused::Migrating);
-        if seen.fold.began.is_some() || arrives {
+        if seen.fold.began.is_some() || (arrives && seen.fold.refusal.is_none()) {
             return Ok(seen);
         }
         let mut limit = None;

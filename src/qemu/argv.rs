@@ -9,7 +9,7 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::actions::Actions;
 use super::options::{self, Word};
@@ -270,22 +270,29 @@ fn escaped(path: &Path) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// What `recorder.in` holds: the commands that QEMU reads at its start, one a line.
-pub fn recorder_commands(begin: Begin) -> String {
-    let mut commands = concat!(
-        r#"{"execute":"qmp_capabilities"}"#,
-        "\n",
-        r#"{"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"events","state":true}]}}"#,
-        "\n",
-        r#"{"execute":"query-status","id":"domstate-status"}"#,
-        "\n",
-    )
-    .to_owned();
-    if begin == Begin::Running {
-        commands.push_str(r#"{"execute":"cont","id":"domstate-cont"}"#);
-        commands.push('\n');
+/// What `recorder.in` holds: the commands that QEMU reads at its start, one a line. With `incoming`, the guest comes from
+/// there: QEMU listens before it tells its status, so that one who waits for that knows it does.
+pub fn recorder_commands(begin: Begin, incoming: Option<&str>) -> String {
+    let capability = |name: &str| {
+        json!({"execute": "migrate-set-capabilities", "arguments": {
+            "capabilities": [{"capability": name, "state": true}],
+        }})
+    };
+    let mut commands = vec![json!({"execute": "qmp_capabilities"}), capability("events")];
+    if let Some(uri) = incoming {
+        // Where the host has no userfaultfd it is refused, and the source cannot hand over: no harm.
+        commands.push(capability("postcopy-ram"));
+        let arguments = json!({"uri": uri});
+        commands.push(
+            json!({"execute": "migrate-incoming", "id": "domstate-cont", "arguments": arguments}),
+        );
     }
-    commands
+    commands.push(json!({"execute": "query-status", "id": "domstate-status"}));
+    if begin == Begin::Running {
+        commands.push(json!({"execute": "cont", "id": "domstate-cont"}));
+    }
+    let lines = commands.iter().map(|command| format!("{command}\n"));
+    lines.collect()
 }
 
 #[cfg(test)]

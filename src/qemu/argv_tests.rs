@@ -272,8 +272,8 @@ fn the_recorder_is_added_behind_the_users_words_with_commas_doubled() {
 
 #[test]
 fn the_recorder_lets_the_guest_run_only_if_it_is_meant_to() {
-    let running = recorder_commands(Begin::Running);
-    let paused = recorder_commands(Begin::Paused);
+    let running = recorder_commands(Begin::Running, None);
+    let paused = recorder_commands(Begin::Paused, None);
     assert_eq!(running.lines().count(), 4);
     assert_eq!(
         running.strip_prefix(&paused),

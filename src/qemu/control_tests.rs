@@ -88,7 +88,7 @@ impl Guest {
         let folder = Folder::new();
         fs::write(
             folder.path.join("recorder.in"),
-            recorder_commands(Begin::Running),
+            recorder_commands(Begin::Running, None),
         )
         .unwrap();
         std::os::unix::fs::symlink("/dev/null", folder.path.join("recorder.out")).unwrap();

@@ -332,3 +332,47 @@ fn a_dump_that_crashes_the_guest_and_is_killed_has_ended_it_with_its_file_or_nei
 fn a_dump_with_a_reset_that_is_killed_leaves_a_whole_file_or_none_and_the_guest_goes_on() {
     kill_dumps(&["--memory-only", "--reset"], None);
 }
+
+#[test]
+fn a_migration_that_is_killed_leaves_exactly_one_guest_that_runs() {
+    let stage = Stage::new();
+    let mut guest = stage.start();
+    let way = format!("unix:{}", stage.host.folder().join("way").display());
+    let migrate = ["migrate", "v", &way];
+    let arrive = || stage.host.start_still("d", &["--incoming", &way], &[]);
+    let _arrived = arrive();
+    let all = stage.calls(&migrate);
+    assert!(all.len() > 20, "{all:?}");
+    stage.host.ok(&["destroy", "d"]);
+    let (mut gone, mut stayed) = (0, 0);
+    for (odd, call) in all.iter().enumerate() {
+        if stage.host.answer("v").starts_with("shut off") {
+            guest = stage.start();
+        }
+        let mut arriving = arrive();
+        stage.kill_before(call, &migrate);
+        stage.leave_alone(odd);
+        let next = stage.host.domstate(&["suspend", "v"]);
+        let told = format!(
+            "killed before {call:?}: {next:?}\n{}",
+            stage.host.journal("v")
+        );
+        if next.code == Some(0) {
+            assert_eq!(stage.host.answer("v"), "paused (user)", "{told}");
+            stage.host.ok(&["resume", "v"]);
+            guest.answers();
+            let there = stage.host.answer("d");
+            let came = there.starts_with("running");
+            assert!(!came, "{there}: {told}");
+            stayed += 1;
+        } else {
+            assert_eq!(stage.host.answer("v"), "shut off (migrated)", "{told}");
+            stage.host.wait_for("d", "running (migrated)");
+            arriving.answers();
+            gone += 1;
+        }
+        stage.is_quiet();
+        let _ = stage.host.domstate(&["destroy", "d"]);
+    }
+    assert!(gone > 0 && stayed > 0, "{gone} gone, {stayed} stayed");
+}

@@ -32,6 +32,9 @@ mod tells;
 /// What is waited for, and what the exit status says of it.
 mod waits;
 
+/// A guest on its way to another QEMU.
+mod migrations;
+
 /// virsh's recorded answers, step by step.
 mod parity;
 

@@ -1,0 +1,154 @@
+//! A guest on its way from one QEMU to another, or into a file: QEMU calls both a migration. A part of the fold's table.
+//!
+//! The words of QEMU's MIGRATION event are those of `qapi/migration.json`, 7.2 to 11.1; their order differs between them,
+//! so that no rule relies on more than one word and what the guest does.
+
+use super::duty::{ENDING_JOBS, ends_guest};
+use super::event::{LaunchKind, Timestamp, Verb};
+use super::fold::Fold;
+use super::intent::Progress;
+use super::state::{Paused, Running, State};
+
+/// How far a guest is on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transfer {
+    /// It goes nowhere.
+    #[default]
+    None,
+    Arriving(Copying),
+    Leaving(Copying),
+    /// It has arrived where it went: it must not run here.
+    Left,
+    /// It did not go; if it stood for that, it still stands.
+    Failed,
+}
+
+/// What is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copying {
+    /// The memory of a guest that runs at its source.
+    PreCopy,
+    /// The rest of it: the guest runs at its destination.
+    PostCopy,
+    /// The way broke off in the middle of that.
+    Broken,
+}
+
+impl Fold {
+    pub(super) fn migration_changed(&mut self, status: &str, at: Option<Timestamp>) {
+        match status {
+            "setup" if self.began.is_some() => self.transfer = Transfer::Leaving(Copying::PreCopy),
+            "setup" => self.transfer = Transfer::Arriving(Copying::PreCopy),
+            "active" if !self.is_under_way() => {
+                self.transfer = match self.began {
+                    Some(_) => Transfer::Leaving(Copying::PreCopy),
+                    None => Transfer::Arriving(Copying::PreCopy),
+                };
+            }
+            "postcopy-active" | "postcopy-device" => self.copies(Copying::PostCopy, at),
+            "postcopy-paused" => self.copies(Copying::Broken, at),
+            "completed" => self.transferred(at),
+            "failed" | "cancelled" => {
+                if matches!(self.transfer, Transfer::Leaving(_)) {
+                    self.transfer = Transfer::Failed;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(self.transfer, Transfer::Arriving(_) | Transfer::Leaving(_))
+    }
+
+    /// The guest runs at its destination from now on, as far as it has arrived there.
+    fn copies(&mut self, copying: Copying, at: Option<Timestamp>) {
+        match (self.transfer, self.live) {
+            (Transfer::Leaving(_), live) => {
+                self.transfer = Transfer::Leaving(copying);
+                if let State::Paused(
+                    Paused::Migrating | Paused::PostCopy | Paused::PostCopyFailed,
+                ) = live
+                {
+                    self.enter(State::Paused(self.stands_for(copying)), at);
+                }
+            }
+            (Transfer::Arriving(_), live) => {
+                self.transfer = Transfer::Arriving(copying);
+                if let State::Running(
+                    Running::Migrated | Running::PostCopy | Running::PostCopyFailed,
+                ) = live
+                {
+                    self.enter(State::Running(self.runs_by(copying)), at);
+                }
+            }
+            (Transfer::None | Transfer::Left | Transfer::Failed, _) => {}
+        }
+    }
+
+    /// Why a guest stands at its source.
+    pub(super) fn stands_for(&self, copying: Copying) -> Paused {
+        match copying {
+            Copying::PreCopy => Paused::Migrating,
+            Copying::PostCopy => Paused::PostCopy,
+            Copying::Broken => Paused::PostCopyFailed,
+        }
+    }
+
+    /// Why a guest runs at its destination.
+    pub(super) fn runs_by(&self, copying: Copying) -> Running {
+        match copying {
+            Copying::PreCopy => Running::Migrated,
+            Copying::PostCopy => Running::PostCopy,
+            Copying::Broken => Running::PostCopyFailed,
+        }
+    }
+
+    fn transferred(&mut self, at: Option<Timestamp>) {
+        match self.transfer {
+            Transfer::Leaving(_) => {
+                self.transfer = Transfer::Left;
+                self.has_left();
+            }
+            _ if self.kind() == LaunchKind::Restore && self.began.is_none() => self.loaded(at),
+            Transfer::Arriving(_) if self.began.is_none() => {
+                // A guest that was paused at the source: no RESUME will come.
+                self.began = at;
+                self.transfer = Transfer::None;
+                self.enter(State::Paused(Paused::User), at);
+            }
+            Transfer::Arriving(_) => {
+                self.transfer = Transfer::None;
+                if let State::Running(Running::PostCopy | Running::PostCopyFailed) = self.live {
+                    self.enter(State::Running(Running::Migrated), at);
+                }
+            }
+            Transfer::None | Transfer::Left | Transfer::Failed => {}
+        }
+    }
+
+    /// QEMU's own word is what carries a migration out: whoever asked for it may be dead by then.
+    fn has_left(&mut self) {
+        if let Some(pending) = self.job.as_mut().filter(|job| job.verb == Verb::Migrate) {
+            pending.progress = Progress::Sent;
+            let pid = pending.job.worker.pid;
+            self.intents.advance(Verb::Migrate, pid, Progress::Sent);
+        }
+    }
+
+    /// The guest runs on here: what was saved or sent of it is not what it is any more.
+    pub(super) fn take_back_job(&mut self) {
+        if let Some(pending) = &mut self.job
+            && pending.is_committed()
+            && ends_guest(pending.verb)
+        {
+            pending.progress = Progress::Asked;
+        }
+        for (verb, _) in ENDING_JOBS {
+            self.intents.settle(&[*verb]);
+        }
+        if matches!(self.transfer, Transfer::Left | Transfer::Failed) {
+            self.transfer = Transfer::None;
+        }
+    }
+}

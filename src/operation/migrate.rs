@@ -1,0 +1,244 @@
+//! Sending a running guest to another QEMU.
+//!
+//! What carries it out is QEMU's own word in the journal: from `completed` on the guest runs elsewhere and must not run
+//! here, whoever is alive to see it. QEMU waits for that until its destination has said that it has everything
+//! (return-path), so the guest is never lost between the two.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::asking::Asking;
+use super::destroy::end_qemu;
+use super::fulfil::Undone;
+use super::interrupts::Interrupts;
+use super::pump::{Cancelled, cancelled_or};
+use super::save::{job, lift_downtime, savable, take_back};
+use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
+use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
+use crate::observe::{Observation, Watcher, look_at_run};
+use crate::qemu::{Control, ControlError};
+use crate::store::{DomainFolder, RunFolder};
+
+/// QEMU's capability to stop before the last step, after which the guest may run at its destination.
+const SWITCHOVER: &str = "pause-before-switchover";
+
+/// QEMU's word for a migration that stands there.
+const BEFORE_SWITCHOVER: &str = "pre-switchover";
+
+/// How often it is told how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// When the guest begins to run at its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// When all of its memory is there.
+    PreCopy,
+    /// At once, or after the time that pre-copy was given: the rest is fetched as it is needed.
+    PostCopy,
+}
+
+/// Sends the guest to the QEMU that waits at `uri`, and ends it here. `patience`: how long its memory is copied while it
+/// runs here; then it is stopped, or handed over.
+///
+/// # Errors
+/// In virsh's words where the guest is in no state to be sent; else what failed. The guest then goes on here, unless it
+/// was handed over already.
+pub fn migrate(
+    domain: &DomainFolder,
+    seen: Observation,
+    uri: &str,
+    handover: Handover,
+    patience: Option<Duration>,
+    progress: &mut dyn FnMut(),
+) -> Result<()> {
+    let seen = settled_active(domain, seen)?;
+    let Some(run) = seen.run else {
+        bail!(NOT_RUNNING);
+    };
+    let mut control = connect(&run)?;
+    let seen = look_at_run(domain, &run)?;
+    refuse_while_busy(&seen)?;
+    let before = savable(&seen)?;
+    let interrupts = Interrupts::take()?;
+    let asking = Asking::begin_job(&run, Verb::Migrate, job(Path::new(uri), before)?)?;
+    let begun = begin(&mut control, uri, handover, patience);
+    drop(control);
+    let sent = begun.map_err(anyhow::Error::from).and_then(|()| {
+        let mut watch = Watch {
+            domain,
+            run: &run,
+            handover,
+            hurry_at: patience.and_then(|patience| Instant::now().checked_add(patience)),
+            interrupts,
+            asking: &asking,
+            may_go: MayGo::NotYet,
+        };
+        watch.until_gone(progress)
+    });
+    if let Err(error) = sent {
+        let error = cancelled_or(error, "migration out");
+        if take_back(domain, &run, before, Verb::Migrate, &error)? == Undone::Yes {
+            asking.failed_durably(&format!("{error:#}"));
+            return Err(error);
+        }
+    }
+    asking.done_durably();
+    end_qemu(domain, &run)?;
+    let state = look_at_run(domain, &run)?.answer.state;
+    if state != State::ShutOff(ShutOff::Migrated) {
+        bail!("the domain is {state}");
+    }
+    Ok(())
+}
+
+fn begin(
+    control: &mut Control,
+    uri: &str,
+    handover: Handover,
+    patience: Option<Duration>,
+) -> Result<(), ControlError> {
+    let capability = |name: &str, state: bool| json!({"capability": name, "state": state});
+    let post_copy = handover == Handover::PostCopy;
+    let capabilities = json!({"capabilities": [
+        capability("return-path", true),
+        capability(SWITCHOVER, true),
+        capability("postcopy-ram", post_copy),
+    ]});
+    control.execute("migrate-set-capabilities", Some(capabilities))?;
+    control.execute("migrate", Some(json!({"uri": uri})))?;
+    if post_copy && patience.is_none() {
+        hand_over(control)?;
+    }
+    Ok(())
+}
+
+fn hand_over(control: &mut Control) -> Result<(), ControlError> {
+    control.execute("migrate-start-postcopy", None).map(|_| ())
+}
+
+/// Watching a guest go.
+struct Watch<'a> {
+    domain: &'a DomainFolder,
+    run: &'a RunFolder,
+    handover: Handover,
+    hurry_at: Option<Instant>,
+    interrupts: Interrupts,
+    asking: &'a Asking,
+    may_go: MayGo,
+}
+
+/// Whether the destination may have the rest of the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MayGo {
+    NotYet,
+    Yes,
+}
+
+impl Watch<'_> {
+    /// Waits until the guest has left.
+    ///
+    /// # Errors
+    /// It did not, was held back, or its way broke off.
+    fn until_gone(&mut self, progress: &mut dyn FnMut()) -> Result<()> {
+        let mut watcher = Watcher::new();
+        let mut seen = look_at_run(self.domain, self.run)?;
+        loop {
+            watcher.watch(self.domain, &seen);
+            seen = look_at_run(self.domain, self.run)?;
+            match seen.fold.transfer {
+                Transfer::Left => return Ok(()),
+                _ if matches!(seen.life, Life::Gone(_)) => bail!(NOT_RUNNING),
+                Transfer::Leaving(Copying::Broken) => {
+                    bail!("the way broke off while the guest was handed over")
+                }
+                Transfer::Leaving(_) if self.may_go == MayGo::NotYet => {
+                    if self.interrupts.came() {
+                        return Err(Cancelled.into());
+                    }
+                    self.let_go()?;
+                }
+                // There is no way back, whatever is pressed.
+                Transfer::Leaving(_) => {}
+                Transfer::None | Transfer::Arriving(_) | Transfer::Failed => {
+                    bail!(why_it_failed(self.run))
+                }
+            }
+            if self.hurry_at.take_if(|at| *at <= Instant::now()).is_some() {
+                self.hurry()?;
+            }
+            progress();
+            let tick = Instant::now() + PROGRESS_INTERVAL;
+            watcher.sleep(Some(self.hurry_at.map_or(tick, |at| at.min(tick))))?;
+        }
+    }
+
+    /// Lets the guest go, once everything is there but the last. That is on the disk first: whoever finds a guest that may
+    /// have gone must not let it run here.
+    fn let_go(&mut self) -> Result<()> {
+        let mut control = connect(self.run)?;
+        if migration_status(&mut control)?.as_deref() == Some(BEFORE_SWITCHOVER) {
+            self.asking.carried_out()?;
+            self.may_go = MayGo::Yes;
+            switch_over(&mut control)?;
+        }
+        Ok(())
+    }
+
+    /// The time is up: the guest is handed over, or stopped as soon as may be, so that its memory changes no more. By
+    /// QEMU, not by us: one that we stop would arrive stopped.
+    fn hurry(&self) -> Result<()> {
+        let mut control = connect(self.run)?;
+        match self.handover {
+            Handover::PostCopy => hand_over(&mut control)?,
+            Handover::PreCopy => lift_downtime(&mut control)?,
+        }
+        Ok(())
+    }
+}
+
+/// Has QEMU take the last step, if it waits for that.
+pub(super) fn switch_over(control: &mut Control) -> Result<()> {
+    if migration_status(control)?.as_deref() == Some(BEFORE_SWITCHOVER) {
+        let arguments = json!({"state": BEFORE_SWITCHOVER});
+        control.execute("migrate-continue", Some(arguments))?;
+    }
+    Ok(())
+}
+
+/// A later migration, of somebody else's, is not to wait for a word that nobody says.
+pub(super) fn forget_switchover(control: &mut Control) -> Result<(), ControlError> {
+    let capability = json!({"capability": SWITCHOVER, "state": false});
+    let arguments = json!({"capabilities": [capability]});
+    match control.execute("migrate-set-capabilities", Some(arguments)) {
+        // Refused while a migration is under way.
+        Ok(_) | Err(ControlError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// QEMU's word for how far a migration is.
+pub(super) fn migration_status(control: &mut Control) -> Result<Option<String>> {
+    let value = control.execute("query-migrate", None)?;
+    Ok(value
+        .get("status")
+        .and_then(Value::as_str)
+        .map(str::to_owned))
+}
+
+fn why_it_failed(run: &RunFolder) -> String {
+    let asked = connect(run).and_then(|mut control| control.execute("query-migrate", None));
+    let Ok(value) = asked else {
+        return "the migration failed".to_owned();
+    };
+    let word = |key: &str| value.get(key).and_then(Value::as_str);
+    match (word("status"), word("error-desc")) {
+        (Some("cancelled"), _) => {
+            "operation aborted: job 'migration out' canceled by client".to_owned()
+        }
+        (_, Some(desc)) => format!("operation failed: job 'migration out' failed: {desc}"),
+        (_, None) => "operation failed: job 'migration out' unexpectedly failed".to_owned(),
+    }
+}
