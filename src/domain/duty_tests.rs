@@ -262,6 +262,27 @@ fn a_job_belongs_to_its_worker_and_to_whoever_finds_it_without() {
             Life::Lives,
             Some(Duty::PlaceFile),
         ),
+        // Also one that was not stopped yet.
+        (
+            &[begun(Verb::Migrate), status("setup"), sent(Verb::Migrate)],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::PlaceFile),
+        ),
+        // Somebody let it run here: it has gone nowhere, whatever is said of it later.
+        (
+            &[
+                begun(Verb::Migrate),
+                status("setup"),
+                Event::Stopped,
+                status("completed"),
+                Event::Resumed,
+                done(Verb::Migrate),
+            ],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::UndoJob),
+        ),
         (
             &[
                 begun(Verb::Migrate),

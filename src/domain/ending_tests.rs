@@ -150,6 +150,8 @@ fn an_end_reads_as_its_record_says() {
     };
     let carried_out = |verb, pid| Event::Sent { verb, pid };
     let done = |verb, pid| Event::Done { verb, pid };
+    let setup = |_, _| Event::MigrationChanged("setup".into());
+    let completed = |_, _| Event::MigrationChanged("completed".into());
     let failed = |verb, pid| Event::Failed {
         verb,
         pid,
@@ -280,6 +282,32 @@ fn an_end_reads_as_its_record_says() {
         ),
         (
             job(Verb::Dump, &[carried_out, done]).ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (
+            job(Verb::Migrate, &[setup, carried_out, completed, done]).ends(STATUS_0),
+            "migrated",
+            asked_for(Verb::Migrate),
+        ),
+        // It is QEMU's word that counts, and no failure to see it.
+        (
+            job(Verb::Migrate, &[setup, carried_out, completed, failed]).ends(KILLED),
+            "migrated",
+            asked_for(Verb::Migrate),
+        ),
+        // It might have gone, and nobody said that it has.
+        (
+            job(Verb::Migrate, &[setup, carried_out]).ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (
+            job(Verb::Migrate, &[setup, carried_out, completed])
+                .then(Event::Resumed)
+                .then(done(Verb::Migrate, 7))
+                .shut(HostQmpQuit)
+                .ends(STATUS_0),
             "destroyed",
             Cause::QmpQuit,
         ),

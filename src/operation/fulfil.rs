@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::asking::Asking;
 use super::destroy::end_qemu;
 use super::dump::{dump_core, is_dump, is_save};
-use super::migrate::{forget_switchover, migration_status, switch_over};
+use super::migrate::{forget_switchover, migration_status, release_cancelled, switch_over};
 use super::save::restore_limit;
 use super::settle::{answer_by, connect};
 use crate::domain::{Before, Duty, Event, Life, OnPoweroff, PendingJob, Transfer, Verb};
@@ -179,6 +179,7 @@ pub(super) fn undo(control: &mut Control, before: Before, verb: Verb) -> Result<
         if Instant::now() >= deadline {
             bail!("QEMU does not let go of what it was writing");
         }
+        release_cancelled(control)?;
         std::thread::sleep(CANCEL_INTERVAL);
     }
     restore_limit(control)?;

@@ -28,6 +28,9 @@ const SWITCHOVER: &str = "pause-before-switchover";
 /// QEMU's word for a migration that stands there.
 const BEFORE_SWITCHOVER: &str = "pre-switchover";
 
+/// QEMU's word for one that it was told to give up.
+const CANCELLING: &str = "cancelling";
+
 /// How often it is told how far it is.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -179,6 +182,7 @@ impl Watch<'_> {
     /// have gone must not let it run here.
     fn let_go(&mut self) -> Result<()> {
         let mut control = connect(self.run)?;
+        release_cancelled(&mut control)?;
         if migration_status(&mut control)?.as_deref() == Some(BEFORE_SWITCHOVER) {
             self.asking.carried_out()?;
             self.may_go = MayGo::Yes;
@@ -201,11 +205,24 @@ impl Watch<'_> {
 
 /// Has QEMU take the last step, if it waits for that.
 pub(super) fn switch_over(control: &mut Control) -> Result<()> {
-    if migration_status(control)?.as_deref() == Some(BEFORE_SWITCHOVER) {
-        let arguments = json!({"state": BEFORE_SWITCHOVER});
-        control.execute("migrate-continue", Some(arguments))?;
+    go_on_from(control, BEFORE_SWITCHOVER)
+}
+
+/// Has QEMU give up what it was told to. Where that came just as it was about to wait before the switchover, 7.2 overlooks
+/// it and waits all the same, for ever; this wakes it. Where it does not wait, it makes no difference.
+pub(super) fn release_cancelled(control: &mut Control) -> Result<()> {
+    go_on_from(control, CANCELLING)
+}
+
+fn go_on_from(control: &mut Control, status: &str) -> Result<()> {
+    if migration_status(control)?.as_deref() != Some(status) {
+        return Ok(());
     }
-    Ok(())
+    match control.execute("migrate-continue", Some(json!({"state": status}))) {
+        // Refused: it has come further meanwhile.
+        Ok(_) | Err(ControlError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A later migration, of somebody else's, is not to wait for a word that nobody says.

@@ -426,6 +426,16 @@ impl Monitor {
             }
         }
     }
+
+    /// Waits until QEMU announces this.
+    pub(crate) fn hears(&mut self, event: &str) {
+        let mut line = String::new();
+        while !line.contains(&format!("\"event\": \"{event}\"")) {
+            line.clear();
+            let read = self.stream.read_line(&mut line).unwrap();
+            assert!(read > 0, "QEMU ended before it announced {event}");
+        }
+    }
 }
 
 /// Starts a command of which [`finish_child`] gets the output.
