@@ -6,15 +6,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::asking::Asking;
 use super::destroy::end_qemu;
 use super::dump::{dump_core, is_dump, is_save};
-use super::migrate::{forget_switchover, migration_status, release_cancelled, switch_over};
-use super::save::restore_limit;
-use super::settle::{answer_by, connect};
-use crate::domain::{Before, Duty, Event, Life, OnPoweroff, PendingJob, Transfer, Verb};
+use super::migrate::switch_over;
+use super::settle::connect;
+use super::undo::{Undone, undo};
+use crate::domain::{Duty, Event, Life, OnPoweroff, PendingJob, Transfer, Verb};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, look_at_run, now};
 use crate::qemu::{Control, ControlError};
@@ -22,11 +22,8 @@ use crate::store::{
     DomainFolder, Owner, Placed, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
 };
 
-/// How long QEMU may take to let go of a stream that was cancelled.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often it is asked meanwhile: there is no event for the end of a dump that was cut off, on any version.
-const CANCEL_INTERVAL: Duration = Duration::from_millis(5);
+/// How long QEMU may take to say what became of a guest that was let go.
+const DEPARTURE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// More duties than can follow each other.
 const DUTIES_MAX: usize = 8;
@@ -137,17 +134,9 @@ fn undo_for(
     tell_failed(run, pending, "the process died before it was done")
 }
 
-/// Whether a job could be taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Undone {
-    Yes,
-    /// The guest has arrived where it was sent.
-    TooLate,
-}
-
 /// Waits until QEMU says what became of a guest that was let go, or for as long as that may take.
 fn await_departure(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
-    let deadline = Instant::now() + CANCEL_TIMEOUT;
+    let deadline = Instant::now() + DEPARTURE_TIMEOUT;
     let mut watcher = Watcher::new();
     let mut seen = look_at_run(domain, run)?;
     while matches!(seen.fold.transfer, Transfer::Leaving(_)) && seen.is_active() {
@@ -161,79 +150,6 @@ fn await_departure(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Has QEMU let go of what it was writing, and the guest go on as before. One that cannot go on (somebody else has its
-/// disk) is left as it stands.
-pub(super) fn undo(control: &mut Control, before: Before, verb: Verb) -> Result<Undone> {
-    if verb == Verb::Migrate && is_handed_over(control)? {
-        bail!("the guest runs at its destination, or part of it is there");
-    }
-    match control.execute("migrate_cancel", None) {
-        // Refused: there was nothing to cancel.
-        Ok(_) | Err(ControlError::Refused { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let deadline = Instant::now() + CANCEL_TIMEOUT;
-    while is_writing(control)? {
-        if Instant::now() >= deadline {
-            bail!("QEMU does not let go of what it was writing");
-        }
-        release_cancelled(control)?;
-        std::thread::sleep(CANCEL_INTERVAL);
-    }
-    restore_limit(control)?;
-    if verb == Verb::Migrate {
-        forget_switchover(control)?;
-    }
-    if verb == Verb::Migrate && migration_status(control)?.as_deref() == Some("completed") {
-        return Ok(Undone::TooLate);
-    }
-    if before == Before::Ran && was_stopped(control)? {
-        match control.execute("cont", None) {
-            Ok(_) | Err(ControlError::Refused { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(Undone::Yes)
-}
-
-/// Whether the guest may run elsewhere already. Up to there QEMU does not come without a word of ours (`migrate-continue`),
-/// and nobody can say it while we have the monitor.
-fn is_handed_over(control: &mut Control) -> Result<bool> {
-    let status = migration_status(control)?;
-    Ok(status.is_some_and(|status| status.starts_with("postcopy") || status == "device"))
-}
-
-/// Whether QEMU still sends a stream somewhere, or a dump.
-fn is_writing(control: &mut Control) -> Result<bool> {
-    control.set_deadline(answer_by());
-    let word = |value: &Value| {
-        value
-            .get("status")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    let migration = word(&control.execute("query-migrate", None)?);
-    let dump = word(&control.execute("query-dump", None)?);
-    let over = ["none", "completed", "failed", "cancelled"];
-    let migrates = migration.is_some_and(|status| !over.contains(&status.as_str()));
-    Ok(migrates || dump.as_deref() == Some("active"))
-}
-
-/// Whether the guest stands because it was stopped, and not for a reason of its own: a kernel that panicked must not be
-/// let run.
-fn was_stopped(control: &mut Control) -> Result<bool> {
-    let status = control.execute("query-status", None)?;
-    let word = status.get("status").and_then(Value::as_str);
-    let stopped = [
-        "paused",
-        "postmigrate",
-        "finish-migrate",
-        "save-vm",
-        "prelaunch",
-    ];
-    Ok(word.is_some_and(|word| stopped.contains(&word)))
 }
 
 fn go_on(control: &mut Control) -> Result<()> {

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use super::asking::Asking;
 use super::destroy::end_qemu;
-use super::fulfil::Undone;
 use super::interrupts::Interrupts;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::{job, lift_downtime, savable, take_back};
 use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
+use super::undo::Undone;
 use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, Watcher, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -158,7 +158,7 @@ impl Watch<'_> {
                     bail!("the way broke off while the guest was handed over")
                 }
                 Transfer::Leaving(_) if self.may_go == MayGo::NotYet => {
-                    if self.interrupts.came() {
+                    if self.interrupts.came() || seen.fold.is_job_aborted() {
                         return Err(Cancelled.into());
                     }
                     self.let_go()?;

@@ -22,6 +22,7 @@ mod pump;
 mod save;
 mod settle;
 mod start;
+mod undo;
 mod ward;
 
 pub use adopt::{adopt, adopt_and_wait};

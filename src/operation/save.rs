@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 
 use super::asking::{Asking, actor, one_line};
 use super::destroy::end_qemu;
-use super::fulfil::{Undone, fulfil, undo};
+use super::fulfil::fulfil;
 use super::interrupts::Interrupts;
 use super::jobs::look_after;
+use super::migrate::forget_switchover;
 use super::pump::{Cancelled, cancelled_or, pipe, pump};
 use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
+use super::undo::{Undone, undo};
 use crate::domain::{
     Before, Begin, Job, Life, Paused, PendingJob, Process, ShutOff, State, Transfer, Verb,
 };
@@ -229,6 +231,7 @@ pub(super) fn migrate_into_pipe(control: &mut Control) -> Result<OwnedFd> {
     const NAME: &str = "domstate-job";
     let (from, to) = pipe()?;
     lift_limit(control)?;
+    forget_switchover(control)?;
     control.pass(NAME, to.as_fd())?;
     control.execute("migrate", Some(json!({"uri": format!("fd:{NAME}")})))?;
     Ok(from)

@@ -1,8 +1,11 @@
 //! A guest that goes from one QEMU to another: what both are meanwhile, and that exactly one runs afterwards, whatever dies.
 
+use std::net::{TcpListener, TcpStream};
 use std::process::Child;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::sys::socket::{Backlog, listen};
 use serde_json::{Value, json};
 
 use super::harness::{Guest, Host, finish_child, is_alive, s, send, spawn, until};
@@ -127,7 +130,7 @@ fn a_guest_that_is_migrated_runs_there_and_is_shut_off_here() {
 #[test]
 fn a_guest_goes_there_and_back_over_tcp() {
     let host = Host::new();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let way = format!("tcp:127.0.0.1:{}", port.local_addr().unwrap().port());
     drop(port);
     let _source = host.start("v", &[]);
@@ -264,6 +267,43 @@ fn a_command_that_dies_leaves_the_guest_at_its_source_also_without_a_supervisor(
         assert_eq!(journey.host.ok(&["suspend", "v"]), "Domain 'v' suspended\n");
         journey.host.ok(&["resume", "v"]);
         journey.has_stayed(&["running (unpaused)"]);
+    }
+}
+
+/// An address of which nobody is told that nobody answers there, as long as what comes with it is kept.
+fn silence() -> (String, TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        queue.push(stream);
+    }
+    (format!("tcp:{address}"), listener, queue)
+}
+
+#[test]
+fn a_destination_that_does_not_answer_is_given_up_and_the_guest_runs_on() {
+    let (way, _listener, _queue) = silence();
+    for end in ["Ctrl-C", "domjobabort", "death"] {
+        let host = Host::new();
+        let mut guest = host.start("v", &[]);
+        let migrate = spawn(host.command(&["migrate", "v", &way]));
+        host.wait_for_event("v", "\"setup\"");
+        let worker = i32::try_from(migrate.id()).unwrap();
+        match end {
+            "Ctrl-C" => send(worker, Signal::SIGINT),
+            "domjobabort" => assert_eq!(host.ok(&["domjobabort", "v"]), ""),
+            _ => send(worker, Signal::SIGKILL),
+        }
+        let said = finish_child(migrate);
+        if end != "death" {
+            assert_eq!((said.code, said.stderr.as_str()), (Some(1), CANCELED));
+        }
+        assert_eq!(host.answer("v"), "running (booted)");
+        host.ok(&["suspend", "v"]);
+        host.ok(&["resume", "v"]);
+        guest.answers();
     }
 }
 

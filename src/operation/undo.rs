@@ -1,0 +1,121 @@
+//! Taking back a job: QEMU lets go of what it was writing, and the guest goes on as before.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::migrate::{forget_switchover, migration_status, release_cancelled};
+use super::save::restore_limit;
+use super::settle::answer_by;
+use crate::domain::{Before, Verb};
+use crate::qemu::{Control, ControlError};
+
+/// How long QEMU may take to let go of a stream that was cancelled.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same for one that was not begun.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often it is asked meanwhile: there is no event for the end of a dump that was cut off, on any version.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Whether a job could be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Undone {
+    Yes,
+    /// The guest has arrived where it was sent.
+    TooLate,
+}
+
+/// Has QEMU let go of what it was writing, and the guest go on as before. One that cannot go on (somebody else has its
+/// disk) is left as it stands.
+pub(super) fn undo(control: &mut Control, before: Before, verb: Verb) -> Result<Undone> {
+    if verb == Verb::Migrate && is_handed_over(control)? {
+        bail!("the guest runs at its destination, or part of it is there");
+    }
+    match control.execute("migrate_cancel", None) {
+        // Refused: there was nothing to cancel.
+        Ok(_) | Err(ControlError::Refused { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    await_release(control)?;
+    restore_limit(control)?;
+    if verb == Verb::Migrate {
+        forget_switchover(control)?;
+    }
+    if verb == Verb::Migrate && migration_status(control)?.as_deref() == Some("completed") {
+        return Ok(Undone::TooLate);
+    }
+    if before == Before::Ran && was_stopped(control)? {
+        match control.execute("cont", None) {
+            Ok(_) | Err(ControlError::Refused { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Undone::Yes)
+}
+
+/// Whether the guest may run elsewhere already. Up to there QEMU does not come without a word of ours (`migrate-continue`),
+/// and nobody can say it while we have the monitor.
+fn is_handed_over(control: &mut Control) -> Result<bool> {
+    let status = migration_status(control)?;
+    Ok(status.is_some_and(|status| status.starts_with("postcopy") || status == "device"))
+}
+
+/// What QEMU writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Nothing,
+    /// It was cancelled before it has found a destination that answers.
+    NotBegun,
+    Something,
+}
+
+fn await_release(control: &mut Control) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let is_late = |limit| began.elapsed() >= limit;
+        match writing(control)? {
+            Writing::Nothing => return Ok(()),
+            // QEMU 7.2 goes on trying for as long as the network does. Nothing comes of it, and the guest is left alone.
+            Writing::NotBegun if is_late(CONNECT_TIMEOUT) => return Ok(()),
+            Writing::NotBegun | Writing::Something if is_late(CANCEL_TIMEOUT) => {
+                bail!("QEMU does not let go of what it was writing")
+            }
+            Writing::NotBegun | Writing::Something => {}
+        }
+        release_cancelled(control)?;
+        std::thread::sleep(CANCEL_INTERVAL);
+    }
+}
+
+fn writing(control: &mut Control) -> Result<Writing> {
+    control.set_deadline(answer_by());
+    let migration = control.execute("query-migrate", None)?;
+    let dump = control.execute("query-dump", None)?;
+    if dump.get("status").and_then(Value::as_str) == Some("active") {
+        return Ok(Writing::Something);
+    }
+    let sent = migration.pointer("/ram/transferred");
+    Ok(match migration.get("status").and_then(Value::as_str) {
+        None | Some("none" | "completed" | "failed" | "cancelled") => Writing::Nothing,
+        Some("cancelling") if sent.is_none_or(|sent| sent == 0) => Writing::NotBegun,
+        Some(_) => Writing::Something,
+    })
+}
+
+/// Whether the guest stands because it was stopped, and not for a reason of its own: a kernel that panicked must not be
+/// let run.
+fn was_stopped(control: &mut Control) -> Result<bool> {
+    let status = control.execute("query-status", None)?;
+    let word = status.get("status").and_then(Value::as_str);
+    let stopped = [
+        "paused",
+        "postmigrate",
+        "finish-migrate",
+        "save-vm",
+        "prelaunch",
+    ];
+    Ok(word.is_some_and(|word| stopped.contains(&word)))
+}
