@@ -59,9 +59,11 @@
 //! on job.lock says, whatever namespace it died in. SENT, on the disk too, is the commit line: what was written is whole. Who finds a job without its worker undoes it before that line and
 //! finishes it behind it ([`domain::PendingJob`]); there is no state in which both could be done.
 //!
-//! Sending a guest to another QEMU is a job too. What carries it out is QEMU's own `completed` in the journal: from then on
-//! the guest runs elsewhere, and nothing lets it run here. QEMU is asked to wait for its destination's word before it says
-//! so (return-path). Handed over (post-copy), a guest whose worker died is left to QEMU: there is nothing to undo.
+//! Sending a guest to another QEMU is a job too. QEMU waits before the last step (pause-before-switchover), and SENT means
+//! that it may take it: before that line the guest stays here, behind it QEMU is let go on and its word awaited. Its
+//! `completed` in the journal carries it out: from then on the guest runs elsewhere, and nothing lets it run here. QEMU says
+//! so only once its destination has said that it has everything (return-path). Handed over (post-copy), a guest whose worker
+//! died is left to QEMU: there is nothing to undo.
 //!
 //! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a
 //! restored guest run. Which one is due is worked out of the fold; doing it twice does no harm. They are done by
@@ -80,6 +82,9 @@
 //! * `system_reset` during a dump aborts it (7.2 to 11.1); so does, on 10 and 11, `cont` after a completed save of a
 //!   guest in S3, and 7.2 wakes such a guest when it saves it. So a guest in S3 is not saved.
 //! * It takes a stream whose tail is cut off for whole, in silence: the image's header has the length.
+//! * 7.2 overlooks a `migrate_cancel` that comes between its STOP and the wait before the switchover, and waits for ever,
+//!   `cancelling`; a `migrate-continue` from that very status wakes it. Nor does it give up connecting to who does not
+//!   answer: it is `cancelling` for as long as the network tries, and refuses another migration or save meanwhile.
 //! * Its default limit on a migration's bandwidth, 128 MiB a second, holds for a pipe or a file too.
 //! * `shutdown=pause` makes a panic pause as well. A guest that panicked is kept by `-action panic=pause`, from 7.2 on,
 //!   and a power-off is held by `shutdown=pause`; both are added to the command line only where a policy was given.

@@ -57,7 +57,7 @@ impl Fold {
                 // A job goes first, and is somebody's.
                 (Worker::Lives, _) => None,
                 // Handed over: QEMU brings it to its end, or nobody can.
-                (Worker::Gone, Progress::Asked)
+                (Worker::Gone, Progress::Asked | Progress::Sent)
                     if matches!(
                         self.transfer,
                         Transfer::Leaving(Copying::PostCopy | Copying::Broken)

@@ -250,6 +250,18 @@ fn a_job_belongs_to_its_worker_and_to_whoever_finds_it_without() {
             Life::Lives,
             None,
         ),
+        (
+            &[
+                begun(Verb::Migrate),
+                status("setup"),
+                Event::Stopped,
+                sent(Verb::Migrate),
+                status("postcopy-active"),
+            ],
+            Worker::Gone,
+            Life::Lives,
+            None,
+        ),
         // It may have gone: it is let go, and must not run here.
         (
             &[

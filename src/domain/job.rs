@@ -29,8 +29,8 @@ pub enum Before {
 /// A job that is not over.
 ///
 /// Until it is carried out (`Sent`: what it has written is whole and on the disk; of a guest that is sent away, that its
-/// destination may have the rest of it) a job without a worker is undone, from
-/// then on it is finished; there is no state in which both could be done.
+/// destination may have the rest of it) a job without a worker is undone, from then on it is finished; there is no state in
+/// which both could be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingJob {
     pub verb: Verb,

@@ -365,6 +365,29 @@ fn a_guest_that_is_handed_over_runs_there_while_its_memory_is_still_here() {
 }
 
 #[test]
+fn a_command_that_dies_while_a_guest_is_handed_over_keeps_nobody_from_the_end_of_that() {
+    for supervised in ["a supervisor", "none"] {
+        let mut journey = Journey::slow();
+        journey.limit("max-bandwidth", 20_000);
+        journey.limit("max-postcopy-bandwidth", 4096);
+        let migrate = journey.migrate(&["--postcopy"]);
+        journey.host.wait_for("d", "running (post-copy)");
+        journey.host.wait_for("v", "paused (post-copy)");
+        if supervised == "none" {
+            journey.host.kill_supervisor("v");
+        }
+        send(i32::try_from(migrate.id()).unwrap(), Signal::SIGKILL);
+        finish_child(migrate);
+        let resumed = journey.host.domstate(&["resume", "v"]);
+        assert_eq!(resumed.code, Some(1), "{resumed:?}");
+        assert_eq!(journey.host.answer("v"), "paused (post-copy)");
+        journey.limit("max-postcopy-bandwidth", 0);
+        assert_eq!(journey.host.wait("v"), "shut off (migrated)");
+        journey.has_arrived();
+    }
+}
+
+#[test]
 fn a_hand_over_that_breaks_off_is_told_on_both_sides() {
     let journey = Journey::slow();
     journey.limit("max-bandwidth", 20_000);
