@@ -29,7 +29,7 @@ build:
 	$(STATIC) $(CARGO) build $(RELEASE)
 
 check:
-	scripts/install-needs qemu-system-x86_64=qemu-system-x86 python3=python3 strace=strace as=binutils groff=groff-base
+	scripts/install-needs qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils python3=python3 strace=strace as=binutils groff=groff-base
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --no-fail-fast

@@ -106,6 +106,18 @@ _domstate() {
             domstate,shutdown)
                 cmd="domstate__subcmd__shutdown"
                 ;;
+            domstate,snapshot-create-as)
+                cmd="domstate__subcmd__snapshot__subcmd__create__subcmd__as"
+                ;;
+            domstate,snapshot-delete)
+                cmd="domstate__subcmd__snapshot__subcmd__delete"
+                ;;
+            domstate,snapshot-list)
+                cmd="domstate__subcmd__snapshot__subcmd__list"
+                ;;
+            domstate,snapshot-revert)
+                cmd="domstate__subcmd__snapshot__subcmd__revert"
+                ;;
             domstate,start)
                 cmd="domstate__subcmd__start"
                 ;;
@@ -211,6 +223,18 @@ _domstate() {
             domstate__subcmd__help,shutdown)
                 cmd="domstate__subcmd__help__subcmd__shutdown"
                 ;;
+            domstate__subcmd__help,snapshot-create-as)
+                cmd="domstate__subcmd__help__subcmd__snapshot__subcmd__create__subcmd__as"
+                ;;
+            domstate__subcmd__help,snapshot-delete)
+                cmd="domstate__subcmd__help__subcmd__snapshot__subcmd__delete"
+                ;;
+            domstate__subcmd__help,snapshot-list)
+                cmd="domstate__subcmd__help__subcmd__snapshot__subcmd__list"
+                ;;
+            domstate__subcmd__help,snapshot-revert)
+                cmd="domstate__subcmd__help__subcmd__snapshot__subcmd__revert"
+                ;;
             domstate__subcmd__help,start)
                 cmd="domstate__subcmd__help__subcmd__start"
                 ;;
@@ -233,7 +257,7 @@ _domstate() {
 
     case "${cmd}" in
         domstate)
-            opts="-q -h -V --state-dir --quiet --format --color --help --version state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump migrate domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
+            opts="-q -h -V --state-dir --quiet --format --color --help --version state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump migrate snapshot-create-as snapshot-list snapshot-revert snapshot-delete domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -665,7 +689,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help)
-            opts="state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump migrate domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
+            opts="state list explain history logs wait run start shutdown reboot destroy reset suspend resume save restore managedsave managedsave-remove dump migrate snapshot-create-as snapshot-list snapshot-revert snapshot-delete domjobinfo domjobabort inject-nmi dompmwakeup qemu-monitor-command define undefine domrename show dominfo domblkerror domid domuuid domname help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1085,6 +1109,62 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__help__subcmd__shutdown)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__snapshot__subcmd__create__subcmd__as)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__snapshot__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__snapshot__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__help__subcmd__snapshot__subcmd__revert)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1672,6 +1752,126 @@ _domstate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        domstate__subcmd__snapshot__subcmd__create__subcmd__as)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --halt --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__snapshot__subcmd__delete)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__snapshot__subcmd__list)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        domstate__subcmd__snapshot__subcmd__revert)
+            opts="-q -h -V --state-dir --quiet --format --color --domain --running --paused --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         domstate__subcmd__start)
             opts="-q -h -V --state-dir --quiet --format --color --domain --paused --incoming --pass-fds --on-crash --on-poweroff --on-reboot --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1783,7 +1983,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__undefine)
-            opts="-q -h -V --state-dir --quiet --format --color --domain --managed-save --remove-dumps --help --version"
+            opts="-q -h -V --state-dir --quiet --format --color --domain --managed-save --snapshots-metadata --remove-dumps --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

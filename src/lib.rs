@@ -54,10 +54,11 @@
 //! whoever waits for `wait` or `start` waits for its exit; also a user has but 128 instances.
 //!
 //! # Jobs and duties
-//! A save or dump is a *job*: it takes its time and leaves a file. Its *worker* is the command itself (`serve` for a core
-//! file), named with the file in the ASKED line, which is on the disk before anything is done; that it lives, its OFD lock
-//! on job.lock says, whatever namespace it died in. SENT, on the disk too, is the commit line: what was written is whole. Who finds a job without its worker undoes it before that line and
-//! finishes it behind it ([`domain::PendingJob`]); there is no state in which both could be done.
+//! A save, dump or snapshot is a *job*: it takes its time and leaves a file. Its *worker* is the command itself (`serve` for
+//! a core file), named with the file in the ASKED line, which is on the disk before anything is done; that it lives, its OFD
+//! lock on job.lock says, whatever namespace it died in. SENT, on the disk too, is the commit line: what was written is
+//! whole. Who finds a job without its worker undoes it before that line and finishes it behind it
+//! ([`domain::PendingJob`]); there is no state in which both could be done.
 //!
 //! Sending a guest to another QEMU is a job too. QEMU waits before the last step (pause-before-switchover), and SENT means
 //! that it may take it: before that line the guest stays here, behind it QEMU is let go on and its word awaited. Its
@@ -78,6 +79,10 @@
 //! all is loaded. A managed image that was taken up is known by the journals: a later run began. So it is not taken up
 //! twice, whoever was killed before the file was removed.
 //!
+//! A snapshot's job is QEMU's own: it goes on without its worker, and keeps its outcome under its id until that is
+//! dismissed. So who finds a revert without its worker asks QEMU whether the snapshot is loaded, and what was to be made
+//! is announced in `snapshots/.TAG.json` first, so that it can be deleted from disks that nobody has open any more.
+//!
 //! What cost time to learn of QEMU:
 //! * `system_reset` during a dump aborts it (7.2 to 11.1); so does, on 10 and 11, `cont` after a completed save of a
 //!   guest in S3, and 7.2 wakes such a guest when it saves it. So a guest in S3 is not saved.
@@ -85,6 +90,8 @@
 //! * 7.2 overlooks a `migrate_cancel` that comes between its STOP and the wait before the switchover, and waits for ever,
 //!   `cancelling`; a `migrate-continue` from that very status wakes it. Nor does it give up connecting to who does not
 //!   answer: it is `cancelling` for as long as the network tries, and refuses another migration or save meanwhile.
+//! * It calls a snapshot a migration (MIGRATION setup, completed), after which the guest is still here. It would stop the
+//!   guest by itself; stopped by us before, the journal tells whether it came to an end of its own.
 //! * Its default limit on a migration's bandwidth, 128 MiB a second, holds for a pipe or a file too.
 //! * `shutdown=pause` makes a panic pause as well. A guest that panicked is kept by `-action panic=pause`, from 7.2 on,
 //!   and a power-off is held by `shutdown=pause`; both are added to the command line only where a policy was given.

@@ -10,14 +10,14 @@ use super::duration::duration;
 use super::passed::PassedArgs;
 use crate::domain::Begin;
 
-// Whether a guest is to run once it was restored.
+// Whether a guest is to run once it was restored, or taken back to a snapshot.
 #[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 #[group(skip)]
 pub struct BeginArgs {
-    /// Let the guest run after the restore, whatever it did before
+    /// Let the guest run then, whatever it did before
     #[arg(long)]
     running: bool,
-    /// Leave the guest paused after the restore
+    /// Leave the guest paused then
     #[arg(long, conflicts_with = "running")]
     paused: bool,
 }

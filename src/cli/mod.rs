@@ -14,6 +14,7 @@ mod job;
 mod number;
 mod passed;
 mod policy;
+mod snapshot;
 mod usage;
 mod verb;
 mod virsh;
@@ -28,6 +29,7 @@ pub use domain_arg::{DomainAndFile, DomainArg, DomainArgs};
 pub use global::Global;
 pub use job::{BeginArgs, DumpArgs, ManagedsaveArgs, MigrateArgs, RestoreArgs, SaveArgs};
 pub use policy::PolicyArgs;
+pub use snapshot::{DomainAndSnapshot, SnapshotCreateArgs, SnapshotRevertArgs};
 pub use usage::Usage;
 pub use verb::{
     DefineArgs, DestroyArgs, ExplainArgs, ListArgs, LogsArgs, MonitorArgs, RenameArgs, RunArgs,

@@ -76,9 +76,14 @@ fn the_options_for_every_verb_stand_before_it_or_after_it() {
         let tail: &[&str] = match verb {
             "list" => &[],
             "define" => &["--domain", "v", "--", "qemu"],
-            "domrename" | "qemu-monitor-command" | "save" | "dump" | "migrate" => {
-                &["--domain", "v", "word"]
-            }
+            "domrename"
+            | "qemu-monitor-command"
+            | "save"
+            | "dump"
+            | "migrate"
+            | "snapshot-create-as"
+            | "snapshot-revert"
+            | "snapshot-delete" => &["--domain", "v", "word"],
             "restore" => &["file"],
             _ => &["--domain", "v"],
         };
@@ -324,9 +329,9 @@ fn a_wrong_command_line_is_told_in_one_line() {
             "try 'domstate start --help'",
         ),
         (
-            &["snapshot-list", "v", "--name"],
+            &["snapshot-parent", "v", "--name"],
             "unexpected argument '--name' found",
-            "domstate has not got virsh's 'snapshot-list'; 'domstate --help' lists the verbs",
+            "domstate has not got virsh's 'snapshot-parent'; 'domstate --help' lists the verbs",
         ),
         (
             &["help", "nope"],

@@ -15,6 +15,7 @@ use super::job::{DumpArgs, ManagedsaveArgs, MigrateArgs, RestoreArgs, SaveArgs};
 use super::number::run;
 use super::passed::PassedArgs;
 use super::policy::PolicyArgs;
+use super::snapshot::{DomainAndSnapshot, SnapshotCreateArgs, SnapshotRevertArgs};
 
 // clap would take a `///` on this and the structs below for the help text of a verb that holds it.
 // What to do.
@@ -93,6 +94,30 @@ pub enum Verb {
         override_usage = "domstate migrate DOMAIN URI [--postcopy] [--timeout DURATION] [--verbose]"
     )]
     Migrate(MigrateArgs),
+    /// Take a snapshot of the guest into its disks
+    #[command(
+        name = "snapshot-create-as",
+        override_usage = "domstate snapshot-create-as DOMAIN NAME [--halt]"
+    )]
+    SnapshotCreateAs(SnapshotCreateArgs),
+    /// List the snapshots of a domain
+    #[command(
+        name = "snapshot-list",
+        override_usage = "domstate snapshot-list DOMAIN"
+    )]
+    SnapshotList(DomainArg),
+    /// Take the guest back to a snapshot
+    #[command(
+        name = "snapshot-revert",
+        override_usage = "domstate snapshot-revert DOMAIN NAME [--running|--paused]"
+    )]
+    SnapshotRevert(SnapshotRevertArgs),
+    /// Delete a snapshot from the disks that hold it
+    #[command(
+        name = "snapshot-delete",
+        override_usage = "domstate snapshot-delete DOMAIN NAME"
+    )]
+    SnapshotDelete(DomainAndSnapshot),
     /// Print how far the save, dump or migration is that is under way
     #[command(override_usage = "domstate domjobinfo DOMAIN")]
     Domjobinfo(DomainArg),
@@ -115,7 +140,9 @@ pub enum Verb {
     #[command(override_usage = "domstate define DOMAIN [POLICY]... -- QEMU ARG...")]
     Define(DefineArgs),
     /// Forget an inactive domain and its history
-    #[command(override_usage = "domstate undefine DOMAIN [--managed-save] [--remove-dumps]")]
+    #[command(
+        override_usage = "domstate undefine DOMAIN [--managed-save] [--snapshots-metadata] [--remove-dumps]"
+    )]
     Undefine(UndefineArgs),
     /// Give an inactive domain another name
     #[command(override_usage = "domstate domrename DOMAIN NEW")]
@@ -320,6 +347,9 @@ pub struct UndefineArgs {
     /// Forget what 'managedsave' has saved, too
     #[arg(long)]
     pub managed_save: bool,
+    /// Forget its snapshots, too; its disks hold them still
+    #[arg(long)]
+    pub snapshots_metadata: bool,
     /// Remove the core files of '--on-crash coredump-*', too
     #[arg(long)]
     pub remove_dumps: bool,

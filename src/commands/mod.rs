@@ -32,6 +32,10 @@ mod run;
 mod save;
 mod show;
 mod shutdown;
+mod snapshot_create_as;
+mod snapshot_delete;
+mod snapshot_list;
+mod snapshot_revert;
 mod start;
 mod state;
 mod suspend;
@@ -69,6 +73,10 @@ pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
         Verb::ManagedsaveRemove(args) => managedsave_remove::run(args, context),
         Verb::Dump(args) => dump::run(args, context),
         Verb::Migrate(args) => migrate::run(args, context),
+        Verb::SnapshotCreateAs(args) => snapshot_create_as::run(args, context),
+        Verb::SnapshotList(args) => snapshot_list::run(args, context),
+        Verb::SnapshotRevert(args) => snapshot_revert::run(args, context),
+        Verb::SnapshotDelete(args) => snapshot_delete::run(args, context),
         Verb::Domjobinfo(args) => domjobinfo::run(args, context),
         Verb::Domjobabort(args) => domjobabort::run(args, context),
         Verb::InjectNmi(args) => inject_nmi::run(args, context),

@@ -11,6 +11,7 @@ pub(super) fn run(args: &UndefineArgs, context: &mut Context) -> Result<Exit, Fa
     let kept = |given| if given { Kept::No } else { Kept::Unless };
     let loss = Loss {
         managed_save: kept(args.managed_save),
+        snapshots: kept(args.snapshots_metadata),
         dumps: kept(args.remove_dumps),
     };
     operation::undefine(&domain, &loss).map_err(|error| {

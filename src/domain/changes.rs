@@ -4,6 +4,7 @@
 use super::duty::CRASH_LOOP_RESTARTS;
 use super::event::{PanicAction, ShutdownCause, Timestamp, Verb, WatchdogAction};
 use super::fold::Fold;
+use super::job::PendingJob;
 use super::policy::OnPoweroff;
 use super::requests::{is_save, stands_for};
 use super::state::{Paused, Running, State};
@@ -52,11 +53,13 @@ impl Fold {
     /// Why a guest that stood runs again.
     fn goes_on_as(&self, restart: Option<Restart>) -> Running {
         let job = self.job.as_ref();
+        let is_reverted = |job: &PendingJob| job.verb == Verb::SnapshotRevert && job.is_committed();
         match restart {
             Some(Restart::AfterPanic) => Running::Crashed,
             // libvirt hides that it stood: it goes on telling why it ran before.
             Some(Restart::AfterPoweroff(before)) => before.unwrap_or(Running::Booted),
             None if job.is_some_and(|job| is_save(job.verb)) => Running::SaveCanceled,
+            None if job.is_some_and(is_reverted) => Running::FromSnapshot,
             // QEMU 10 and 11 let it go on themselves, and say only then that the migration has failed.
             None if self.live == State::Paused(Paused::Migrating)
                 && self.transfer != Transfer::Left =>

@@ -26,7 +26,9 @@ pub enum Duty {
     UndoJob,
     /// It was carried out: its file is to get its name. A guest that is sent away is to be let go.
     PlaceFile,
-    /// A save, a migration or `dump --crash` is complete and QEMU still there.
+    /// A snapshot is loaded: the guest is to run, if it is meant to.
+    FinishRevert,
+    /// A save, a migration, `dump --crash` or `--halt` is complete and QEMU still there.
     EndAfterJob,
     /// A restored guest is loaded and meant to run.
     LetGo,
@@ -72,6 +74,9 @@ impl Fold {
                         && matches!(self.transfer, Transfer::None | Transfer::Failed) =>
                 {
                     Some(Duty::UndoJob)
+                }
+                (Worker::Gone, Progress::Sent) if pending.verb == Verb::SnapshotRevert => {
+                    lives.then_some(Duty::FinishRevert)
                 }
                 (Worker::Gone, Progress::Sent) => Some(Duty::PlaceFile),
                 (Worker::Gone, Progress::Done) => lives.then_some(Duty::EndAfterJob),
@@ -164,6 +169,7 @@ pub(super) const ENDING_JOBS: &[(Verb, ShutOff)] = &[
     (Verb::ManagedSave, ShutOff::Saved),
     (Verb::DumpCrash, ShutOff::Crashed),
     (Verb::Migrate, ShutOff::Migrated),
+    (Verb::SnapshotHalt, ShutOff::FromSnapshot),
 ];
 
 #[cfg(test)]

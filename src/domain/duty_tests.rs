@@ -84,6 +84,7 @@ fn begun(verb: Verb) -> Event {
             began: Timestamp(1),
             file: "/f".into(),
             before: Before::Ran,
+            then: None,
         })),
     }
 }
@@ -306,6 +307,25 @@ fn a_job_belongs_to_its_worker_and_to_whoever_finds_it_without() {
             Worker::Gone,
             Life::Lives,
             Some(Duty::UndoJob),
+        ),
+        // A snapshot that is loaded is finished, and only where there is a guest.
+        (
+            &[begun(Verb::SnapshotRevert), sent(Verb::SnapshotRevert)],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::FinishRevert),
+        ),
+        (
+            &[begun(Verb::SnapshotRevert), sent(Verb::SnapshotRevert)],
+            Worker::Gone,
+            gone(),
+            None,
+        ),
+        (
+            &[begun(Verb::SnapshotCreate), sent(Verb::SnapshotCreate)],
+            Worker::Gone,
+            Life::Lives,
+            Some(Duty::PlaceFile),
         ),
         // QEMU's own word carries it out.
         (

@@ -136,6 +136,7 @@ fn an_end_reads_as_its_record_says() {
             began: Timestamp(1),
             file: "/f".into(),
             before: Before::Ran,
+            then: None,
         };
         let asked = Event::Asked {
             verb,
@@ -307,6 +308,30 @@ fn an_end_reads_as_its_record_says() {
                 .then(Event::Resumed)
                 .then(done(Verb::Migrate, 7))
                 .shut(HostQmpQuit)
+                .ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (
+            job(Verb::SnapshotHalt, &[carried_out, done]).ends(STATUS_0),
+            "from snapshot",
+            asked_for(Verb::SnapshotHalt),
+        ),
+        (
+            job(Verb::SnapshotHalt, &[]).ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (
+            job(Verb::SnapshotCreate, &[carried_out, done]).ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        // What is loaded into a QEMU that is on its way out changes nothing about its end.
+        (
+            job(Verb::SnapshotRevert, &[])
+                .then(carried_out(Verb::SnapshotRevert, 7))
+                .then(done(Verb::SnapshotRevert, 7))
                 .ends(STATUS_0),
             "destroyed",
             Cause::QmpQuit,

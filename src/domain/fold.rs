@@ -134,8 +134,8 @@ impl Fold {
             }
             Event::MigrationChanged(status) => self.migration_changed(status, at),
             Event::Asked { verb, actor, job } => self.asked(*verb, actor, job.as_deref(), at),
-            Event::Sent { verb, pid } => self.advanced(*verb, *pid, Progress::Sent),
-            Event::Done { verb, pid } => self.advanced(*verb, *pid, Progress::Done),
+            Event::Sent { verb, pid } => self.advanced(*verb, *pid, Progress::Sent, at),
+            Event::Done { verb, pid } => self.advanced(*verb, *pid, Progress::Done, at),
             Event::Failed { verb, pid, message } => self.failed(*verb, *pid, message, at),
             Event::Exited {
                 pid,

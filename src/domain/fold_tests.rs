@@ -51,6 +51,7 @@ fn begun(verb: Verb) -> Event {
             began: Timestamp(1),
             file: "/f".into(),
             before: Before::Ran,
+            then: None,
         })),
     }
 }
@@ -313,6 +314,10 @@ fn status(word: &str) -> Event {
     Event::MigrationChanged(word.into())
 }
 
+fn carried_out(verb: Verb) -> Event {
+    Event::Sent { verb, pid: 7 }
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn a_guest_that_goes_is_told_in_libvirts_words() {
@@ -417,12 +422,78 @@ fn a_guest_that_goes_is_told_in_libvirts_words() {
             "paused (post-copy)",
         ),
         (
+            vec![begun(Verb::SnapshotCreate), Stopped],
+            "paused (creating snapshot)",
+        ),
+        (
+            vec![begun(Verb::SnapshotCreate), Stopped, Resumed],
+            "running (unpaused)",
+        ),
+        (
+            vec![begun(Verb::SnapshotRevert), Stopped],
+            "paused (from snapshot)",
+        ),
+        (
+            vec![
+                begun(Verb::SnapshotRevert),
+                Stopped,
+                carried_out(Verb::SnapshotRevert),
+                Resumed,
+            ],
+            "running (from snapshot)",
+        ),
+        // What was loaded is another machine: it has not panicked.
+        (
+            vec![
+                panic(PanicAction::Pause),
+                Stopped,
+                begun(Verb::SnapshotRevert),
+                carried_out(Verb::SnapshotRevert),
+            ],
+            "paused (from snapshot)",
+        ),
+        // Somebody else has let it run.
+        (
+            vec![
+                begun(Verb::SnapshotRevert),
+                Stopped,
+                Resumed,
+                carried_out(Verb::SnapshotRevert),
+            ],
+            "running (from snapshot)",
+        ),
+        (
             vec![begun(Verb::Save), Stopped, failed(Verb::Save)],
             "paused (api error)",
+        ),
+        (
+            vec![
+                begun(Verb::SnapshotRevert),
+                Stopped,
+                Resumed,
+                failed(Verb::SnapshotRevert),
+            ],
+            "running (unpaused)",
         ),
     ];
     for (events, state) in cases {
         assert_eq!(booted(&events).live.to_string(), state, "{events:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_stood_for_a_snapshot_or_a_dump_has_gone_nowhere() {
+    for verb in [Verb::SnapshotCreate, Verb::Dump] {
+        let fold = booted(&[
+            Event::Stopped,
+            begun(verb),
+            status("setup"),
+            status("completed"),
+            carried_out(verb),
+            Event::Done { verb, pid: 7 },
+        ]);
+        assert_eq!(fold.transfer, Transfer::None, "{verb:?}");
+        assert_eq!(fold.live, State::Paused(Paused::Unknown), "{verb:?}");
     }
 }
 

@@ -1,9 +1,9 @@
-//! Work on a domain that takes its time: a save, a dump. It has a worker, which may die in the middle of it, and leaves
-//! a file.
+//! Work on a domain that takes its time: a save, a dump, a snapshot. It has a worker, which may die in the middle of it,
+//! and leaves a file.
 
 use std::path::PathBuf;
 
-use super::event::{Process, Timestamp, Verb};
+use super::event::{Begin, Process, Timestamp, Verb};
 use super::intent::Progress;
 
 /// What somebody who finds a job without its worker must know to finish or undo it.
@@ -17,6 +17,8 @@ pub struct Job {
     pub file: PathBuf,
     /// What the guest did before, and is to do again if the job comes to nothing.
     pub before: Before,
+    /// What it is to do once the job is carried out; `None` where that goes without saying.
+    pub then: Option<Begin>,
 }
 
 /// Whether the guest ran when a job began.

@@ -7,7 +7,7 @@ use super::fold::Fold;
 use super::intent::Progress;
 use super::job::{Before, Job, PendingJob};
 use super::policy::OnCrash;
-use super::state::{Paused, State};
+use super::state::{Paused, Running, State};
 use super::trace::{Core, Reboot, Restart};
 use super::transfer::Transfer;
 
@@ -40,7 +40,13 @@ impl Fold {
         }
     }
 
-    pub(super) fn advanced(&mut self, verb: Verb, pid: u32, progress: Progress) {
+    pub(super) fn advanced(
+        &mut self,
+        verb: Verb,
+        pid: u32,
+        progress: Progress,
+        at: Option<Timestamp>,
+    ) {
         if self.is_too_late(verb, pid, progress) {
             return;
         }
@@ -49,13 +55,18 @@ impl Fold {
             self.intents.advance(verb, pid, progress);
         }
         let ours = |job: &&mut PendingJob| job.verb == verb && job.job.worker.pid == pid;
+        let mut reverted = false;
         if let Some(job) = self.job.as_mut().filter(ours) {
             job.progress = progress;
+            reverted = verb == Verb::SnapshotRevert && progress == Progress::Sent;
             if progress == Progress::Done && !ends_guest(verb) {
                 self.job = None;
-                // QEMU takes the stream of a dump for a migration.
+                // QEMU takes the stream of a dump or a snapshot for a migration.
                 self.goes_nowhere();
             }
+        }
+        if reverted {
+            self.reverted(at);
         }
         if progress != Progress::Done {
             return;
@@ -69,9 +80,31 @@ impl Fold {
         }
     }
 
+    /// Another state was loaded into the guest: nothing of what it was before counts.
+    fn reverted(&mut self, at: Option<Timestamp>) {
+        self.clear_ends();
+        self.suspended = false;
+        self.stopped_asleep = false;
+        self.stop_cause = None;
+        let state = match self.live {
+            // It stood while it was loaded, and somebody else has let it run since.
+            State::Running(_) => State::Running(Running::FromSnapshot),
+            State::Paused(_)
+            | State::InShutdown
+            | State::ShutOff(_)
+            | State::Crashed
+            | State::PmSuspended => State::Paused(Paused::FromSnapshot),
+        };
+        self.enter(state, at);
+    }
+
     /// Whether a job that would end the guest is said to be carried out although the guest ran on, or came to another end,
-    /// before that: what was written is not what it is any more.
+    /// before that: what was written is not what it is any more. And whether a guest is said to be another one that was on
+    /// its way out, or gone, before that.
     fn is_too_late(&self, verb: Verb, pid: u32, progress: Progress) -> bool {
+        if verb == Verb::SnapshotRevert && progress == Progress::Sent {
+            return self.is_leaving() || self.has_end();
+        }
         if !ends_guest(verb) {
             return false;
         }
@@ -174,6 +207,8 @@ pub(super) fn stands_for(verb: Verb) -> Option<Paused> {
     match verb {
         Verb::Save | Verb::ManagedSave => Some(Paused::Saving),
         Verb::Dump | Verb::DumpCrash | Verb::DumpReset | Verb::CrashDump => Some(Paused::Dumping),
+        Verb::SnapshotCreate | Verb::SnapshotHalt => Some(Paused::CreatingSnapshot),
+        Verb::SnapshotRevert => Some(Paused::FromSnapshot),
         Verb::Destroy
         | Verb::Run
         | Verb::RunTimeout
@@ -187,6 +222,7 @@ pub(super) fn stands_for(verb: Verb) -> Option<Paused> {
         | Verb::Reboot
         | Verb::JobAbort
         | Verb::Migrate
+        | Verb::SnapshotDelete
         | Verb::CrashRestart
         | Verb::CrashDestroy
         | Verb::PoweroffRestart

@@ -97,6 +97,7 @@ pub(super) fn job_fields(job: &Job) -> Map<String, Value> {
         ("began", json!(job.began.0)),
         ("file", os_to_json(job.file.as_os_str())),
         ("ran", json!(job.before == Before::Ran)),
+        ("then", json!(job.then.map(begin_word))),
     ];
     let fields = fields.into_iter();
     fields.map(|(key, value)| (key.to_owned(), value)).collect()
@@ -193,6 +194,7 @@ mod tests {
             began: Timestamp(5),
             file: "/x/y".into(),
             before: Before::Ran,
+            then: Some(Begin::Running),
         };
         let verb = Verb::Destroy;
         let message = "no".to_owned();

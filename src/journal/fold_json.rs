@@ -456,6 +456,7 @@ mod tests {
                 began: Timestamp(5),
                 file: "/f".into(),
                 before: Before::Stood,
+                then: Some(Begin::Paused),
             },
         });
         fold.transfer = Transfer::Leaving(Copying::Broken);

@@ -203,6 +203,10 @@ pub(super) fn job_from_json(data: &Map<String, Value>) -> Option<Job> {
             true => Before::Ran,
             false => Before::Stood,
         },
+        then: match data.get("then").and_then(Value::as_str) {
+            Some(word) => Some(begin(word)?),
+            None => None,
+        },
     })
 }
 

@@ -13,6 +13,9 @@ use super::destroy::end_qemu;
 use super::dump::{dump_core, is_dump, is_save};
 use super::migrate::switch_over;
 use super::settle::connect;
+use super::snapshot_duty::{
+    finish_revert, is_snapshot, place_snapshot, remove_snapshot, undo_snapshot,
+};
 use super::undo::{Undone, undo};
 use crate::domain::{Duty, Event, Life, OnPoweroff, PendingJob, Transfer, Verb};
 use crate::journal::Journal;
@@ -58,6 +61,7 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
         Duty::EndAfterPoweroff => return end_qemu(domain, run),
         Duty::UndoJob
         | Duty::PlaceFile
+        | Duty::FinishRevert
         | Duty::LetGo
         | Duty::RestartAfterPanic
         | Duty::ContinueAfterPanic
@@ -82,7 +86,7 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
         (Duty::PlaceFile, Some(pending)) => match place(domain, run, pending) {
             Ok(Placed::Durably) => tell_done(run, pending),
             // The image has its name, and the guest must not be there twice. Its folder is synced when QEMU is gone.
-            Ok(Placed::Unsynced(_)) if !is_dump(pending.verb) => {
+            Ok(Placed::Unsynced(_)) if is_save(pending.verb) => {
                 drop(control);
                 end_qemu(domain, run)
             }
@@ -90,6 +94,7 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
             // There is no place for it: the guest goes on instead.
             Err(_) => undo_for(domain, run, &mut control, pending),
         },
+        (Duty::FinishRevert, Some(pending)) => finish_revert(run, &mut control, pending),
         (Duty::LetGo, _) => let_go(run, &mut control),
         (Duty::RestartAfterPanic, _) => restart_for(run, &mut control, Verb::CrashRestart),
         // That was asked for, and is on record.
@@ -127,6 +132,9 @@ fn undo_for(
     control: &mut Control,
     pending: &PendingJob,
 ) -> Result<()> {
+    if is_snapshot(pending.verb) {
+        return undo_snapshot(domain, run, control, pending);
+    }
     if undo(control, pending.job.before, pending.verb)? == Undone::TooLate {
         return Ok(());
     }
@@ -165,6 +173,8 @@ fn place(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result
         put_dump_in_place(file, &owner).map_err(anyhow::Error::from)
     } else if is_save(pending.verb) {
         put_in_place(file, &owner)
+    } else if is_snapshot(pending.verb) {
+        place_snapshot(domain, pending, &owner)
     } else {
         Ok(Placed::Durably)
     };
@@ -184,6 +194,9 @@ fn tell_done(run: &RunFolder, pending: &PendingJob) -> Result<()> {
 fn remove(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
     let file = &pending.job.file;
     let owner = Owner::new(domain, run, &pending.job);
+    if is_snapshot(pending.verb) {
+        return remove_snapshot(domain, pending, &owner);
+    }
     let removed = if is_dump(pending.verb) {
         discard_dump(file, &owner)
     } else if is_save(pending.verb) {
@@ -194,7 +207,7 @@ fn remove(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Resul
     removed.with_context(|| format!("cannot remove what is left of {}", file.display()))
 }
 
-fn tell_failed(run: &RunFolder, pending: &PendingJob, why: &str) -> Result<()> {
+pub(super) fn tell_failed(run: &RunFolder, pending: &PendingJob, why: &str) -> Result<()> {
     append(
         run,
         &Event::Failed {
@@ -205,7 +218,7 @@ fn tell_failed(run: &RunFolder, pending: &PendingJob, why: &str) -> Result<()> {
     )
 }
 
-fn append(run: &RunFolder, event: &Event) -> Result<()> {
+pub(super) fn append(run: &RunFolder, event: &Event) -> Result<()> {
     let journal = Journal::open(run.path())?;
     journal.append(now(), event)?;
     Ok(journal.sync()?)

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::asking::Asking;
 use super::pump::Cancelled;
 use super::settle::{NOT_RUNNING, connect, settled_active};
+use super::snapshot_duty::is_snapshot;
 use crate::domain::{Copying, Life, PendingJob, Timestamp, Transfer, Verb, Worker};
 use crate::observe::{Observation, look_at_run};
 use crate::store::{DomainFolder, RunFolder};
@@ -106,6 +107,10 @@ pub fn abort_job(domain: &DomainFolder, seen: Observation) -> Result<()> {
     }
     if pending.is_committed() {
         bail!("Requested operation is not valid: the job is carried out already");
+    }
+    if is_snapshot(pending.verb) {
+        // QEMU answers nobody until it is done.
+        bail!("Requested operation is not valid: cannot abort a job on a snapshot");
     }
     let mut control = connect(run)?;
     // Nobody commits it while we have the monitor.

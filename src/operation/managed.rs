@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::folder::take_folder_lock;
 use crate::observe::replay;
-use crate::store::{Definition, DomainFolder, OpenImage, sync_folder};
+use crate::store::{Definition, DomainFolder, OpenImage, snapshot_count, sync_folder};
 
 /// Opens the image that the domain's next start takes up; `None` if there is none.
 ///
@@ -85,6 +85,12 @@ pub(super) fn refuse_to_lose(domain: &DomainFolder, loss: &Loss) -> Result<()> {
             "Requested operation is not valid: Refusing to undefine while domain managed save image exists"
         );
     }
+    let snapshots = snapshot_count(domain)?;
+    if loss.snapshots == Kept::Unless && snapshots > 0 {
+        bail!(
+            "Requested operation is not valid: cannot delete inactive domain with {snapshots} snapshots"
+        );
+    }
     let cores = std::fs::read_dir(domain.dumps()).map_or(0, Iterator::count);
     if loss.dumps == Kept::Unless && cores > 0 {
         bail!(
@@ -98,6 +104,8 @@ pub(super) fn refuse_to_lose(domain: &DomainFolder, loss: &Loss) -> Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
     pub managed_save: Kept,
+    /// What is kept of them beside the disks, which hold them still.
+    pub snapshots: Kept,
     pub dumps: Kept,
 }
 

@@ -21,6 +21,11 @@ mod plan;
 mod pump;
 mod save;
 mod settle;
+mod snapshot;
+mod snapshot_delete;
+mod snapshot_duty;
+mod snapshot_job;
+mod snapshot_revert;
 mod start;
 mod undo;
 mod ward;
@@ -44,5 +49,8 @@ pub use order::{
     watch_args,
 };
 pub use save::{SaveTo, finish_save, save};
+pub use snapshot::{AfterSnapshot, create_snapshot};
+pub use snapshot_delete::delete_snapshot;
+pub use snapshot_revert::{revert_snapshot, snapshot};
 pub use start::{From, Keep, Prepared, StartOptions, await_start, prepare, spawn_supervisor};
 pub use ward::Ward;

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::asking::actor;
 use super::feed::Feed;
-use super::start::StartOptions;
-use crate::domain::{Begin, Launch, LaunchKind, Lifecycle, Policies};
+use super::start::{From, StartOptions};
+use crate::domain::{Begin, Launch, LaunchKind, Lifecycle, Name, Policies};
 use crate::observe::{boot_id, pid_namespace};
 use crate::qemu::{self, Facts, RecorderPaths};
 use crate::store::{Definition, OpenImage};
@@ -23,6 +23,8 @@ pub(super) struct Plan {
     lifecycle: Lifecycle,
     /// Where the guest comes from is told by the recorder, not by the command line.
     defers: bool,
+    /// The snapshot that it comes from.
+    snapshot: Option<Name>,
     /// What QEMU is told on top of the user's command line, so that it does by itself what it can.
     action_words: Vec<OsString>,
 }
@@ -44,8 +46,13 @@ pub(super) fn plan(
         on_reboot: given.on_reboot.or(kept.on_reboot),
     };
     let lifecycle = qemu::lifecycle(&policies, &facts.actions)?;
+    let snapshot = match &options.from {
+        From::Snapshot(name) => Some(name.clone()),
+        From::Definition | From::Image(_) => None,
+    };
     let begin = match image {
         Some(image) => options.begin.unwrap_or(image.image.begin),
+        None if snapshot.is_some() => options.begin.unwrap_or(Begin::Running),
         None if facts.starts_paused => Begin::Paused,
         None => options.begin.unwrap_or(Begin::Running),
     };
@@ -53,8 +60,10 @@ pub(super) fn plan(
         kind: match (image, &options.incoming) {
             (Some(_), _) => LaunchKind::Restore,
             (None, Some(_)) => LaunchKind::Incoming,
+            (None, None) if snapshot.is_some() => LaunchKind::Snapshot,
             (None, None) => facts.kind,
         },
+        snapshot,
         defers: options.incoming.is_some(),
         begin,
         lifecycle,
@@ -94,18 +103,23 @@ impl Plan {
         feed: Option<&Feed>,
         paths: &RecorderPaths,
     ) -> Vec<OsString> {
-        let mut argv = match feed {
-            Some(feed) => {
+        let mut argv = match (feed, &self.snapshot) {
+            (Some(feed), _) => {
                 let mut argv = qemu::for_restore(&definition.argv);
                 argv.extend(qemu::incoming_words(feed.descriptor()));
                 argv
             }
-            None if self.defers => {
+            (None, Some(name)) => {
+                let mut argv = qemu::for_restore(&definition.argv);
+                argv.extend(qemu::snapshot_words(name.as_str()));
+                argv
+            }
+            (None, None) if self.defers => {
                 let mut argv = qemu::for_restore(&definition.argv);
                 argv.extend(["-incoming".into(), "defer".into()]);
                 argv
             }
-            None => definition.argv.clone(),
+            (None, None) => definition.argv.clone(),
         };
         argv.extend(self.action_words.iter().cloned());
         qemu::with_recorder(&argv, paths)

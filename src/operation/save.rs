@@ -186,6 +186,7 @@ pub(super) fn job(place: &Path, before: Before) -> Result<Job> {
         began: now(),
         file: place.to_owned(),
         before,
+        then: None,
     })
 }
 
@@ -197,14 +198,28 @@ fn write(
     before: Before,
 ) -> Result<OwnedFd> {
     if before == Before::Ran {
-        control.execute("stop", None)?;
-        let seen = look_at_run(domain, run)?;
-        let fold = &seen.fold;
-        if fold.panic.is_some() || fold.shutdown.is_some() || fold.suspended {
-            bail!("the guest came to an end of its own, or fell asleep, before it could be saved");
-        }
+        stop_for(domain, run, control, "saved")?;
     }
     migrate_into_pipe(control)
+}
+
+/// Stops a guest that ran when it was looked at, for it to be `done` something.
+///
+/// # Errors
+/// It did not wait for that.
+pub(super) fn stop_for(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    done: &str,
+) -> Result<()> {
+    control.execute("stop", None)?;
+    let seen = look_at_run(domain, run)?;
+    let fold = &seen.fold;
+    if fold.panic.is_some() || fold.shutdown.is_some() || fold.suspended {
+        bail!("the guest came to an end of its own, or fell asleep, before it could be {done}");
+    }
+    Ok(())
 }
 
 /// Writes down that a job is carried out that ends the guest, unless it was overtaken. While we have the monitor, no verb
@@ -217,6 +232,15 @@ pub(super) fn commit(
 ) -> Result<()> {
     let _control = connect(run)?;
     look_after(domain, run).map_err(|error| cancelled_or(error, job))?;
+    tell_carried_out(domain, run, asking)
+}
+
+/// The same for whoever has the monitor.
+pub(super) fn tell_carried_out(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    asking: &Asking,
+) -> Result<()> {
     asking.carried_out()?;
     let seen = look_at_run(domain, run)?;
     let is_committed = seen.fold.job.as_ref().is_some_and(PendingJob::is_committed);

@@ -19,7 +19,7 @@ use super::managed::{managed_image, sweep_managed_image};
 use super::order::{LaunchOrder, ourselves};
 use super::plan::plan;
 use super::settle::refuse_while_busy;
-use crate::domain::{Begin, Event, Life, LogWords, Paused, Policies, State};
+use crate::domain::{Begin, Event, Life, LogWords, Name, Paused, Policies, State};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
@@ -53,6 +53,8 @@ pub enum From {
     Definition,
     /// This image.
     Image(OpenImage),
+    /// The snapshot of this name that its disks hold.
+    Snapshot(Name),
 }
 
 /// Whether the definition is new and to be kept, or the one that the domain has.
@@ -180,8 +182,14 @@ fn image(
     definition: &Definition,
     options: &mut StartOptions,
 ) -> Result<Option<OpenImage>> {
-    if let From::Image(image) = std::mem::replace(&mut options.from, From::Definition) {
-        return Ok(Some(image));
+    match std::mem::replace(&mut options.from, From::Definition) {
+        From::Definition => {}
+        From::Image(image) => return Ok(Some(image)),
+        // Whatever was saved since is of no use to a guest that goes back.
+        snapshot @ From::Snapshot(_) => {
+            options.from = snapshot;
+            return Ok(None);
+        }
     }
     let image = managed_image(domain)?;
     if image.is_none() {

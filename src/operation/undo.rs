@@ -105,9 +105,14 @@ fn writing(control: &mut Control) -> Result<Writing> {
     })
 }
 
+pub(super) fn is_running(control: &mut Control) -> Result<bool> {
+    let status = control.execute("query-status", None)?;
+    Ok(status.get("running").and_then(Value::as_bool) == Some(true))
+}
+
 /// Whether the guest stands because it was stopped, and not for a reason of its own: a kernel that panicked must not be
 /// let run.
-fn was_stopped(control: &mut Control) -> Result<bool> {
+pub(super) fn was_stopped(control: &mut Control) -> Result<bool> {
     let status = control.execute("query-status", None)?;
     let word = status.get("status").and_then(Value::as_str);
     let stopped = [

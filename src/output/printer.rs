@@ -8,12 +8,13 @@ use super::escape::{escaped, escaped_lines};
 use super::labels::{Labels, evidence_lines, label_lines};
 use super::report::{
     Complaint, Explanation, Report, RunReport, complaint_json, explanation_json, report_json,
-    run_json, warning_json,
+    run_json, snapshot_json, snapshot_state, warning_json,
 };
 use super::style::{ERROR, Format, HINT, Stream, Style, Volume, color_of};
 use super::table::{self, Rule};
 use super::time::{age, text_time, text_time_or_dash};
 use crate::domain::State;
+use crate::store::Snapshot;
 use crate::store::encode::cause_kind;
 
 /// How much of an answer is printed.
@@ -150,6 +151,22 @@ impl<O: Write, E: Write> Printer<O, E> {
         let rows: Vec<_> = runs.iter().map(row).collect();
         let header = ["Run", "Started", "Ended", "Answer", "Cause"];
         self.table(&header, &rows, Rule::Nothing)
+    }
+
+    /// Prints virsh's table of a domain's snapshots, in the order given.
+    pub fn snapshots(&mut self, snapshots: &[Snapshot]) -> Printed {
+        if self.style.format == Format::Json {
+            return self.write(&snapshots.iter().map(snapshot_json).collect::<String>());
+        }
+        let row = |snapshot: &Snapshot| {
+            vec![
+                snapshot.name.to_string(),
+                text_time(snapshot.created_at),
+                snapshot_state(snapshot).to_owned(),
+            ]
+        };
+        let rows: Vec<_> = snapshots.iter().map(row).collect();
+        self.table(&["Name", "Creation Time", "State"], &rows, Rule::Dashes)
     }
 
     /// Prints an answer with its cause and the evidence.

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::escape::escaped_json;
-use crate::domain::{Answer, Cause, Name, Timestamp, Uuid};
+use crate::domain::{Answer, Begin, Cause, Name, Timestamp, Uuid};
+use crate::store::Snapshot;
 use crate::store::encode::{answer_fields, cause_fields, time_to_json};
 
 /// A domain and its answer.
@@ -79,6 +80,29 @@ pub(super) fn run_json(run: &RunReport) -> String {
     ];
     fields.extend(ordered_answer(&run.answer));
     line(&fields)
+}
+
+pub(super) fn snapshot_json(snapshot: &Snapshot) -> String {
+    let disks = snapshot
+        .disks
+        .iter()
+        .map(|disk| disk.file.to_string_lossy());
+    let disks: Vec<_> = disks.collect();
+    line(&[
+        ("name", text(&json!(snapshot.name.as_str()))),
+        ("created", text(&time_to_json(Some(snapshot.created_at)))),
+        ("state", text(&json!(snapshot_state(snapshot)))),
+        ("run", text(&json!(snapshot.run))),
+        ("disks", text(&json!(disks))),
+    ])
+}
+
+/// virsh's word for what the guest did when it was taken.
+pub(super) fn snapshot_state(snapshot: &Snapshot) -> &'static str {
+    match snapshot.begin {
+        Begin::Running => "running",
+        Begin::Paused => "paused",
+    }
 }
 
 pub(super) fn explanation_json(explanation: &Explanation) -> String {

@@ -5,6 +5,7 @@
 //! STATE/NAME/state.json        symbolic link to the current run's checkpoint
 //! STATE/NAME/lock              held by QEMU while it lives
 //! STATE/NAME/managed.save      what managedsave leaves for the next start
+//! STATE/NAME/snapshots/        what is kept of internal snapshots, beside the disks that hold them
 //! STATE/NAME/dump/             core files of guests that panicked
 //! STATE/NAME/runs/00000007/    one run: journal, state.json, definition.json, log, recorder.in, recorder.out,
 //!                              supervisor.lock, job.lock, qmp.sock
@@ -26,6 +27,7 @@ mod owner;
 mod paths;
 mod run;
 mod save_image;
+mod snapshot;
 
 pub use checkpoint::{Agreement, StoredCheckpoint, Sync};
 pub use definition::Definition;
@@ -38,3 +40,7 @@ pub use owner::Owner;
 pub use paths::{DomainFolder, RunFolder, StateDir};
 pub use run::{NewRun, prune};
 pub use save_image::{OpenImage, SaveImage};
+pub use snapshot::{
+    Snapshot, SnapshotDisk, discard_snapshot, forget_snapshot, put_snapshot_in_place,
+    snapshot_count, tag_of,
+};

@@ -146,6 +146,16 @@ impl DomainFolder {
         self.path.join("dump")
     }
 
+    /// The folder of what is kept of internal snapshots.
+    pub fn snapshots(&self) -> PathBuf {
+        self.path.join("snapshots")
+    }
+
+    /// The file of the snapshot of this name, there or not.
+    pub fn snapshot(&self, tag: &Name) -> PathBuf {
+        self.snapshots().join(format!("{tag}.json"))
+    }
+
     /// The folder of run `number`, there or not.
     pub fn run(&self, number: u32) -> RunFolder {
         RunFolder {

@@ -236,7 +236,7 @@ fn agrees_with_its_digest(line: &str) -> bool {
     parts.is_some_and(|(start, _)| told == Some(digest(start.as_bytes())))
 }
 
-fn time_of(text: &str) -> Option<Timestamp> {
+pub(super) fn time_of(text: &str) -> Option<Timestamp> {
     let time = humantime::parse_rfc3339(text).ok()?;
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(since.as_micros()).ok().map(Timestamp)

@@ -43,9 +43,9 @@ const EFFECTS: &[&str] = &[
 
 /// A system call of a verb: its name, and which of that name it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Call {
-    name: String,
-    number: usize,
+pub(super) struct Call {
+    pub(super) name: String,
+    pub(super) number: usize,
     line: String,
 }
 
@@ -135,7 +135,7 @@ impl Stage {
 }
 
 /// Reads strace's output, `-y`: the calls to be killed before.
-fn calls(text: &str) -> Vec<Call> {
+pub(super) fn calls(text: &str) -> Vec<Call> {
     let everything = std::env::var_os("DOMSTATE_EVERY_SYSCALL").is_some();
     let mut numbers = std::collections::HashMap::new();
     let mut calls: Vec<Call> = Vec::new();
@@ -263,7 +263,7 @@ fn a_restore_that_is_killed_has_happened_or_not_and_the_next_one_works() {
 }
 
 /// The guest on the newest of the connections that wait.
-fn newest_guest(line: &UnixListener) -> Guest {
+pub(super) fn newest_guest(line: &UnixListener) -> Guest {
     let mut newest = Guest::taken(line);
     while let Some(newer) = Guest::waiting(line) {
         newest = newer;

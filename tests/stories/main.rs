@@ -34,6 +34,8 @@ mod waits;
 
 /// A guest on its way to another QEMU.
 mod migrations;
+/// A guest that is taken back to where it was.
+mod snapshots;
 
 /// virsh's recorded answers, step by step.
 mod parity;
