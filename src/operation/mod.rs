@@ -13,6 +13,7 @@ mod folder;
 mod fulfil;
 mod interrupts;
 mod jobs;
+mod limits;
 mod managed;
 mod migrate;
 mod monitor;
@@ -27,8 +28,10 @@ mod snapshot_duty;
 mod snapshot_job;
 mod snapshot_revert;
 mod start;
+mod stream;
 mod undo;
 mod ward;
+mod worker;
 
 pub use adopt::{adopt, adopt_and_wait};
 pub use asking::{Asking, actor, one_line};

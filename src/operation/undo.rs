@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
+use super::limits::restore_limit;
 use super::migrate::{forget_switchover, migration_status, release_cancelled};
-use super::save::restore_limit;
-use super::settle::answer_by;
+use super::settle::{answer_by, connect};
 use crate::domain::{Before, Verb};
+use crate::observe::look_at_run;
 use crate::qemu::{Control, ControlError};
+use crate::store::{DomainFolder, RunFolder};
 
 /// How long QEMU may take to let go of a stream that was cancelled.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,6 +56,32 @@ pub(super) fn undo(control: &mut Control, before: Before, verb: Verb) -> Result<
         }
     }
     Ok(Undone::Yes)
+}
+
+/// Lets the guest go on as if nothing had been asked.
+///
+/// # Errors
+/// It cannot be: then the job is left for whoever looks next.
+pub(super) fn take_back(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    before: Before,
+    verb: Verb,
+    why: &anyhow::Error,
+) -> Result<Undone> {
+    let undone = connect(run)
+        .map_err(anyhow::Error::from)
+        .and_then(|mut control| undo(&mut control, before, verb));
+    let error = match undone {
+        Ok(undone) => return Ok(undone),
+        Err(error) => error,
+    };
+    let is_gone =
+        error.downcast_ref::<ControlError>().is_some() && !look_at_run(domain, run)?.is_active();
+    if is_gone {
+        return Ok(Undone::Yes);
+    }
+    Err(error.context(format!("{why:#}; and the guest cannot be let go on")))
 }
 
 /// Whether the guest may run elsewhere already. Up to there QEMU does not come without a word of ours (`migrate-continue`),

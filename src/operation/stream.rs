@@ -1,0 +1,74 @@
+//! The guest as QEMU's migration stream, into a pipe.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use serde_json::{Value, json};
+
+use super::limits::lift_limit;
+use super::migrate::forget_switchover;
+use super::pump::{Cancelled, pipe};
+use super::settle::{NOT_RUNNING, connect};
+use crate::domain::{Life, State, Transfer};
+use crate::observe::{Watcher, look_at_run};
+use crate::qemu::Control;
+use crate::store::{DomainFolder, RunFolder};
+
+/// How long QEMU may take to say what came of a stream that it has closed.
+const TRANSFER_GRACE: Duration = Duration::from_secs(10);
+
+/// Has QEMU write the guest, which stands, into a pipe.
+pub(super) fn migrate_into_pipe(control: &mut Control) -> Result<OwnedFd> {
+    const NAME: &str = "domstate-job";
+    let (from, to) = pipe()?;
+    lift_limit(control)?;
+    forget_switchover(control)?;
+    control.pass(NAME, to.as_fd())?;
+    control.execute("migrate", Some(json!({"uri": format!("fd:{NAME}")})))?;
+    Ok(from)
+}
+
+/// Waits until QEMU says what came of a stream that it has closed.
+///
+/// # Errors
+/// It failed, was cancelled by somebody else ([`Cancelled`]), or QEMU is gone.
+pub(super) fn await_transfer(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    let deadline = Instant::now() + TRANSFER_GRACE;
+    let mut watcher = Watcher::new();
+    let mut seen = look_at_run(domain, run)?;
+    loop {
+        watcher.watch(domain, &seen);
+        seen = look_at_run(domain, run)?;
+        let fold = &seen.fold;
+        if matches!(seen.life, Life::Gone(_)) {
+            bail!(NOT_RUNNING);
+        }
+        if fold.transfer == Transfer::Left && !matches!(fold.live, State::Running(_)) {
+            return Ok(());
+        }
+        if !matches!(fold.transfer, Transfer::Leaving(_) | Transfer::Left) {
+            return Err(why_it_failed(run));
+        }
+        if Instant::now() >= deadline {
+            bail!("QEMU does not say what came of it");
+        }
+        watcher.sleep(Some(deadline))?;
+    }
+}
+
+fn why_it_failed(run: &RunFolder) -> anyhow::Error {
+    let asked = connect(run).and_then(|mut control| control.execute("query-migrate", None));
+    let word = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    match asked {
+        Ok(value) => match (
+            word(&value, "status").as_deref(),
+            word(&value, "error-desc"),
+        ) {
+            (Some("cancelled"), _) => Cancelled.into(),
+            (_, Some(desc)) => anyhow!("QEMU could not write it: {desc}"),
+            (_, None) => anyhow!("QEMU could not write it"),
+        },
+        Err(error) => anyhow!("QEMU could not write it, and does not say why: {error}"),
+    }
+}
