@@ -1,5 +1,6 @@
 # make build     the static program, in $(PROGRAM)
 # make check     formatting, lints and all tests, on the real QEMU
+# make check-qemus   the tests on the real QEMU again, with QEMU 10 and 11, which it fetches into $(QEMUS)
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
 # make generate  renews the man page and the completions from the command line
@@ -16,6 +17,8 @@ INSTALL ?= install
 TARGET ?= $(or $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p'),$(shell uname -m)-unknown-linux-gnu)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAM := $(TARGET_DIR)/$(TARGET)/release/domstate
+NEEDS := qemu-system-x86_64=qemu-system-x86 python3=python3 strace=strace as=binutils groff=groff-base qemu-img=qemu-utils
+QEMUS := $(abspath $(TARGET_DIR))/qemus
 
 # A static program at a fixed address starts in two thirds of the time and leaves a supervisor half the private
 # memory. The flags need --target, else proc-macros get them too and do not build.
@@ -23,16 +26,25 @@ STATIC_FLAGS := $(if $(findstring -linux-,$(TARGET)),-C target-feature=+crt-stat
 STATIC := RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))'
 RELEASE := --locked --release --target $(TARGET)
 
-.PHONY: build check demo bench generate install
+.PHONY: build check check-qemus demo bench generate install
 
 build:
 	$(STATIC) $(CARGO) build $(RELEASE)
 
 check:
-	scripts/install-needs qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils python3=python3 strace=strace as=binutils groff=groff-base
+	scripts/install-needs $(NEEDS)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --no-fail-fast
+	$(CARGO) test --locked --test pairs
+
+check-qemus:
+	scripts/install-needs $(NEEDS)
+	scripts/fetch-qemus $(QEMUS)
+	for qemu in qemu-10 qemu-11; do \
+		DOMSTATE_QEMU=$(QEMUS)/$$qemu $(CARGO) test --locked --no-fail-fast --test stories || exit 1; \
+		$(CARGO) test --locked --test pairs || exit 1; \
+	done
 
 demo:
 	@scripts/install-needs qemu-system-x86_64=qemu-system-x86
@@ -52,6 +64,7 @@ install:
 	test -x $(PROGRAM) || $(MAKE) build
 	$(INSTALL) -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/domstate
 	$(INSTALL) -D -m 644 man/domstate.1 $(DESTDIR)$(PREFIX)/share/man/man1/domstate.1
+	$(INSTALL) -D -m 644 man/domstate-states.7 $(DESTDIR)$(PREFIX)/share/man/man7/domstate-states.7
 	$(INSTALL) -D -m 644 completions/domstate.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/domstate
 	$(INSTALL) -D -m 644 completions/_domstate $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_domstate
 	$(INSTALL) -D -m 644 completions/domstate.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/domstate.fish

@@ -121,15 +121,42 @@ fn the_readme_lists_the_verbs_that_there_are() {
 
 /// Nothing that groff warns of.
 #[test]
-fn the_man_page_is_well_formed() {
-    let groff = Command::new("groff")
-        .args(["-man", "-ww", "-Tutf8", "-z"])
-        .arg(root().join("man/domstate.1"))
-        .output()
-        .expect("groff (Debian: groff-base)");
-    assert!(groff.status.success(), "{groff:?}");
-    let warnings = String::from_utf8_lossy(&groff.stderr);
-    assert!(warnings.is_empty(), "{warnings}");
+fn the_man_pages_are_well_formed() {
+    for page in ["man/domstate.1", "man/domstate-states.7"] {
+        let groff = Command::new("groff")
+            .args(["-man", "-ww", "-Tutf8", "-z"])
+            .arg(root().join(page))
+            .output()
+            .expect("groff (Debian: groff-base)");
+        assert!(groff.status.success(), "{groff:?}");
+        let warnings = String::from_utf8_lossy(&groff.stderr);
+        assert!(warnings.is_empty(), "{warnings}");
+    }
+}
+
+#[test]
+fn the_page_of_the_states_has_every_pair_that_domstate_can_print_and_the_five_that_it_never_does() {
+    use domstate::domain::State;
+    let page = read("man/domstate-states.7").replace("\\-", "-");
+    let (reached, never) = page.split_once("\n.SH PAIRS THAT NEVER COME\n").unwrap();
+    let pairs = |text: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(".B "));
+        let mut pairs: Vec<String> = lines
+            .filter(|line| line.contains(" (") && line.ends_with(')'))
+            .map(str::to_owned)
+            .collect();
+        pairs.sort();
+        pairs
+    };
+    let mut known: Vec<String> = State::all().map(|state| state.to_string()).collect();
+    known.sort();
+    assert_eq!(pairs(reached), known);
+    let never = pairs(never);
+    assert_eq!(never.len(), 5);
+    assert!(never.iter().all(|pair| !known.contains(pair)), "{never:?}");
+    let counted = format!("libvirt has the {} pairs", known.len() + never.len());
+    assert!(page.contains(&counted), "{counted}");
+    assert!(page.contains(&format!("prints {} of them", known.len())));
 }
 
 /// A domain to complete, in a folder of its own.

@@ -1,9 +1,16 @@
-//! The man page: what is said once by hand (domstate.1.in), with the verbs and options of the command line.
+//! The man pages: what is said once by hand (domstate.1.in), with the verbs and options of the command line.
 
 use clap::Command;
 use clap_mangen::Man;
 
 const HAND_WRITTEN: &str = include_str!("domstate.1.in");
+
+/// The page of the states has nothing but the version to be filled in.
+const STATES: &str = include_str!("domstate-states.7.in");
+
+pub(crate) fn states() -> String {
+    STATES.replace("@VERSION@", env!("CARGO_PKG_VERSION"))
+}
 
 pub(crate) fn render() -> String {
     let mut command = domstate::cli::command();

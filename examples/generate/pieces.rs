@@ -6,6 +6,7 @@ use super::{completions, page};
 pub(crate) fn all() -> Vec<(&'static str, String)> {
     vec![
         ("man/domstate.1", page::render()),
+        ("man/domstate-states.7", page::states()),
         ("completions/domstate.bash", completions::bash()),
         ("completions/_domstate", completions::zsh()),
         ("completions/domstate.fish", completions::fish()),

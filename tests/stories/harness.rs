@@ -466,8 +466,10 @@ pub(crate) fn finish_child(child: Child) -> Said {
     guard.join().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!stderr.contains("panicked"), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    super::pairs::note(&stdout);
     Said {
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stdout,
         stderr,
         code: output.status.code(),
     }

@@ -1,7 +1,8 @@
 //! A verb that is killed before any of its system calls leaves an answer that is true, and the next verb works.
 //!
 //! strace kills it there. By default before each call that anybody else could see the effect of, from its first word in
-//! the journal on; with `DOMSTATE_EVERY_SYSCALL=1` before each call at all.
+//! the journal on; with `DOMSTATE_EVERY_SYSCALL=1` before each call at all, but for those of a copying loop that are like the
+//! one before.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -156,16 +157,23 @@ pub(super) fn calls(text: &str) -> Vec<Call> {
             number: *number,
             line: line.to_owned(),
         };
-        // Of the many that fill a file the first two and the last are three different moments.
-        let fills = |line: &str| line.starts_with("write(") && line.contains(".domstate-part>");
-        let filled = calls.iter().filter(|call| fills(&call.line)).count();
-        if fills(line) && filled > 2 && !everything {
-            let last = calls.iter().rposition(|call| fills(&call.line)).unwrap();
+        // Of the many that fill a file the first two and the last of a kind are three different moments.
+        let alike = |other: &Call| other.name == call.name && fills(&other.line);
+        if fills(line) && calls.iter().filter(|call| alike(call)).count() > 2 {
+            let last = calls.iter().rposition(alike).unwrap();
             calls.remove(last);
         }
         calls.push(call);
     }
     calls
+}
+
+/// Whether the call belongs to the copying from QEMU's pipe into a file.
+fn fills(line: &str) -> bool {
+    let writes = line.starts_with("write(") && line.contains(".domstate-part>");
+    let reads = line.starts_with("read(") && line.contains("<pipe:");
+    let waits = line.starts_with("poll(") && line.contains("<pipe:");
+    writes || reads || waits
 }
 
 /// Whether anybody else can see that the call was made.

@@ -10,6 +10,8 @@
 
 /// Hosts, guests and bounded waits that the stories share.
 mod harness;
+/// Which answers were seen.
+mod pairs;
 
 /// What else is done to a guest.
 mod acts;
