@@ -35,7 +35,7 @@
 //! # Processes
 //! * A *command* looks ([`observe`]) or acts ([`operation`]) and exits. Looking takes no lock, sends no QMP, signals nobody.
 //! * The *supervisor* is this same binary under another `argv[0]` ([`operation::PROGRAM_NAME`]). Stage one spawns QEMU as
-//!   its child; stage two is the same pid after an exec, in a fresh image of 60 KiB. Stage two is also what adopts a run
+//!   its child; stage two is the same pid after an exec, in a fresh image of 56 KiB. Stage two is also what adopts a run
 //!   whose supervisor died: any command that meets a live QEMU without one starts it, after it has answered.
 //! * The supervisor is a child subreaper, so a QEMU that a wrapper leaves behind becomes its child.
 //! * `run` is stage two in the foreground, in the command's own process.

@@ -131,14 +131,15 @@ pub(crate) fn drop_file_pages(start: usize, end: usize) {
 }
 
 /// Gives the memory that was freed, and the part of the stack below this call that was once used, back to the
-/// kernel. `stack_start` is the stack's lowest address as /proc/self/maps has it.
+/// kernel. `stack_start` is the stack's lowest address as /proc/self/maps has it. Not inlined: its own frame is small.
+#[inline(never)]
 pub(crate) fn drop_unused_memory(stack_start: usize) {
     // SAFETY: it only looks at the allocator's own free lists; it is in every glibc.
     unsafe { libc::malloc_trim(0) };
     let here = 0_u8;
     let page = 4096;
-    // At least a page of distance: far more than the call below uses.
-    let end = ((&raw const here as usize) & !(page - 1)).saturating_sub(page);
+    // The distance is far more than this frame and the call below use; with a whole page one more would be kept.
+    let end = (&raw const here as usize).saturating_sub(512) & !(page - 1);
     if end > stack_start {
         // SAFETY: nothing lives below the current frame: one thread, and no signal handler is installed.
         unsafe {

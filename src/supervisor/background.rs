@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::watch::{Patience, Turn, Watch};
@@ -13,7 +13,19 @@ use crate::store::{Lock, RunFolder};
 use crate::sys;
 
 /// Watches the run that the arguments behind `argv[0]` name, with the lock that they hand over or one of its own.
-pub(super) fn watch_by_args<'a>(mut args: impl Iterator<Item = &'a OsString>) -> Result<()> {
+pub(super) fn watch_by_args<'a>(args: impl Iterator<Item = &'a OsString>) -> Result<()> {
+    match take_charge(args)? {
+        Some((run, lock)) => watch(run, lock),
+        None => Ok(()),
+    }
+}
+
+/// The run that the arguments name, and its lock. `None` if somebody else has it. Not inlined: as long as the run is
+/// watched, its frame would lie on the stack.
+#[inline(never)]
+fn take_charge<'a>(
+    mut args: impl Iterator<Item = &'a OsString>,
+) -> Result<Option<(RunFolder, Lock)>> {
     let missing = || anyhow!("an argument is missing");
     let path = PathBuf::from(args.next().ok_or_else(missing)?);
     let run_number = number(args.next().ok_or_else(missing)?)?;
@@ -30,13 +42,13 @@ pub(super) fn watch_by_args<'a>(mut args: impl Iterator<Item = &'a OsString>) ->
             std::env::set_current_dir("/")?;
             // Two commands at once adopt once: the second finds the lock taken.
             let Some(lock) = Lock::try_take(&run.supervisor_lock())? else {
-                return Ok(());
+                return Ok(None);
             };
             sign(&lock);
             lock
         }
     };
-    watch(run, lock)
+    Ok(Some((run, lock)))
 }
 
 /// Does what is to be done about the run that the arguments name, and ends.
@@ -89,7 +101,11 @@ pub(super) fn watch(run: RunFolder, lock: Lock) -> Result<()> {
         blocked.add(signal);
     }
     blocked.thread_block()?;
-    let mut watch = Watch::new(run, lock, Patience::Endless)?;
-    while watch.turn(&[], None)? == Turn::Continues {}
+    // Not moved: the stack would hold it twice for as long as it watches.
+    let mut made = Watch::new(run, lock, Patience::Endless);
+    match &mut made {
+        Ok(watch) => while watch.turn(&[], None)? == Turn::Continues {},
+        Err(error) => bail!("{error:#}"),
+    }
     Ok(())
 }

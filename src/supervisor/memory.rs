@@ -6,9 +6,16 @@ use crate::sys;
 /// anew, and there is one supervisor a guest), the freed part of the heap and the used part of the stack.
 #[inline(never)]
 pub(super) fn give_back() {
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
-        return;
-    };
+    // A call of its own: what it took is free by the time that what is free goes.
+    if let Some(stack_start) = give_back_program() {
+        sys::drop_unused_memory(stack_start);
+    }
+}
+
+/// The first of the three. The stack's lowest address.
+#[inline(never)]
+fn give_back_program() -> Option<usize> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let program = std::fs::read_link("/proc/self/exe").ok();
     let program = program.as_ref().and_then(|p| p.to_str()).unwrap_or("?");
     let program_mappings = maps.lines().filter(|line| line.ends_with(program));
@@ -16,11 +23,7 @@ pub(super) fn give_back() {
         sys::drop_file_pages(start, end);
     }
     let stack = maps.lines().find(|line| line.ends_with("[stack]"));
-    let stack_start = stack.and_then(bounds).map(|(start, _)| start);
-    drop(maps);
-    if let Some(start) = stack_start {
-        sys::drop_unused_memory(start);
-    }
+    stack.and_then(bounds).map(|(start, _)| start)
 }
 
 /// The mappings up to the code: what is read-only behind it was written once, at start-up (relocations), and would
