@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{LazyLock, Mutex};
 
 use domstate::domain::State;
+use serde_json::Value;
 
 static REACHED: LazyLock<Mutex<Reached>> = LazyLock::new(|| {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reached-pairs");
@@ -21,14 +22,26 @@ struct Reached {
     file: File,
 }
 
-/// Notes the answers in what a command of domstate has printed.
+/// Notes the answers in what a command of domstate has printed, as text or as JSON.
 pub(super) fn note(stdout: &str) {
-    for line in stdout.lines().filter(|line| line.parse::<State>().is_ok()) {
+    for pair in stdout.lines().filter_map(answer) {
+        let pair = pair.to_string();
         let mut reached = REACHED
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if reached.pairs.insert(line.to_owned()) {
-            writeln!(reached.file, "{line}").unwrap();
+        if reached.pairs.insert(pair.clone()) {
+            writeln!(reached.file, "{pair}").unwrap();
         }
     }
+}
+
+fn answer(line: &str) -> Option<State> {
+    if !line.starts_with('{') {
+        return line.parse().ok();
+    }
+    let json: Value = serde_json::from_str(line).ok()?;
+    let word = |key: &str| json.get(key)?.as_str().map(str::to_owned);
+    format!("{} ({})", word("state")?, word("reason")?)
+        .parse()
+        .ok()
 }
