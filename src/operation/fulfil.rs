@@ -229,7 +229,7 @@ fn let_go(run: &RunFolder, control: &mut Control) -> Result<()> {
     let asking = Asking::begin(run, Verb::LetGo)?;
     match control.execute("cont", None) {
         Ok(_) => asking.done(),
-        Err(ControlError::Refused { desc }) => asking.failed(&desc),
+        Err(ControlError::Refused { desc, .. }) => asking.failed(&desc),
         Err(error) => return Err(error.into()),
     }
     Ok(())

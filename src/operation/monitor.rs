@@ -150,9 +150,9 @@ pub fn monitor_command(domain: &DomainFolder, seen: Observation, command: &Value
             asking.done();
             Ok(json!({"return": value}))
         }
-        Err(ControlError::Refused { desc }) => {
+        Err(ControlError::Refused { class, desc }) => {
             asking.failed(&desc);
-            Ok(json!({"error": {"desc": desc}}))
+            Ok(json!({"error": {"class": class, "desc": desc}}))
         }
         Err(error) => {
             asking.failed(&error.to_string());

@@ -201,9 +201,10 @@ fn returned(mut message: Map<String, Value>) -> Result<Value, ControlError> {
     let error = message
         .get("error")
         .ok_or(ControlError::Garbage("an answer without a result"))?;
-    let desc = error.get("desc").and_then(Value::as_str);
+    let word = |key: &str| error.get(key).and_then(Value::as_str);
     Err(ControlError::Refused {
-        desc: desc.unwrap_or("no reason given").to_owned(),
+        class: word("class").unwrap_or("GenericError").to_owned(),
+        desc: word("desc").unwrap_or("no reason given").to_owned(),
     })
 }
 

@@ -12,8 +12,8 @@ pub enum ControlError {
     Unreachable(io::Error),
     /// Connected, and no greeting came: QEMU speaks to one client at a time. A hung QEMU looks the same.
     Busy,
-    /// QEMU refused the command, in its own words.
-    Refused { desc: String },
+    /// QEMU refused the command, in its own words; `class` is `GenericError` but for the errors that programs look for.
+    Refused { class: String, desc: String },
     /// QEMU closed the connection: it is gone, or going.
     Closed,
     /// The deadline passed. Whether the command took effect is not known.
@@ -33,7 +33,7 @@ impl fmt::Display for ControlError {
             Self::Busy => {
                 f.write_str("another command is busy with QEMU's monitor, or QEMU does not respond")
             }
-            Self::Refused { desc } => {
+            Self::Refused { desc, .. } => {
                 write!(f, "QEMU refused the command: ")?;
                 let line = |c: char| if c.is_control() { ' ' } else { c };
                 desc.chars().try_for_each(|c| write!(f, "{}", line(c)))
