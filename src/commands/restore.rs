@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::lookup::uuid;
 use super::start::started;
@@ -16,13 +16,8 @@ use crate::store::{DomainFolder, OpenImage, StateDir};
 pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exit, Failure> {
     let file = args.file.as_path();
     let sentence = || format!("Failed to restore domain from {}", file.display());
-    let (domain, prepared) = prepared(&context.state, args).map_err(|error| {
-        let why = match error.is::<StartRefused>() {
-            true => "Requested operation is not valid: domain is already active".to_owned(),
-            false => one_line(&error),
-        };
-        Failure::new("restore-failed", vec![sentence(), why])
-    })?;
+    let (domain, prepared) = prepared(&context.state, args)
+        .map_err(|error| Failure::new("restore-failed", vec![sentence(), one_line(&error)]))?;
     started(&domain, prepared, sentence())?;
     context
         .printer
@@ -63,7 +58,16 @@ fn prepared(state: &StateDir, args: &RestoreArgs) -> Result<(DomainFolder, Prepa
         incoming: None,
         from: From::Image(image),
     };
-    Ok((domain.clone(), prepare(&domain, &definition, options)?))
+    let prepared = prepare(&domain, &definition, options).map_err(|error| {
+        match error.downcast_ref::<StartRefused>() {
+            Some(StartRefused::AlreadyActive) => anyhow!(
+                "Requested operation is not valid: domain '{}' is already active",
+                domain.name()
+            ),
+            _ => error,
+        }
+    })?;
+    Ok((domain, prepared))
 }
 
 /// Opens the image; one that was saved whole and has not got its name yet, gets it first.

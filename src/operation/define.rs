@@ -64,6 +64,9 @@ pub fn rename(domain: &DomainFolder, renamed: &DomainFolder) -> Result<()> {
             "Requested operation is not valid: domain with a managed saved state can't be renamed"
         );
     }
+    if domain.name() == renamed.name() {
+        bail!("Requested operation is not valid: Can't rename domain to itself");
+    }
     let moved = renameat_with(
         CWD,
         domain.path(),

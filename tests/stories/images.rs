@@ -153,7 +153,7 @@ fn a_domain_that_is_active_is_not_restored() {
     let _guest = host.start("v", &[]);
     let file = saved(&host, "v.save");
     let mut guest = host.restore(&file, &[]);
-    let why = "Requested operation is not valid: domain is already active";
+    let why = "Requested operation is not valid: domain 'v' is already active";
     host.refused(&["restore", &file], &failed(&file, why));
     host.ok(&["suspend", "v"]);
     host.refused(&["restore", &file], &failed(&file, why));

@@ -256,7 +256,7 @@ fn a_restore_that_is_killed_has_happened_or_not_and_the_next_one_works() {
             stage.host.journal("v")
         );
         if next.code != Some(0) {
-            assert!(next.stderr.contains("domain is already active"), "{told}");
+            assert!(next.stderr.contains("is already active"), "{told}");
         }
         let restored = "running (restored)";
         let wait = ["wait", "v", "--for", restored, "--timeout", "30"];
