@@ -1,6 +1,7 @@
 # make build     the static program, in $(PROGRAM)
 # make check     formatting, lints and all tests, on the real QEMU
 # make check-qemus   the tests on the real QEMU again, with QEMU 10 and 11, which it fetches into $(QEMUS)
+# make parity    virsh and domstate side by side, live, on an installed libvirt; RECORD=1 renews what virsh told
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
 # make generate  renews the man page and the completions from the command line
@@ -26,7 +27,7 @@ STATIC_FLAGS := $(if $(findstring -linux-,$(TARGET)),-C target-feature=+crt-stat
 STATIC := RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))'
 RELEASE := --locked --release --target $(TARGET)
 
-.PHONY: build check check-qemus demo bench generate install
+.PHONY: build check check-qemus parity demo bench generate install
 
 build:
 	$(STATIC) $(CARGO) build $(RELEASE)
@@ -45,6 +46,13 @@ check-qemus:
 		DOMSTATE_QEMU=$(QEMUS)/$$qemu $(CARGO) test --locked --no-fail-fast --test stories || exit 1; \
 		$(CARGO) test --locked --test pairs || exit 1; \
 	done
+
+# A libvirt that is there already is left alone: the tests start their own, without privileges. STORIES=saves plays a
+# theme, or the stories with this in their name.
+parity:
+	PATH="$$PATH:/usr/sbin" scripts/install-needs qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils \
+		virsh=libvirt-clients 'libvirtd=libvirt-daemon libvirt-daemon-driver-qemu'
+	DOMSTATE_RECORD=$(RECORD) DOMSTATE_STORIES='$(STORIES)' $(CARGO) test --quiet --locked --test stories parity::live -- --ignored --nocapture
 
 demo:
 	@scripts/install-needs qemu-system-x86_64=qemu-system-x86

@@ -1873,7 +1873,7 @@ _domstate() {
             return 0
             ;;
         domstate__subcmd__start)
-            opts="-q -h -V --state-dir --quiet --format --color --domain --paused --incoming --pass-fds --on-crash --on-poweroff --on-reboot --help --version"
+            opts="-q -h -V --state-dir --quiet --format --color --domain --paused --force-boot --incoming --pass-fds --on-crash --on-poweroff --on-reboot --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

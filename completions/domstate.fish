@@ -180,6 +180,7 @@ complete -c domstate -n "__fish_domstate_using_subcommand start" -l on-poweroff 
 complete -c domstate -n "__fish_domstate_using_subcommand start" -l on-reboot -d 'When the guest resets itself: restart or destroy' -r
 complete -c domstate -n "__fish_domstate_using_subcommand start" -s q -l quiet -d 'Leave out success messages and headers'
 complete -c domstate -n "__fish_domstate_using_subcommand start" -l paused -d 'Leave the guest paused until \'resume\''
+complete -c domstate -n "__fish_domstate_using_subcommand start" -l force-boot -d 'Boot, and give up what \'managedsave\' has left'
 complete -c domstate -n "__fish_domstate_using_subcommand start" -s h -l help -d 'Print help'
 complete -c domstate -n "__fish_domstate_using_subcommand start" -s V -l version -d 'Print version'
 complete -c domstate -n "__fish_domstate_using_subcommand shutdown" -l state-dir -d 'Keep the domains in DIR instead of $DOMSTATE_DIR, /var/lib/domstate (root) or ~/.local/state/domstate' -r -F

@@ -379,7 +379,7 @@ fn help_is_asked_for_in_every_way_that_people_try() {
     assert_eq!(help(&["-q", "--help"]), all);
     let start = help(&["start", "--help"]);
     assert!(start.starts_with(
-        "Start QEMU in the background\n\nUsage: domstate start DOMAIN [--paused] [POLICY]... [--incoming URI] [--pass-fds N,M] [-- QEMU ARG...]\n"
+        "Start QEMU in the background\n\nUsage: domstate start DOMAIN [--paused] [--force-boot] [POLICY]... [--incoming URI] [--pass-fds N,M] [-- QEMU ARG...]\n"
     ));
     assert_eq!(help(&["help", "start"]), start);
     assert_eq!(help(&["start", "-h"]), start);

@@ -48,7 +48,7 @@ pub enum Verb {
     Run(RunArgs),
     /// Start QEMU in the background
     #[command(
-        override_usage = "domstate start DOMAIN [--paused] [POLICY]... [--incoming URI] [--pass-fds N,M] [-- QEMU ARG...]"
+        override_usage = "domstate start DOMAIN [--paused] [--force-boot] [POLICY]... [--incoming URI] [--pass-fds N,M] [-- QEMU ARG...]"
     )]
     Start(StartArgs),
     /// Ask the guest to power itself off
@@ -317,6 +317,9 @@ pub struct StartArgs {
     /// Leave the guest paused until 'resume'
     #[arg(long)]
     pub paused: bool,
+    /// Boot, and give up what 'managedsave' has left
+    #[arg(long, conflicts_with = "incoming")]
+    pub force_boot: bool,
     /// Wait for a guest that 'migrate' sends to URI: tcp:HOST:PORT or unix:PATH
     #[arg(long, value_name = "URI")]
     pub incoming: Option<String>,

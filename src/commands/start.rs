@@ -26,13 +26,16 @@ pub(super) fn run(args: &StartArgs, context: &mut Context) -> Result<Exit, Failu
         keep: keep(&args.qemu),
         policies: args.policy.policies(),
         incoming: args.incoming.clone(),
-        from: From::Definition,
+        from: match args.force_boot {
+            true => From::Boot,
+            false => From::Definition,
+        },
     };
     let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, options)?;
     let name = domain.name();
     let takes_up = prepared.feed.is_some();
     started(&domain, prepared, sentence(name))?;
-    if takes_up {
+    if takes_up || args.force_boot {
         sweep_managed_image(&domain);
     }
     context

@@ -48,7 +48,7 @@ pub(super) fn plan(
     let lifecycle = qemu::lifecycle(&policies, &facts.actions)?;
     let snapshot = match &options.from {
         From::Snapshot(name) => Some(name.clone()),
-        From::Definition | From::Image(_) => None,
+        From::Definition | From::Boot | From::Image(_) => None,
     };
     let begin = match image {
         Some(image) => options.begin.unwrap_or(image.image.begin),

@@ -80,7 +80,7 @@ pub fn create_snapshot(
     } = hold(domain, seen)?;
     if seen.fold.suspended {
         bail!(
-            "unsupported configuration: qemu doesn't support taking snapshots of PMSUSPENDED guests"
+            "Operation not supported: qemu doesn't support taking snapshots of PMSUSPENDED guests"
         );
     }
     let before = savable(&seen)?;

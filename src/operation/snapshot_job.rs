@@ -95,7 +95,7 @@ pub(super) fn run_job(control: &mut Control, job: &SnapshotJob) -> Result<(), Jo
     let begun = control.execute(job.command, Some(job.arguments.clone()));
     match begun {
         Ok(_) => {}
-        Err(ControlError::Refused { desc }) => return Err(JobError::Failed(desc)),
+        Err(ControlError::Refused { desc, .. }) => return Err(JobError::Failed(desc)),
         Err(error) => return Err(error.into()),
     }
     match settle_job(control)? {

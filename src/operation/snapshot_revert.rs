@@ -103,7 +103,7 @@ pub(super) fn let_go(control: &mut Control, begin: Begin) -> Result<()> {
     match begin {
         Begin::Running if !is_running(control)? => match control.execute("cont", None) {
             Ok(_) => Ok(()),
-            Err(ControlError::Refused { desc }) => {
+            Err(ControlError::Refused { desc, .. }) => {
                 bail!("operation failed: the snapshot is loaded, and the guest cannot run: {desc}")
             }
             Err(error) => Err(error.into()),

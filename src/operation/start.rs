@@ -51,6 +51,8 @@ pub struct StartOptions {
 pub enum From {
     /// Its own boot, or the image that `managedsave` has left.
     Definition,
+    /// Its own boot, whatever `managedsave` has left.
+    Boot,
     /// This image.
     Image(OpenImage),
     /// The snapshot of this name that its disks hold.
@@ -184,6 +186,8 @@ fn image(
 ) -> Result<Option<OpenImage>> {
     match std::mem::replace(&mut options.from, From::Definition) {
         From::Definition => {}
+        // It stays until the guest has begun, and is of no use then.
+        From::Boot => return Ok(None),
         From::Image(image) => return Ok(Some(image)),
         // Whatever was saved since is of no use to a guest that goes back.
         snapshot @ From::Snapshot(_) => {
@@ -195,13 +199,19 @@ fn image(
     if image.is_none() {
         sweep_managed_image(domain);
     }
+    if image.is_some() && options.incoming.is_some() {
+        bail!(
+            "the domain has a managed save image, in whose place no other guest can come: remove it by \
+             'managedsave-remove'"
+        );
+    }
     if let Some(image) = &image
         && options.keep == Keep::Definition
         && image.image.definition.argv != definition.argv
     {
         bail!(
             "the domain has a managed save image, which another command line cannot take up: \
-             start it without one, or remove the image by 'managedsave-remove'"
+             start it without one, or by 'start --force-boot'"
         );
     }
     Ok(image)

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{MsgFlags, recv};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
@@ -356,6 +358,13 @@ impl Guest {
         Some(Self {
             line: BufReader::new(stream),
         })
+    }
+
+    /// Whether QEMU has hung up, and all that the guest said has been read.
+    pub(crate) fn is_gone(&self) -> bool {
+        let fd = self.line.get_ref().as_raw_fd();
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        recv(fd, &mut [0], flags) == Ok(0)
     }
 
     /// Forgets what the guest, which stands, has said so far.

@@ -393,7 +393,7 @@ fn a_managed_image_is_not_taken_up_by_another_command_line() {
         args.extend(argv.iter().map(String::as_str));
         let said = host.domstate(&args);
         let why = "the domain has a managed save image, which another command line cannot take up: \
-                   start it without one, or remove the image by 'managedsave-remove'";
+                   start it without one, or by 'start --force-boot'";
         let words = format!("error: Failed to start domain 'v'\nerror: {why}\n");
         assert_eq!(said.stderr, words);
         assert_eq!((said.code, said.stdout.as_str()), (Some(code), ""));

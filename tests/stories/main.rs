@@ -39,11 +39,13 @@ mod migrations;
 /// A guest that is taken back to where it was.
 mod snapshots;
 
-/// virsh's recorded answers, step by step.
+/// What virsh tells and what domstate tells, step by step.
 mod parity;
 
 /// A guest's memory goes into a file while the guest waits, or the guest goes on and there is no file.
 mod dumps;
+/// A managed image is given up for a fresh boot, and for nothing less.
+mod force_boot;
 /// What is in an image counts when it is taken up, and no image is taken up twice.
 mod images;
 /// What the stories of saves and dumps share.

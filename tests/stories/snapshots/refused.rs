@@ -107,7 +107,7 @@ fn a_guest_that_sleeps_in_memory_is_refused_a_snapshot() {
     stage.host.wait_for("v", "pmsuspended (unknown)");
     stage.refuses(
         &["snapshot-create-as", "v", "s1"],
-        "error: unsupported configuration: qemu doesn't support taking snapshots of PMSUSPENDED guests\n",
+        "error: Operation not supported: qemu doesn't support taking snapshots of PMSUSPENDED guests\n",
     );
 }
 
