@@ -171,7 +171,3 @@ pub(super) const ENDING_JOBS: &[(Verb, ShutOff)] = &[
     (Verb::Migrate, ShutOff::Migrated),
     (Verb::SnapshotHalt, ShutOff::FromSnapshot),
 ];
-
-#[cfg(test)]
-#[path = "duty_tests.rs"]
-mod tests;

@@ -402,7 +402,3 @@ fn gone_unseen(case: &Case<'_>) -> Option<Verdict> {
         inferred(ShutOff::Crashed, Cause::StatusLost)
     })
 }
-
-#[cfg(test)]
-#[path = "ending_tests.rs"]
-mod tests;

@@ -304,7 +304,3 @@ impl Fold {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "fold_tests.rs"]
-mod tests;

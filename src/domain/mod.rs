@@ -36,3 +36,6 @@ pub use policy::{Lifecycle, OnCrash, OnPoweroff, OnReboot, Policies};
 pub use state::{Paused, Running, ShutOff, State};
 pub use trace::{Core, Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
 pub use transfer::{Copying, Transfer};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! What is left to do of a job, and who does it.
+
+use super::*;
+
+/// Asserts what is to be done after each of these where no worker lives.
+fn assert_due(life: &Life, cases: &[(&[Event], Option<Duty>)]) {
+    for (then, duty) in cases {
+        assert_eq!(booted(then).duty(life, Worker::Gone), *duty, "{then:?}");
+    }
+}
+
+#[test]
+fn a_job_belongs_to_its_worker() {
+    let fold = booted(&[begun(Verb::Save)]);
+    assert_eq!(fold.duty(&Life::Lives, Worker::Lives), None);
+}
+
+#[test]
+fn a_save_or_dump_without_its_worker_is_undone_or_finished() {
+    use Event::*;
+    assert_due(
+        &Life::Lives,
+        &[
+            (&[], None),
+            (&[begun(Verb::Save)], Some(Duty::UndoJob)),
+            (&[begun(Verb::Save), Stopped, failed(Verb::Save)], None),
+            (
+                &[begun(Verb::Save), Stopped, sent(Verb::Save)],
+                Some(Duty::PlaceFile),
+            ),
+            (
+                &[
+                    begun(Verb::Save),
+                    Stopped,
+                    sent(Verb::Save),
+                    done(Verb::Save),
+                ],
+                Some(Duty::EndAfterJob),
+            ),
+            // Said to be carried out of a guest that runs, or only to be done: it was not.
+            (
+                &[
+                    begun(Verb::Save),
+                    Stopped,
+                    Resumed,
+                    sent(Verb::Save),
+                    done(Verb::Save),
+                ],
+                Some(Duty::UndoJob),
+            ),
+            // Somebody let the guest go on: what was saved is not what it is any more.
+            (
+                &[begun(Verb::Save), Stopped, sent(Verb::Save), Resumed],
+                Some(Duty::UndoJob),
+            ),
+            (&[begun(Verb::Dump), Stopped, Resumed], Some(Duty::UndoJob)),
+            (
+                &[
+                    begun(Verb::Dump),
+                    Stopped,
+                    Resumed,
+                    sent(Verb::Dump),
+                    done(Verb::Dump),
+                ],
+                None,
+            ),
+            (
+                &[begun(Verb::DumpCrash), Stopped, sent(Verb::DumpCrash)],
+                Some(Duty::PlaceFile),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
+    use Event::*;
+    assert_due(
+        &Life::Lives,
+        &[
+            (
+                &[begun(Verb::Migrate), status("setup")],
+                Some(Duty::UndoJob),
+            ),
+            // Handed over: there is nothing that could be undone.
+            (
+                &[
+                    begun(Verb::Migrate),
+                    status("setup"),
+                    status("postcopy-active"),
+                ],
+                None,
+            ),
+            (
+                &[
+                    begun(Verb::Migrate),
+                    status("setup"),
+                    Stopped,
+                    sent(Verb::Migrate),
+                    status("postcopy-active"),
+                ],
+                None,
+            ),
+            // It may have gone: it is let go, and must not run here.
+            (
+                &[
+                    begun(Verb::Migrate),
+                    status("setup"),
+                    Stopped,
+                    sent(Verb::Migrate),
+                ],
+                Some(Duty::PlaceFile),
+            ),
+            // Also one that was not stopped yet.
+            (
+                &[begun(Verb::Migrate), status("setup"), sent(Verb::Migrate)],
+                Some(Duty::PlaceFile),
+            ),
+            // Somebody let it run here: it has gone nowhere, whatever is said of it later.
+            (
+                &[
+                    begun(Verb::Migrate),
+                    status("setup"),
+                    Stopped,
+                    status("completed"),
+                    Resumed,
+                    done(Verb::Migrate),
+                ],
+                Some(Duty::UndoJob),
+            ),
+            (
+                &[
+                    begun(Verb::Migrate),
+                    status("setup"),
+                    Stopped,
+                    sent(Verb::Migrate),
+                    status("failed"),
+                ],
+                Some(Duty::UndoJob),
+            ),
+            // QEMU's own word carries it out.
+            (
+                &[begun(Verb::Migrate), status("setup"), status("completed")],
+                Some(Duty::PlaceFile),
+            ),
+            (
+                &[
+                    begun(Verb::Migrate),
+                    status("setup"),
+                    status("completed"),
+                    failed(Verb::Migrate),
+                    done(Verb::Migrate),
+                ],
+                Some(Duty::EndAfterJob),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_snapshot_without_its_worker_is_finished() {
+    assert_due(
+        &Life::Lives,
+        &[
+            // A snapshot that is loaded is finished, and only where there is a guest.
+            (
+                &[begun(Verb::SnapshotRevert), sent(Verb::SnapshotRevert)],
+                Some(Duty::FinishRevert),
+            ),
+            (
+                &[begun(Verb::SnapshotCreate), sent(Verb::SnapshotCreate)],
+                Some(Duty::PlaceFile),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn of_a_job_whose_qemu_is_gone_the_file_is_left_to_do() {
+    use Event::*;
+    assert_due(
+        &gone("b"),
+        &[
+            (&[begun(Verb::Save), Stopped], Some(Duty::UndoJob)),
+            (
+                &[begun(Verb::Save), Stopped, sent(Verb::Save)],
+                Some(Duty::PlaceFile),
+            ),
+            (
+                &[
+                    begun(Verb::Save),
+                    Stopped,
+                    sent(Verb::Save),
+                    done(Verb::Save),
+                ],
+                None,
+            ),
+            (
+                &[begun(Verb::SnapshotRevert), sent(Verb::SnapshotRevert)],
+                None,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_restored_guest_is_let_go_once_it_is_loaded_and_meant_to_run() {
+    let completed = || status("completed");
+    let arriving = || Event::StatusReported(RunStatus::InMigrate);
+    let paused = || Event::StatusReported(RunStatus::Paused);
+    let cases: Vec<(Begin, Vec<Event>, &str, Option<Duty>)> = vec![
+        (
+            Begin::Running,
+            vec![arriving()],
+            "paused (starting up)",
+            None,
+        ),
+        (
+            Begin::Running,
+            vec![arriving(), completed()],
+            "paused (starting up)",
+            Some(Duty::LetGo),
+        ),
+        // It was loaded before the recorder came to ask.
+        (
+            Begin::Running,
+            vec![paused()],
+            "paused (starting up)",
+            Some(Duty::LetGo),
+        ),
+        (
+            Begin::Running,
+            vec![arriving(), completed(), Event::Resumed],
+            "running (restored)",
+            None,
+        ),
+        (
+            Begin::Running,
+            vec![paused(), Event::Resumed, Event::Stopped, Event::Resumed],
+            "running (unpaused)",
+            None,
+        ),
+        (
+            Begin::Paused,
+            vec![arriving(), completed()],
+            "paused (user)",
+            None,
+        ),
+        (Begin::Paused, vec![paused()], "paused (user)", None),
+    ];
+    for (begin, then, state, duty) in cases {
+        let mut events = vec![launched(LaunchKind::Restore, begin)];
+        events.extend(then.clone());
+        let fold = fold_of(&events);
+        assert_eq!(fold.live.to_string(), state, "{begin:?} {then:?}");
+        assert_eq!(
+            fold.duty(&Life::Lives, Worker::Gone),
+            duty,
+            "{begin:?} {then:?}"
+        );
+    }
+}

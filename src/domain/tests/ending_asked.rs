@@ -1,0 +1,200 @@
+//! Ends that a user of domstate asked for.
+
+use super::story::*;
+use super::*;
+
+/// A guest whose job went so far before QEMU was told to quit.
+fn job(verb: Verb, progress: &[fn(Verb) -> Event]) -> Story {
+    let story = Story::booted().then(begun(verb)).then(Event::Stopped);
+    let story = progress
+        .iter()
+        .fold(story, |story, event| story.then(event(verb)));
+    story.shut(ShutdownCause::HostQmpQuit)
+}
+
+fn setup(_: Verb) -> Event {
+    status("setup")
+}
+
+fn completed(_: Verb) -> Event {
+    status("completed")
+}
+
+#[test]
+fn a_destroy_counts_if_it_was_carried_out_before_the_guest_ended() {
+    use ShutdownCause::*;
+    assert_witnessed([
+        (
+            Story::booted().destroyed().ends(KILLED),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        (
+            Story::booted().destroyed().shut(HostSignal).ends(STATUS_0),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        (
+            Story::launched(false).destroyed().ends(KILLED),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        (
+            Story::booted()
+                .then(asked(Verb::Destroy))
+                .shut(GuestShutdown)
+                .ends(STATUS_0),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+        (
+            Story::booted().shut(GuestShutdown).destroyed().ends(KILLED),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+        (
+            Story::booted()
+                .shut(GuestShutdown)
+                .then(Event::Stopped)
+                .destroyed()
+                .ends(KILLED),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        (
+            Story::booted()
+                .then(asked(Verb::Destroy))
+                .shut(HostSignal)
+                .ends_with(STATUS_0, says(Some(7))),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        (
+            Story::booted()
+                .then(asked(Verb::Destroy))
+                .shut(HostSignal)
+                .ends_with(STATUS_0, says(Some(3))),
+            "destroyed",
+            Cause::HostSignal(term_by(Some(3))),
+        ),
+        (
+            Story::booted()
+                .then(asked(Verb::Destroy))
+                .then(failed(Verb::Destroy))
+                .ends(KILLED),
+            "crashed",
+            SIGKILL,
+        ),
+    ]);
+}
+
+#[test]
+fn a_guest_whose_job_was_carried_out_ended_with_it() {
+    assert_witnessed([
+        (
+            job(Verb::Save, &[sent, done]).ends(STATUS_0),
+            "saved",
+            asked_for(Verb::Save),
+        ),
+        // What is saved is saved, whoever ended the rest of it.
+        (
+            job(Verb::ManagedSave, &[sent])
+                .then(asked_by(8, Verb::Destroy))
+                .then(sent_by(8, Verb::Destroy))
+                .ends(KILLED),
+            "saved",
+            asked_for(Verb::ManagedSave),
+        ),
+        // Seven others ask for this and that meanwhile, and one more.
+        (
+            (0..9)
+                .fold(job(Verb::Save, &[sent]), |story, other| {
+                    story.then(asked_by(20 + other, Verb::Monitor))
+                })
+                .ends(STATUS_0),
+            "saved",
+            asked_for(Verb::Save),
+        ),
+        (
+            job(Verb::DumpCrash, &[sent, done]).ends(STATUS_0),
+            "crashed",
+            asked_for(Verb::DumpCrash),
+        ),
+        (
+            job(Verb::Migrate, &[setup, sent, completed, done]).ends(STATUS_0),
+            "migrated",
+            asked_for(Verb::Migrate),
+        ),
+        // It is QEMU's word that counts, and no failure to see it.
+        (
+            job(Verb::Migrate, &[setup, sent, completed, failed]).ends(KILLED),
+            "migrated",
+            asked_for(Verb::Migrate),
+        ),
+        (
+            job(Verb::SnapshotHalt, &[sent, done]).ends(STATUS_0),
+            "from snapshot",
+            asked_for(Verb::SnapshotHalt),
+        ),
+    ]);
+}
+
+#[test]
+fn a_job_that_was_not_carried_out_says_nothing_of_the_end() {
+    let ends = [
+        // It had ended otherwise before that was said.
+        job(Verb::Save, &[])
+            .then(exited(Some(10), KILLED))
+            .then(sent(Verb::Save))
+            .then(done(Verb::Save))
+            .ends(KILLED),
+        // A save that was not carried out saved nothing.
+        job(Verb::Save, &[]).ends(STATUS_0),
+        job(Verb::Save, &[sent, failed]).ends(STATUS_0),
+        job(Verb::Save, &[sent])
+            .then(Event::Resumed)
+            .shut(ShutdownCause::HostQmpQuit)
+            .ends(STATUS_0),
+        job(Verb::Dump, &[sent, done]).ends(STATUS_0),
+        // It might have gone, and nobody said that it has.
+        job(Verb::Migrate, &[setup, sent]).ends(STATUS_0),
+        job(Verb::Migrate, &[setup, sent, completed])
+            .then(Event::Resumed)
+            .then(done(Verb::Migrate))
+            .shut(ShutdownCause::HostQmpQuit)
+            .ends(STATUS_0),
+        job(Verb::SnapshotHalt, &[]).ends(STATUS_0),
+        job(Verb::SnapshotCreate, &[sent, done]).ends(STATUS_0),
+        // What is loaded into a QEMU that is on its way out changes nothing about its end.
+        job(Verb::SnapshotRevert, &[])
+            .then(sent(Verb::SnapshotRevert))
+            .then(done(Verb::SnapshotRevert))
+            .ends(STATUS_0),
+    ];
+    assert_witnessed(ends.map(|end| (end, "destroyed", Cause::QmpQuit)));
+}
+
+#[test]
+fn an_ask_of_long_ago_does_not_colour_a_kill_of_today() {
+    let mut story = Story::booted().then(asked(Verb::Destroy));
+    story.1 += 60_000_000;
+    assert_eq!(story.ends(KILLED).0, "shut off (crashed)");
+}
+
+#[test]
+fn who_asks_when_it_is_over_did_not_end_it() {
+    let watchdog = Event::WatchdogFired(WatchdogAction::Poweroff);
+    let stories = [
+        (
+            Story::booted().shut(ShutdownCause::GuestShutdown),
+            "shutdown",
+        ),
+        (Story::booted().then(watchdog), "crashed"),
+        (Story::booted().then(exited(Some(10), KILLED)), "crashed"),
+    ];
+    for (story, reason) in stories {
+        let (state, cause, _) = story.destroyed().ends(STATUS_0);
+        assert_eq!(state, format!("shut off ({reason})"));
+        assert!(!matches!(cause, Cause::Asked { .. }), "{reason}");
+    }
+}

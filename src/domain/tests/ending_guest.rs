@@ -1,0 +1,211 @@
+//! Ends of the guest's own doing.
+
+use super::story::*;
+use super::*;
+
+#[test]
+fn a_guest_that_shuts_itself_down_has_shut_down() {
+    use ShutdownCause::*;
+    assert_witnessed([
+        (
+            Story::booted().shut(GuestShutdown).ends(STATUS_0),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+        (
+            Story::booted().shut(GuestReset).ends(STATUS_0),
+            "shutdown",
+            Cause::GuestReset,
+        ),
+        // It shut down first; how QEMU then fell over does not change that.
+        (
+            Story::booted().shut(GuestShutdown).ends(KILLED),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+        // Pending ends that something restarted the guest from.
+        (
+            Story::booted()
+                .then(panicked(PanicAction::Pause))
+                .then(reset())
+                .then(Event::Resumed)
+                .shut(GuestShutdown)
+                .ends(STATUS_0),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+        (
+            Story::booted()
+                .shut(GuestShutdown)
+                .then(Event::Stopped)
+                .then(reset())
+                .then(Event::Resumed)
+                .ends(KILLED),
+            "crashed",
+            SIGKILL,
+        ),
+        // -no-shutdown, then the host's signal: the first SHUTDOWN is the truth.
+        (
+            Story::booted()
+                .shut(GuestShutdown)
+                .then(Event::Stopped)
+                .shut(HostSignal)
+                .ends(STATUS_0),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+    ]);
+}
+
+#[test]
+fn a_guest_that_panicked_has_crashed() {
+    use ShutdownCause::*;
+    let guest_panic = || Cause::GuestPanic {
+        info: None,
+        kept: None,
+    };
+    assert_witnessed([
+        (
+            Story::booted()
+                .then(panicked(PanicAction::Pause))
+                .shut(GuestPanic)
+                .ends(STATUS_0),
+            "crashed",
+            guest_panic(),
+        ),
+        (
+            Story::booted().shut(GuestPanic).ends(status_of(1)),
+            "crashed",
+            guest_panic(),
+        ),
+    ]);
+}
+
+#[test]
+fn gdbs_kill_is_no_shutdown_although_qemu_says_so() {
+    use ShutdownCause::*;
+    assert_witnessed([
+        // As QEMU 11 and as 7.2 tell it; a guest that writes the same words while it runs.
+        (
+            Story::booted()
+                .then(Event::Stopped)
+                .shut(GuestShutdown)
+                .ends(STATUS_0),
+            "destroyed",
+            Cause::HostUi,
+        ),
+        (
+            Story::booted()
+                .shut(GuestShutdown)
+                .ends_with(STATUS_0, gdb()),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+        (
+            Story::booted()
+                .then(Event::Stopped)
+                .ends_with(STATUS_0, gdb()),
+            "destroyed",
+            Cause::HostUi,
+        ),
+    ]);
+}
+
+#[test]
+fn a_watchdogs_reset_or_power_off_is_no_shutdown() {
+    use ShutdownCause::*;
+    assert_witnessed([
+        // The guest's own reset is one, once the watchdog's was survived.
+        (
+            Story::booted()
+                .then(Event::WatchdogFired(WatchdogAction::Reset))
+                .shut(GuestReset)
+                .ends(STATUS_0),
+            "crashed",
+            Cause::Watchdog {
+                action: "reset".into(),
+            },
+        ),
+        (
+            Story::booted()
+                .then(Event::WatchdogFired(WatchdogAction::Reset))
+                .then(reset())
+                .shut(GuestReset)
+                .ends(STATUS_0),
+            "shutdown",
+            Cause::GuestReset,
+        ),
+        (
+            Story::booted()
+                .then(Event::WatchdogFired(WatchdogAction::Poweroff))
+                .ends(STATUS_0),
+            "crashed",
+            Cause::Watchdog {
+                action: "poweroff".into(),
+            },
+        ),
+    ]);
+}
+
+#[test]
+fn the_exit_device_gives_its_own_status() {
+    use ShutdownCause::*;
+    assert_witnessed([
+        // 7.2 says nothing, 10 says guest-shutdown; 1 is also a fatal error.
+        (
+            Story::launched(true)
+                .then(Event::Resumed)
+                .ends(status_of(33)),
+            "shutdown",
+            Cause::GuestExit { status: 33 },
+        ),
+        (
+            Story::launched(true)
+                .then(Event::Resumed)
+                .shut(GuestShutdown)
+                .ends(status_of(33)),
+            "shutdown",
+            Cause::GuestExit { status: 33 },
+        ),
+        (
+            Story::launched(true)
+                .then(Event::Resumed)
+                .ends(status_of(1)),
+            "crashed",
+            Cause::ExitStatus { status: 1 },
+        ),
+        (
+            Story::booted().ends(status_of(33)),
+            "crashed",
+            Cause::ExitStatus { status: 33 },
+        ),
+    ]);
+}
+
+#[test]
+fn a_guest_that_was_stopped_in_the_moment_of_its_shutdown_did_shut_down() {
+    let stopped = |micros: u64| {
+        let mut story = Story::booted().then(Event::Stopped);
+        story.1 = story.1 + micros - 1_000_000;
+        story.shut(ShutdownCause::GuestShutdown)
+    };
+    let shut_down = ("shut off (shutdown)".to_owned(), Cause::GuestShutdown);
+    let killed = ("shut off (destroyed)".to_owned(), Cause::HostUi);
+    let told = |(state, cause, _)| (state, cause);
+    assert_eq!(told(stopped(300).ends(STATUS_0)), shut_down);
+    assert_eq!(told(stopped(300).ends_with(STATUS_0, gdb())), killed);
+    // gdb's kill, whose words were lost.
+    assert_eq!(told(stopped(2_000_000).ends(STATUS_0)), killed);
+}
+
+#[test]
+fn a_shells_word_for_a_signal_is_not_taken_for_the_guests_own_status() {
+    let unidentified = |status| {
+        let launch = Story::launched(true).then(Event::Resumed);
+        let mut fold = launch.0;
+        fold.qemu = None;
+        Story(fold, launch.1).ends(status_of(status))
+    };
+    assert_eq!(unidentified(137).0, "shut off (crashed)");
+    assert_eq!(unidentified(33).0, "shut off (shutdown)");
+}

@@ -1,0 +1,206 @@
+//! Ends that came from outside the guest, and those that nobody saw.
+
+use super::story::*;
+use super::*;
+
+#[test]
+fn a_qemu_that_fell_over_has_crashed() {
+    use ShutdownCause::*;
+    assert_witnessed([
+        (Story::booted().ends(KILLED), "crashed", SIGKILL),
+        (
+            Story::booted().ends(status_of(1)),
+            "crashed",
+            Cause::ExitStatus { status: 1 },
+        ),
+        (
+            Story::booted().shut(HostError).ends(status_of(1)),
+            "crashed",
+            Cause::ExitStatus { status: 1 },
+        ),
+    ]);
+}
+
+#[test]
+fn a_qemu_that_the_host_ended_was_destroyed() {
+    use ShutdownCause::*;
+    assert_witnessed([
+        (
+            Story::booted()
+                .shut(HostSignal)
+                .ends_with(STATUS_0, says(Some(3))),
+            "destroyed",
+            Cause::HostSignal(term_by(Some(3))),
+        ),
+        (
+            Story::booted().shut(HostQmpQuit).ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (
+            Story::booted().shut(HostUi).ends(STATUS_0),
+            "destroyed",
+            Cause::HostUi,
+        ),
+        (
+            Story::booted().shut(HostQmpSystemReset).ends(STATUS_0),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        // The SHUTDOWN line was lost, QEMU's own words were not.
+        (
+            Story::booted()
+                .then(Event::Gap)
+                .ends_with(STATUS_0, says(None)),
+            "destroyed",
+            Cause::HostSignal(term_by(None)),
+        ),
+    ]);
+}
+
+#[test]
+fn a_guest_that_was_reset_while_it_stood_shut_down_unless_something_else_ended_qemu() {
+    use ShutdownCause::*;
+    let reset_while_paused = || {
+        let paused = Story::booted().then(Event::Stopped);
+        paused.then(asked(Verb::Reset)).shut(HostQmpSystemReset)
+    };
+    assert_witnessed([
+        // -no-reboot -no-shutdown: QEMU stays, and what ends it later is something else.
+        (
+            reset_while_paused().ends(STATUS_0),
+            "shutdown",
+            asked_for(Verb::Reset),
+        ),
+        (reset_while_paused().ends(KILLED), "crashed", SIGKILL),
+        (
+            reset_while_paused()
+                .shut(HostSignal)
+                .ends_with(STATUS_0, says(Some(3))),
+            "destroyed",
+            Cause::HostSignal(term_by(Some(3))),
+        ),
+        (
+            reset_while_paused()
+                .destroyed()
+                .shut(HostSignal)
+                .ends(STATUS_0),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+    ]);
+}
+
+#[test]
+fn a_guest_that_never_began_has_failed() {
+    use ShutdownCause::*;
+    let start_failure = |exit| Cause::StartFailure {
+        exit,
+        message: None,
+    };
+    assert_witnessed([
+        (
+            Story::launched(false).ends(status_of(1)),
+            "failed",
+            start_failure(status_of(1)),
+        ),
+        (
+            Story::launched(true).ends(status_of(3)),
+            "failed",
+            start_failure(status_of(3)),
+        ),
+        (
+            Story::launched(false).shut(HostSignal).ends(STATUS_0),
+            "failed",
+            start_failure(STATUS_0),
+        ),
+    ]);
+}
+
+#[test]
+fn the_end_of_a_wrapper_is_not_the_end_of_qemu() {
+    let wrapper = Process {
+        pid: 9,
+        start_ticks: 4,
+    };
+    let story = Story::booted()
+        .then(Event::Spawned(wrapper))
+        .then(exited(Some(9), KILLED));
+    assert!(!story.0.has_end());
+    let (state, cause, _) = story.found_gone("b");
+    assert_eq!(
+        (state.as_str(), cause),
+        ("shut off (crashed)", Cause::StatusLost)
+    );
+}
+
+#[test]
+fn an_end_on_record_outweighs_what_a_later_boot_sees() {
+    let story = Story::booted().then(exited(Some(10), None));
+    assert_eq!(story.found_gone("c").1, Cause::StatusLost);
+}
+
+#[test]
+fn a_shutdown_on_record_outweighs_what_a_later_boot_sees() {
+    let story = Story::booted().shut(ShutdownCause::GuestShutdown);
+    let (state, cause, _) = story.found_gone("c");
+    assert_eq!(
+        (state.as_str(), cause),
+        ("shut off (shutdown)", Cause::GuestShutdown)
+    );
+}
+
+#[test]
+fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
+    let (state, cause, certainty) = Story::booted().then(asked(Verb::Destroy)).ends(KILLED);
+    assert_eq!(state, "shut off (destroyed)");
+    assert!(matches!(cause, Cause::Asked { .. }));
+    assert_eq!(certainty, Certainty::Inferred);
+
+    let rows = [
+        (Story::booted().ends(None), "crashed", Cause::StatusLost),
+        (
+            Story::booted().found_gone("b"),
+            "crashed",
+            Cause::StatusLost,
+        ),
+        (
+            Story::booted().found_gone("c"),
+            "crashed",
+            Cause::HostRestart,
+        ),
+        (
+            Story::launched(false).found_gone("c"),
+            "crashed",
+            Cause::HostRestart,
+        ),
+        (
+            Story::booted().ends(STATUS_0),
+            "crashed",
+            Cause::ExitStatus { status: 0 },
+        ),
+    ];
+    assert_ends(Certainty::Inferred, rows);
+
+    let stayed = Story::booted()
+        .shut(ShutdownCause::GuestShutdown)
+        .then(Event::Stopped)
+        .then(Event::Gap);
+    for (number, (state, cause, certainty)) in [
+        Story::booted().then(Event::Gap).ends(STATUS_0),
+        Story::booted().then(Event::Gap).found_gone("b"),
+        Story::launched(false).then(Event::Gap).ends(STATUS_0),
+        Story::booted().shut(ShutdownCause::Unknown).ends(STATUS_0),
+        stayed.ends(STATUS_0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(state, "shut off (unknown)", "row {number}");
+        assert!(
+            matches!(cause, Cause::JournalDamaged { .. }),
+            "row {number}"
+        );
+        assert_eq!(certainty, Certainty::Unknown, "row {number}");
+    }
+}

@@ -1,0 +1,175 @@
+//! What a guest that lives is doing.
+
+use super::*;
+
+#[test]
+fn a_guest_that_begins_is_told_in_libvirts_words() {
+    use Event::*;
+    assert_told(
+        &[],
+        &[
+            (
+                &[launched(LaunchKind::Boot, Begin::Running)],
+                "paused (starting up)",
+            ),
+            (
+                &[
+                    launched(LaunchKind::Boot, Begin::Paused),
+                    StatusReported(RunStatus::Prelaunch),
+                ],
+                "paused (user)",
+            ),
+            (
+                &[
+                    launched(LaunchKind::Boot, Begin::Paused),
+                    StatusReported(RunStatus::Prelaunch),
+                    Resumed,
+                ],
+                "running (unpaused)",
+            ),
+            (
+                &[launched(LaunchKind::Snapshot, Begin::Running), Resumed],
+                "running (from snapshot)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_guest_that_is_stopped_resumed_or_reset_is_told_in_libvirts_words() {
+    use Event::*;
+    assert_told(
+        &boot(),
+        &[
+            (&[], "running (booted)"),
+            (&[Stopped], "paused (unknown)"),
+            (&[asked(Verb::Suspend), Stopped], "paused (user)"),
+            (&[Stopped, Resumed], "running (unpaused)"),
+            (&[Resumed], "running (booted)"),
+            (&[reset()], "running (booted)"),
+            (&[asked(Verb::Suspend), Stopped, reset()], "paused (user)"),
+            (
+                &[ShutDown(ShutdownCause::GuestShutdown), Stopped],
+                "in shutdown (unknown)",
+            ),
+            (
+                &[ShutDown(ShutdownCause::GuestShutdown), Stopped, reset()],
+                "paused (user)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_guest_that_qemu_stops_says_why() {
+    use Event::*;
+    assert_told(
+        &boot(),
+        &[
+            (&[io_error(), Stopped], "paused (I/O error)"),
+            (&[Stopped, io_error()], "paused (I/O error)"),
+            (&[Stopped, io_error(), Resumed], "running (unpaused)"),
+            (
+                &[Stopped, io_error(), Resumed, asked(Verb::Suspend), Stopped],
+                "paused (user)",
+            ),
+            (
+                &[IoFailed {
+                    error: IoError::default(),
+                    stops_guest: false,
+                }],
+                "running (booted)",
+            ),
+            (
+                &[WatchdogFired(WatchdogAction::Pause), Stopped],
+                "paused (watchdog)",
+            ),
+            (
+                &[Stopped, WatchdogFired(WatchdogAction::Pause)],
+                "paused (watchdog)",
+            ),
+            (&[WatchdogFired(WatchdogAction::Other)], "running (booted)"),
+        ],
+    );
+}
+
+#[test]
+fn a_cause_that_came_too_late_does_not_explain_a_stop_of_much_later() {
+    let mut events = vec![Event::Stopped, Event::Resumed, io_error()];
+    events.extend(std::iter::repeat_n(Event::Other, 20));
+    events.push(Event::Stopped);
+    assert_eq!(booted(&events).live.to_string(), "paused (unknown)");
+}
+
+#[test]
+fn a_guest_that_panics_is_crashed_while_it_stands() {
+    use Event::*;
+    assert_told(
+        &boot(),
+        &[
+            (
+                &[panicked(PanicAction::Pause), Stopped],
+                "crashed (panicked)",
+            ),
+            (&[panicked(PanicAction::Poweroff)], "in shutdown (unknown)"),
+            (
+                &[
+                    panicked(PanicAction::Poweroff),
+                    ShutDown(ShutdownCause::GuestPanic),
+                    Stopped,
+                ],
+                "crashed (panicked)",
+            ),
+            (&[panicked(PanicAction::Run)], "running (booted)"),
+            (&[CrashLoaded], "running (booted)"),
+            (
+                &[panicked(PanicAction::Pause), Stopped, reset()],
+                "paused (crashed)",
+            ),
+            (
+                &[panicked(PanicAction::Pause), Stopped, Resumed],
+                "running (unpaused)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_guest_that_sleeps_is_pmsuspended_until_it_wakes_or_is_reset() {
+    use Event::*;
+    assert_told(
+        &boot(),
+        &[
+            (&[Suspended], "pmsuspended (unknown)"),
+            (&[Suspended, Woken, reset()], "running (event wakeup)"),
+            (&[Suspended, Stopped, Resumed], "pmsuspended (unknown)"),
+            // loadvm on 7.2, of a state that was awake.
+            (&[Suspended, Resumed], "running (unpaused)"),
+            (&[Suspended, reset()], "paused (user)"),
+            (&[Woken], "running (booted)"),
+            // QEMU 7.2 wakes a guest that it migrates, and stops it.
+            (&[Suspended, Stopped, Woken], "paused (unknown)"),
+            (&[Suspended, Stopped, Woken, Resumed], "running (unpaused)"),
+        ],
+    );
+}
+
+#[test]
+fn qemu_is_leaving_only_when_nothing_may_keep_it() {
+    let shut = |cause| Event::ShutDown(cause);
+    let leaves = |events: &[Event]| booted(events).is_leaving();
+    assert!(leaves(&[shut(ShutdownCause::GuestShutdown)]));
+    assert!(!leaves(&[
+        shut(ShutdownCause::GuestShutdown),
+        Event::Stopped
+    ]));
+    assert!(leaves(&[panicked(PanicAction::Poweroff)]));
+    assert!(!leaves(&[panicked(PanicAction::Pause), Event::Stopped]));
+    assert!(leaves(&[Event::WatchdogFired(WatchdogAction::Poweroff)]));
+    // -no-shutdown -no-reboot, reset while the guest stands: no STOP comes, and QEMU stays for ever.
+    assert!(!leaves(&[
+        Event::Stopped,
+        shut(ShutdownCause::HostQmpSystemReset)
+    ]));
+    assert!(leaves(&[Event::Stopped, shut(ShutdownCause::HostSignal)]));
+}

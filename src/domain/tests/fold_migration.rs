@@ -1,0 +1,211 @@
+//! What a guest is doing on its way from one QEMU to another.
+
+use super::*;
+
+/// A guest that runs, and for which that was asked.
+fn going() -> Vec<Event> {
+    let asked = [begun(Verb::Migrate), status("setup")];
+    [&boot()[..], &asked].concat()
+}
+
+#[test]
+fn a_guest_that_goes_is_told_in_libvirts_words() {
+    use Event::*;
+    assert_told(
+        &going(),
+        &[
+            (&[], "running (booted)"),
+            (&[status("active"), Stopped], "paused (migrating)"),
+            (&[Stopped, status("completed")], "paused (migrating)"),
+            // 7.2: it was cancelled before it was stopped, and runs on as it did.
+            (
+                &[
+                    status("cancelling"),
+                    status("cancelled"),
+                    failed(Verb::Migrate),
+                ],
+                "running (booted)",
+            ),
+            (
+                &[Stopped, status("failed"), Resumed, failed(Verb::Migrate)],
+                "running (migration canceled)",
+            ),
+            // 10 and 11 let it go on before they say that it has failed.
+            (
+                &[
+                    Stopped,
+                    status("failing"),
+                    Resumed,
+                    status("failed"),
+                    failed(Verb::Migrate),
+                ],
+                "running (migration canceled)",
+            ),
+            (
+                &[Stopped, status("failed"), failed(Verb::Migrate)],
+                "paused (api error)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_guest_that_is_handed_over_is_told_in_libvirts_words() {
+    use Event::*;
+    assert_told(
+        &going(),
+        &[
+            (&[status("postcopy-active"), Stopped], "paused (post-copy)"),
+            // 10: the guest stands before it is said to be handed over.
+            (
+                &[Stopped, status("device"), status("postcopy-active")],
+                "paused (post-copy)",
+            ),
+            (
+                &[
+                    status("postcopy-active"),
+                    Stopped,
+                    status("postcopy-paused"),
+                ],
+                "paused (post-copy failed)",
+            ),
+            (
+                &[
+                    status("postcopy-active"),
+                    Stopped,
+                    status("postcopy-paused"),
+                    status("postcopy-active"),
+                ],
+                "paused (post-copy)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_guest_that_goes_although_nobody_of_ours_asked_for_it_is_told_so_too() {
+    use Event::*;
+    assert_told(
+        &boot(),
+        &[
+            (&[status("setup"), Stopped], "paused (migrating)"),
+            (&[status("active"), Stopped], "paused (migrating)"),
+        ],
+    );
+}
+
+#[test]
+fn a_guest_that_comes_is_told_in_libvirts_words() {
+    use Event::*;
+    assert_told(
+        &[launched(LaunchKind::Incoming, Begin::Running)],
+        &[
+            (&[status("setup")], "paused (starting up)"),
+            (
+                &[status("setup"), StatusReported(RunStatus::InMigrate)],
+                "paused (migrating)",
+            ),
+            (
+                &[
+                    StatusReported(RunStatus::InMigrate),
+                    status("active"),
+                    Resumed,
+                ],
+                "running (migrated)",
+            ),
+            (
+                &[
+                    StatusReported(RunStatus::InMigrate),
+                    status("active"),
+                    status("postcopy-active"),
+                    Resumed,
+                ],
+                "running (post-copy)",
+            ),
+            // 10 and 11: it runs before the word.
+            (
+                &[
+                    StatusReported(RunStatus::InMigrate),
+                    status("active"),
+                    Resumed,
+                    status("postcopy-active"),
+                ],
+                "running (post-copy)",
+            ),
+            (
+                &[
+                    StatusReported(RunStatus::InMigrate),
+                    status("active"),
+                    status("postcopy-active"),
+                    Resumed,
+                    status("completed"),
+                ],
+                "running (migrated)",
+            ),
+            (
+                &[
+                    StatusReported(RunStatus::InMigrate),
+                    status("active"),
+                    status("postcopy-active"),
+                    Resumed,
+                    status("postcopy-paused"),
+                ],
+                "running (post-copy failed)",
+            ),
+            // It goes on to a third place: that is another journey.
+            (
+                &[
+                    StatusReported(RunStatus::InMigrate),
+                    status("active"),
+                    Resumed,
+                    status("completed"),
+                    status("setup"),
+                    status("active"),
+                    Stopped,
+                ],
+                "paused (migrating)",
+            ),
+            (
+                &[
+                    StatusReported(RunStatus::InMigrate),
+                    status("active"),
+                    Resumed,
+                    status("completed"),
+                    Stopped,
+                    Resumed,
+                ],
+                "running (unpaused)",
+            ),
+            (
+                &[StatusReported(RunStatus::InMigrate)],
+                "paused (migrating)",
+            ),
+            // QEMU 11.1: the reply comes after the RESUME and is old by then.
+            (
+                &[Resumed, StatusReported(RunStatus::InMigrate)],
+                "running (migrated)",
+            ),
+            (
+                &[StatusReported(RunStatus::InMigrate), status("completed")],
+                "paused (user)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn an_outgoing_migration_that_completed_bars_the_source() {
+    let away = |events: &[Event]| booted(events).transfer == Transfer::Left;
+    assert!(away(&[
+        status("setup"),
+        Event::Stopped,
+        status("completed")
+    ]));
+    assert!(!away(&[status("setup"), Event::Stopped, status("failed")]));
+    assert!(!away(&[
+        status("setup"),
+        Event::Stopped,
+        status("completed"),
+        Event::Resumed
+    ]));
+}
