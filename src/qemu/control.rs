@@ -209,5 +209,4 @@ fn returned(mut message: Map<String, Value>) -> Result<Value, ControlError> {
 }
 
 #[cfg(test)]
-#[path = "control_tests.rs"]
 mod tests;
