@@ -4,18 +4,22 @@
 //! its folder on the command line is killed: a test that fails leaves nothing behind.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{MsgFlags, recv};
 use nix::unistd::Pid;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+pub(crate) use super::guest::Guest;
+pub(crate) use super::monitor::Monitor;
+pub(crate) use super::process::{
+    Said, finish, finish_child, is_alive, processes_with, send, spawn,
+};
 
 /// Far above what anything here takes, on a machine that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,14 +38,6 @@ pub(crate) fn guest_folder() -> PathBuf {
 pub(crate) struct Host {
     folder: PathBuf,
     state: PathBuf,
-}
-
-/// How a command of domstate ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Said {
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-    pub(crate) code: Option<i32>,
 }
 
 impl Host {
@@ -326,164 +322,6 @@ impl Drop for Host {
     }
 }
 
-/// A guest that obeys letters on its serial line (tests/guest/guest.S).
-pub(crate) struct Guest {
-    line: BufReader<UnixStream>,
-}
-
-impl Guest {
-    /// Takes QEMU's connection and waits until the guest is ready.
-    pub(crate) fn connected(line: &UnixListener) -> Self {
-        let mut guest = Self::taken(line);
-        guest.hears("READY");
-        guest
-    }
-
-    /// Takes QEMU's connection. The guest need not run.
-    pub(crate) fn taken(line: &UnixListener) -> Self {
-        let mut guest = None;
-        until("QEMU's serial line", || {
-            guest = Self::waiting(line);
-            guest.is_some()
-        });
-        guest.unwrap()
-    }
-
-    /// The next of the connections that wait already.
-    pub(crate) fn waiting(line: &UnixListener) -> Option<Self> {
-        line.set_nonblocking(true).unwrap();
-        let (stream, _) = line.accept().ok()?;
-        stream.set_nonblocking(false).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Some(Self {
-            line: BufReader::new(stream),
-        })
-    }
-
-    /// Whether QEMU has hung up, and all that the guest said has been read.
-    pub(crate) fn is_gone(&self) -> bool {
-        let fd = self.line.get_ref().as_raw_fd();
-        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-        recv(fd, &mut [0], flags) == Ok(0)
-    }
-
-    /// Forgets what the guest, which stands, has said so far.
-    pub(crate) fn forget(&mut self) {
-        self.line.get_ref().set_nonblocking(true).unwrap();
-        let mut said = Vec::new();
-        let _ = std::io::Read::read_to_end(&mut self.line, &mut said);
-        self.line.get_ref().set_nonblocking(false).unwrap();
-    }
-
-    /// Asserts that the guest executes: it answers a letter that means nothing.
-    pub(crate) fn answers(&mut self) {
-        self.press('n');
-        self.hears("n");
-    }
-
-    /// Sends a letter. What the guest then says is not waited for: it may have ended.
-    pub(crate) fn press(&mut self, letter: char) {
-        let mut bytes = [0; 4];
-        let bytes = letter.encode_utf8(&mut bytes).as_bytes();
-        self.line.get_mut().write_all(bytes).unwrap();
-    }
-
-    /// Waits until the guest says this line.
-    pub(crate) fn hears(&mut self, wanted: &str) {
-        let mut heard = String::new();
-        while heard.trim_end() != wanted {
-            heard.clear();
-            let read = self.line.read_line(&mut heard).unwrap();
-            assert!(read > 0, "the guest ended before it said {wanted}");
-        }
-    }
-}
-
-/// Somebody who speaks QMP, by hand.
-pub(crate) struct Monitor {
-    stream: BufReader<UnixStream>,
-}
-
-impl Monitor {
-    fn connect(path: &Path) -> Self {
-        let mut stream = None;
-        until("a monitor", || {
-            stream = UnixStream::connect(path).ok();
-            stream.is_some()
-        });
-        let stream = stream.unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut monitor = Self {
-            stream: BufReader::new(stream),
-        };
-        monitor.execute("qmp_capabilities", &json!({}));
-        monitor
-    }
-
-    /// Executes a command; what it returned.
-    pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Value {
-        let line = json!({"execute": command, "arguments": arguments}).to_string();
-        self.stream.get_mut().write_all(line.as_bytes()).unwrap();
-        loop {
-            let mut line = String::new();
-            let read = self.stream.read_line(&mut line).unwrap();
-            assert!(read > 0, "QEMU ended before it answered {command}");
-            let reply: Value = serde_json::from_str(&line).unwrap();
-            assert_eq!(reply["error"], Value::Null, "{command}");
-            if let Some(returned) = reply.get("return") {
-                return returned.clone();
-            }
-        }
-    }
-
-    /// Waits until QEMU announces this.
-    pub(crate) fn hears(&mut self, event: &str) {
-        let mut line = String::new();
-        while !line.contains(&format!("\"event\": \"{event}\"")) {
-            line.clear();
-            let read = self.stream.read_line(&mut line).unwrap();
-            assert!(read > 0, "QEMU ended before it announced {event}");
-        }
-    }
-}
-
-/// Starts a command of which [`finish_child`] gets the output.
-pub(crate) fn spawn(mut command: Command) -> Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// Runs a command to its end, within bounds.
-pub(crate) fn finish(command: Command) -> Said {
-    finish_child(spawn(command))
-}
-
-/// Waits for the end of a command, within bounds.
-pub(crate) fn finish_child(child: Child) -> Said {
-    let pid = i32::try_from(child.id()).unwrap();
-    let (done, ended) = std::sync::mpsc::channel::<()>();
-    let guard = std::thread::spawn(move || {
-        if ended.recv_timeout(PATIENCE * 2) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-    });
-    let output: Output = child.wait_with_output().unwrap();
-    drop(done);
-    guard.join().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    super::pairs::note(&stdout);
-    Said {
-        stdout,
-        stderr,
-        code: output.status.code(),
-    }
-}
-
 /// Waits for a condition, within bounds.
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -493,34 +331,9 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Sends a signal to a process.
-pub(crate) fn send(pid: i32, signal: Signal) {
-    kill(Pid::from_raw(pid), signal).unwrap();
-}
-
 /// A JSON string's text.
 pub(crate) fn s(value: &Value) -> &str {
     value.as_str().unwrap()
-}
-
-/// Whether a process is there and no zombie.
-pub(crate) fn is_alive(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let letter = stat
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
-    letter.is_some_and(|letter| letter != 'Z' && letter != 'X')
-}
-
-/// The processes that have `text` on their command line.
-pub(crate) fn processes_with(text: &str) -> Vec<i32> {
-    let pids = fs::read_dir("/proc").unwrap().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(text)
-    })
-    .collect()
 }
 
 /// Copies a folder as `cp -a` does.

@@ -8,10 +8,16 @@
     reason = "a test fails by panicking"
 )]
 
-/// Hosts, guests and bounded waits that the stories share.
+/// A guest at the other end of its serial line.
+mod guest;
+/// Hosts and bounded waits that the stories share.
 mod harness;
+/// A third party at QEMU's monitor.
+mod monitor;
 /// Which answers were seen.
 mod pairs;
+/// Processes that a story starts, signals and looks for.
+mod process;
 
 /// What else is done to a guest.
 mod acts;

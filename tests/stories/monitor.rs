@@ -1,0 +1,57 @@
+//! A third party at QEMU's monitor.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::harness::{PATIENCE, until};
+
+/// Somebody who speaks QMP, by hand.
+pub(crate) struct Monitor {
+    stream: BufReader<UnixStream>,
+}
+
+impl Monitor {
+    pub(super) fn connect(path: &Path) -> Self {
+        let mut stream = None;
+        until("a monitor", || {
+            stream = UnixStream::connect(path).ok();
+            stream.is_some()
+        });
+        let stream = stream.unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut monitor = Self {
+            stream: BufReader::new(stream),
+        };
+        monitor.execute("qmp_capabilities", &json!({}));
+        monitor
+    }
+
+    /// Executes a command; what it returned.
+    pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Value {
+        let line = json!({"execute": command, "arguments": arguments}).to_string();
+        self.stream.get_mut().write_all(line.as_bytes()).unwrap();
+        loop {
+            let mut line = String::new();
+            let read = self.stream.read_line(&mut line).unwrap();
+            assert!(read > 0, "QEMU ended before it answered {command}");
+            let reply: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(reply["error"], Value::Null, "{command}");
+            if let Some(returned) = reply.get("return") {
+                return returned.clone();
+            }
+        }
+    }
+
+    /// Waits until QEMU announces this.
+    pub(crate) fn hears(&mut self, event: &str) {
+        let mut line = String::new();
+        while !line.contains(&format!("\"event\": \"{event}\"")) {
+            line.clear();
+            let read = self.stream.read_line(&mut line).unwrap();
+            assert!(read > 0, "QEMU ended before it announced {event}");
+        }
+    }
+}

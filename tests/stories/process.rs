@@ -1,0 +1,79 @@
+//! Processes that a story starts, signals and looks for.
+
+use std::fs;
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::harness::PATIENCE;
+
+/// How a command of domstate ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
+}
+
+/// Starts a command of which [`finish_child`] gets the output.
+pub(crate) fn spawn(mut command: Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Runs a command to its end, within bounds.
+pub(crate) fn finish(command: Command) -> Said {
+    finish_child(spawn(command))
+}
+
+/// Waits for the end of a command, within bounds.
+pub(crate) fn finish_child(child: Child) -> Said {
+    let pid = i32::try_from(child.id()).unwrap();
+    let (done, ended) = std::sync::mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE * 2) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    });
+    let output: Output = child.wait_with_output().unwrap();
+    drop(done);
+    guard.join().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    super::pairs::note(&stdout);
+    Said {
+        stdout,
+        stderr,
+        code: output.status.code(),
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn send(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// Whether a process is there and no zombie.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let letter = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    letter.is_some_and(|letter| letter != 'Z' && letter != 'X')
+}
+
+/// The processes that have `text` on their command line.
+pub(crate) fn processes_with(text: &str) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(text)
+    })
+    .collect()
+}
