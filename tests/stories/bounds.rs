@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use domstate::store::is_held;
 use nix::sys::signal::Signal;
 
-use super::harness::{Guest, Host, is_alive, processes_with, qemu, send, until};
+use super::harness::{Guest, Host, is_alive, processes_with, qemu, send, until, with_argv};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -146,8 +146,7 @@ fn start_wrapped(host: &Host, wrapper: &str) -> Guest {
     let line = host.line("v");
     let mut argv = host.argv("v", &[]);
     argv[0] = wrapper.to_owned();
-    let mut args = vec!["start", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["start", "v"], &argv);
     host.ok(&args);
     Guest::connected(&line)
 }
@@ -188,8 +187,7 @@ fn run_repeats_a_flooded_log_without_inventing_bytes() {
     let line = host.line("v");
     let mut argv = host.argv("v", &[]);
     argv[0] = wrapper(&host, BABBLE);
-    let mut args = vec!["run", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["run", "v"], &argv);
     let said = std::thread::scope(|scope| {
         let running = scope.spawn(|| host.domstate(&args));
         let mut guest = Guest::connected(&line);

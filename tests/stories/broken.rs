@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::harness::{Host, Said, finish, finish_child, is_alive, is_root, send, spawn, until};
+use super::harness::{
+    Host, Said, finish, finish_child, is_alive, is_root, send, spawn, until, with_argv,
+};
 
 /// A paused guest that may neither reboot nor let QEMU exit, after the reset button: QEMU stays and tells nobody.
 fn reset_and_stayed() -> Host {
@@ -217,8 +219,7 @@ fn a_qemu_that_was_spawned_unseen_has_not_failed_while_it_starts() {
     argv.extend([r#"sleep 2; exec "$@""#.to_owned(), "sh".to_owned()]);
     argv.extend(host.argv("v", &[]));
     let line = host.line("v");
-    let mut args = vec!["start", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["start", "v"], &argv);
     let starting = spawn(host.command(&args));
     until("the spawning", || {
         host.state_dir().join("v/runs/00000001").exists()

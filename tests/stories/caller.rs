@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use super::harness::{Guest, Host, Said, finish, is_alive, processes_with, send, until};
+use super::harness::{Guest, Host, Said, finish, is_alive, processes_with, send, until, with_argv};
 
 /// A program that sets something up and then becomes what its arguments say.
 fn through(host: &Host, setup: &[&str], args: &[&str]) -> Command {
@@ -49,10 +49,7 @@ fn started(
 ) -> Started {
     let line = host.line("v");
     let argv = host.argv("v", qemu_args);
-    let mut args = vec![verb, "v"];
-    args.extend(options);
-    args.push("--");
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&[&[verb, "v"], options].concat(), &argv);
     let mut command = through(host, setup, &args);
     let mut run = None;
     if verb == "run" {
@@ -138,8 +135,7 @@ fn a_lock_of_a_script_is_free_after_the_script_while_qemu_lives() {
         lock.display()
     );
     let argv = host.argv("v", &[]);
-    let mut args = vec!["start", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["start", "v"], &argv);
     let said = finish(through(&host, &["bash", "-c", &locking, "sh"], &args));
     assert_eq!(said.stdout, "Domain 'v' started\n", "{said:?}");
     assert!(is_free(&lock), "while QEMU lives");
@@ -308,8 +304,7 @@ fn a_descriptor_that_is_closed_cannot_be_passed() {
     let host = Host::new();
     for number in ["3", "4", "5", "77"] {
         let argv = host.argv("v", &[]);
-        let mut args = vec!["start", "v", "--pass-fds", number, "--"];
-        args.extend(argv.iter().map(String::as_str));
+        let args = with_argv(&["start", "v", "--pass-fds", number], &argv);
         let setup =
             python("import os, sys\nos.closerange(3, 1024)\nos.execv(sys.argv[1], sys.argv[1:])");
         let said: Said = finish(through(&host, &setup, &args));

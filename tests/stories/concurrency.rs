@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
 
-use super::harness::{Guest, Host, Said, finish, is_alive, send, until};
+use super::harness::{Guest, Host, Said, finish, is_alive, send, until, with_argv};
 
 /// Runs `body` while queries of every kind go on all the time. None of them may fail.
 fn amid_queries(host: &Host, body: impl FnOnce()) {
@@ -61,9 +61,7 @@ fn start_command(host: &Host) -> Vec<String> {
 fn of_three_starts_at_once_one_wins_and_no_query_disturbs_it() {
     let host = Host::new();
     let argv = host.argv("v", &[]);
-    let mut define = vec!["define", "v", "--"];
-    define.extend(argv.iter().map(String::as_str));
-    host.ok(&define);
+    host.ok(&with_argv(&["define", "v"], &argv));
     amid_queries(&host, || {
         for round in 0..6 {
             let line = host.line("v");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, PATIENCE, finish_child, send, spawn};
+use super::harness::{Guest, Host, PATIENCE, finish_child, send, spawn, with_argv};
 
 /// Far above what ending a QEMU that obeys takes, and below what any of domstate's grace periods is.
 const AT_ONCE: Duration = Duration::from_secs(8);
@@ -227,8 +227,7 @@ fn run_exits_with_the_guests_own_status_if_asked_to() {
         let host = Host::new();
         let line = host.line("v");
         let argv = host.argv("v", &EXIT_DEVICE);
-        let mut args = [&["run", "v"], options, &["--"]].concat();
-        args.extend(argv.iter().map(String::as_str));
+        let args = with_argv(&[&["run", "v"], options].concat(), &argv);
         let run = spawn(host.command(&args));
         Guest::connected(&line).press('x');
         let said = finish_child(run);

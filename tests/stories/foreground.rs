@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, Said, finish_child, qemu, send, spawn, until};
+use super::harness::{Guest, Host, Said, finish_child, qemu, send, spawn, until, with_argv};
 
 /// Far below the time after which a QEMU that does not obey is killed.
 const AT_ONCE: Duration = Duration::from_secs(8);
@@ -21,9 +21,7 @@ const AT_ONCE: Duration = Duration::from_secs(8);
 fn run(host: &Host, options: &[&str], qemu_args: &[&str]) -> (Child, Guest) {
     let line = host.line("v");
     let argv = host.argv("v", qemu_args);
-    let mut args = options.to_vec();
-    args.extend(["run", "v", "--"]);
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&[options, &["run", "v"]].concat(), &argv);
     let run = spawn(host.command(&args));
     (run, Guest::connected(&line))
 }
@@ -102,8 +100,7 @@ fn a_run_whose_time_is_up_destroys_its_guest_at_once() {
     let host = Host::new();
     let argv = host.argv("v", &[]);
     let _line = host.line("v");
-    let mut args = vec!["run", "v", "--timeout", "300ms", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["run", "v", "--timeout", "300ms"], &argv);
     let begun = Instant::now();
     let said = host.domstate(&args);
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
@@ -130,8 +127,7 @@ fn run_without_a_command_line_uses_the_domains_own_or_fails_by_itself() {
     assert_eq!(host.domstate(&["run", "v"]), said("", nothing, 125));
     let line = host.line("v");
     let argv = host.argv("v", &[]);
-    let mut args = vec!["define", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["define", "v"], &argv);
     host.ok(&args);
     let run = spawn(host.command(&["run", "v"]));
     Guest::connected(&line).press('o');
@@ -154,8 +150,7 @@ fn on_stdio(serial: &str) -> Vec<String> {
 
 fn run_on_stdio(host: &Host, serial: &str) -> Command {
     let argv = on_stdio(serial);
-    let mut args = vec!["run", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["run", "v"], &argv);
     host.command(&args)
 }
 
@@ -294,8 +289,7 @@ fn a_stdout_that_is_full_costs_the_answer_and_not_the_status() {
     let host = Host::new();
     let line = host.line("v");
     let argv = host.argv("v", &[]);
-    let mut args = vec!["run", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["run", "v"], &argv);
     let mut command = host.command(&args);
     let full = File::options().write(true).open("/dev/full").unwrap();
     command.stdout(full).stderr(Stdio::null());

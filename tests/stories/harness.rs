@@ -18,7 +18,7 @@ use serde_json::Value;
 pub(crate) use super::guest::Guest;
 pub(crate) use super::monitor::Monitor;
 pub(crate) use super::process::{
-    Said, finish, finish_child, is_alive, processes_with, send, spawn,
+    Said, finish, finish_child, is_alive, processes_with, send, spawn, with_argv,
 };
 
 /// Far above what anything here takes, on a machine that is busy with other tests.
@@ -218,10 +218,8 @@ impl Host {
     /// The same with a command line of one's own, which [`Self::argv`] stands in.
     pub(crate) fn start_argv(&self, domain: &str, options: &[&str], argv: &[String]) -> Guest {
         let line = self.line(domain);
-        let mut args = vec!["start", domain];
-        args.extend(options);
-        args.push("--");
-        args.extend(argv.iter().map(String::as_str));
+        let words = [&["start", domain], options].concat();
+        let args = with_argv(&words, argv);
         assert_eq!(self.ok(&args), format!("Domain '{domain}' started\n"));
         Guest::taken(&line)
     }

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use super::harness::{Guest, Host, Said, finish, processes_with, send, until};
+use super::harness::{Guest, Host, Said, finish, processes_with, send, until, with_argv};
 
 /// Calls that change something which others see.
 const EFFECTS: &[&str] = &[
@@ -67,8 +67,7 @@ impl Stage {
 
     fn start(&self) -> Guest {
         let argv = self.host.argv("v", &[]);
-        let mut args = vec!["start", "v", "--"];
-        args.extend(argv.iter().map(String::as_str));
+        let args = with_argv(&["start", "v"], &argv);
         self.host.ok(&args);
         Guest::connected(&self.line)
     }
@@ -102,6 +101,22 @@ impl Stage {
         let mut command = self.strace(&["-o", "/dev/null", "-e", &inject]);
         command.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
         finish(command)
+    }
+
+    /// Runs a verb that is killed before `call`, then the next one; what that says, and words for both.
+    fn next_after_kill(
+        &self,
+        call: &Call,
+        args: &[&str],
+        odd: usize,
+        next: &[&str],
+    ) -> (Said, String) {
+        self.kill_before(call, args);
+        self.leave_alone(odd);
+        let next = self.host.domstate(next);
+        let journal = self.host.journal("v");
+        let told = format!("killed before {call:?}: {next:?}\n{journal}");
+        (next, told)
     }
 
     fn strace(&self, options: &[&str]) -> Command {
@@ -206,13 +221,7 @@ fn a_save_that_is_killed_is_finished_or_undone_by_the_next_verb_never_both() {
             guest = Guest::taken(&stage.line);
             fs::remove_file(&stage.file).unwrap();
         }
-        stage.kill_before(call, &save);
-        stage.leave_alone(odd);
-        let next = stage.host.domstate(&["suspend", "v"]);
-        let told = format!(
-            "killed before {call:?}: {next:?}\n{}",
-            stage.host.journal("v")
-        );
+        let (next, told) = stage.next_after_kill(call, &save, odd, &["suspend", "v"]);
         is_saved = next.code == Some(1);
         if is_saved {
             assert!(next.stderr.contains("domain is not running"), "{told}");
@@ -248,13 +257,7 @@ fn a_restore_that_is_killed_has_happened_or_not_and_the_next_one_works() {
     for (odd, call) in all.iter().enumerate() {
         guest.answers();
         stage.host.ok(&save);
-        stage.kill_before(call, &restore);
-        stage.leave_alone(odd);
-        let next = stage.host.domstate(&restore);
-        let told = format!(
-            "killed before {call:?}: {next:?}\n{}",
-            stage.host.journal("v")
-        );
+        let (next, told) = stage.next_after_kill(call, &restore, odd, &restore);
         if next.code != Some(0) {
             assert!(next.stderr.contains("is already active"), "{told}");
         }
@@ -293,13 +296,7 @@ fn kill_dumps(args: &[&str], ends_as: Option<&str>) {
         if stage.host.answer("v").starts_with("shut off") {
             guest = stage.start();
         }
-        stage.kill_before(call, &dump);
-        stage.leave_alone(odd);
-        let next = stage.host.domstate(&["suspend", "v"]);
-        let told = format!(
-            "killed before {call:?}: {next:?}\n{}",
-            stage.host.journal("v")
-        );
+        let (next, told) = stage.next_after_kill(call, &dump, odd, &["suspend", "v"]);
         assert!(!stage.has_part(), "{told}");
         if next.code == Some(0) {
             assert_eq!(stage.host.answer("v"), "paused (user)", "{told}");
@@ -358,13 +355,7 @@ fn a_migration_that_is_killed_leaves_exactly_one_guest_that_runs() {
             guest = stage.start();
         }
         let mut arriving = arrive();
-        stage.kill_before(call, &migrate);
-        stage.leave_alone(odd);
-        let next = stage.host.domstate(&["suspend", "v"]);
-        let told = format!(
-            "killed before {call:?}: {next:?}\n{}",
-            stage.host.journal("v")
-        );
+        let (next, told) = stage.next_after_kill(call, &migrate, odd, &["suspend", "v"]);
         if next.code == Some(0) {
             assert_eq!(stage.host.answer("v"), "paused (user)", "{told}");
             stage.host.ok(&["resume", "v"]);

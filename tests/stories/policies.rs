@@ -9,7 +9,7 @@ use std::process::Child;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, Said, finish_child, is_alive, send, spawn, until};
+use super::harness::{Guest, Host, Said, finish_child, is_alive, send, spawn, until, with_argv};
 
 /// Panics.
 mod crash;
@@ -37,8 +37,7 @@ fn said(stdout: &str, stderr: &str, code: i32) -> Said {
 fn run(host: &Host, policies: &[&str]) -> (Child, Guest) {
     let line = host.line("v");
     let argv = host.argv("v", &PVPANIC);
-    let mut args = [&["run", "v"], policies, &["--"]].concat();
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&[&["run", "v"], policies].concat(), &argv);
     let run = spawn(host.command(&args));
     (run, Guest::connected(&line))
 }

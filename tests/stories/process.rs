@@ -16,6 +16,12 @@ pub(crate) struct Said {
     pub(crate) code: Option<i32>,
 }
 
+/// The words of a command of domstate, with a command line of QEMU's behind them.
+pub(crate) fn with_argv<'a>(words: &[&'a str], argv: &'a [String]) -> Vec<&'a str> {
+    let argv = argv.iter().map(String::as_str);
+    words.iter().copied().chain(["--"]).chain(argv).collect()
+}
+
 /// Starts a command of which [`finish_child`] gets the output.
 pub(crate) fn spawn(mut command: Command) -> Child {
     command

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::harness::{Guest, Host, finish, is_alive, send, until};
+use super::harness::{Guest, Host, finish, is_alive, send, until, with_argv};
 use super::killed::{Call, calls};
 
 /// A verb that is killed.
@@ -54,8 +54,7 @@ impl Stage {
 
     fn start_with(&self, qemu_args: &[&str]) -> Guest {
         let argv = self.host.argv("v", qemu_args);
-        let mut args = vec!["start", "v", "--"];
-        args.extend(argv.iter().map(String::as_str));
+        let args = with_argv(&["start", "v"], &argv);
         self.host.ok(&args);
         Guest::connected(&self.line)
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::harness::{Host, finish, finish_child, qemu, send, spawn, until};
+use super::harness::{Host, finish, finish_child, qemu, send, spawn, until, with_argv};
 
 /// A QEMU that starts, with a machine and nothing else, and these further arguments.
 fn bare_qemu(args: &[&str]) -> Vec<String> {
@@ -18,8 +18,7 @@ fn bare_qemu(args: &[&str]) -> Vec<String> {
 
 /// `VERB DOMAIN -- ARGV...`
 fn words<'a>(verb: &'a str, domain: &'a str, argv: &'a [String]) -> Vec<&'a str> {
-    let front = [verb, "--domain", domain, "--"].into_iter();
-    front.chain(argv.iter().map(String::as_str)).collect()
+    with_argv(&[verb, "--domain", domain], argv)
 }
 
 fn start_failure(status: &Value, message: &str) -> Value {

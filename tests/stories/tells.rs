@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{Host, Said, s};
+use super::harness::{Host, Said, s, with_argv};
 
 const UUID: &str = "c7a5fdbd-cdaf-9455-926a-d65c16db1809";
 
@@ -22,8 +22,7 @@ fn masked(text: &str) -> String {
 /// Defines `v` without starting it.
 fn defined(host: &Host) -> Vec<String> {
     let argv = host.argv("v", &["-uuid", UUID, "-name", "a b"]);
-    let mut args = vec!["define", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["define", "v"], &argv);
     assert_eq!(host.ok(&args), "Domain 'v' defined\n");
     argv
 }
@@ -86,9 +85,7 @@ fn a_running_domain_is_found_by_id_uuid_and_name_in_that_order() {
     let id = host.qemu_pid("v").to_string();
     // A domain with the other's id for its name.
     let argv = host.argv("w", &[]);
-    let mut define = vec!["define", &id, "--"];
-    define.extend(argv.iter().map(String::as_str));
-    host.ok(&define);
+    host.ok(&with_argv(&["define", &id], &argv));
     for typed in [&id, UUID, "v"] {
         assert_eq!(host.ok(&["--reason", typed]), "running (booted)\n");
         assert_eq!(host.ok(&["domid", typed]), format!("{id}\n"));

@@ -4,13 +4,25 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use super::harness::{Guest, Host, is_alive, processes_with, send, until};
+use super::harness::{Guest, Host, is_alive, processes_with, send, until, with_argv};
 
 /// Starts a guest behind a shell script, which has QEMU's command line as its arguments.
 fn start_behind(host: &Host, script: &str, qemu_args: &[&str]) -> Guest {
     let mut guest = host.start_argv("v", &[], &behind(host, script, qemu_args));
     guest.hears("READY");
     guest
+}
+
+/// Starts one that can exit by itself, behind a script that waits for it and has a status of its own.
+fn start_behind_waiting(host: &Host) -> Guest {
+    let exit = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"];
+    start_behind(host, "\"$@\"\nexit 7", &exit)
+}
+
+fn assert_exits(host: &Host, guest: &mut Guest) {
+    guest.press('x');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    assert_eq!(host.json("v")["cause"]["kind"], "guest-exit");
 }
 
 fn behind(host: &Host, script: &str, qemu_args: &[&str]) -> Vec<String> {
@@ -100,52 +112,36 @@ fn a_wrapper_that_leaves_a_slow_qemu_in_the_background_and_is_done_has_started_i
 #[test]
 fn a_wrapper_that_is_killed_does_not_end_the_guest() {
     let host = Host::new();
-    let mut guest = start_behind(
-        &host,
-        "\"$@\"\nexit 7",
-        &["-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
-    );
+    let mut guest = start_behind_waiting(&host);
     let qemu = host.qemu_pid("v");
     let wrapper = parent(qemu);
     assert!(!is_qemu(wrapper));
     send(wrapper, Signal::SIGKILL);
-    until("the wrapper's end on record", || {
-        host.journal("v").contains("DOMSTATE_EXITED")
-    });
+    host.wait_for_event("v", "DOMSTATE_EXITED");
     for _ in 0..3 {
         assert_eq!(host.answer("v"), "running (booted)");
     }
     assert_eq!(host.qemu_pid("v"), qemu);
     let said = host.domstate(&["start", "v"]);
     assert_eq!(said.stderr, "error: Domain is already active\n");
-    guest.press('x');
-    assert_eq!(host.wait("v"), "shut off (shutdown)");
-    assert_eq!(host.json("v")["cause"]["kind"], "guest-exit");
+    assert_exits(&host, &mut guest);
     assert_eq!(host.json("v")["certainty"], "witnessed");
 }
 
 #[test]
 fn a_wrapper_and_its_supervisor_may_both_be_killed_and_the_guest_is_still_known() {
     let host = Host::new();
-    let mut guest = start_behind(
-        &host,
-        "\"$@\"\nexit 7",
-        &["-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
-    );
+    let mut guest = start_behind_waiting(&host);
     let qemu = host.qemu_pid("v");
     let wrapper = parent(qemu);
     host.kill_supervisor("v");
     send(wrapper, Signal::SIGKILL);
     until("the wrapper's death", || !is_alive(wrapper));
     assert_eq!(host.answer("v"), "running (booted)");
-    until("the wrapper's end on record", || {
-        host.journal("v").contains("DOMSTATE_EXITED")
-    });
+    host.wait_for_event("v", "DOMSTATE_EXITED");
     assert_eq!(host.answer("v"), "running (booted)");
     assert_eq!(host.qemu_pid("v"), qemu);
-    guest.press('x');
-    assert_eq!(host.wait("v"), "shut off (shutdown)");
-    assert_eq!(host.json("v")["cause"]["kind"], "guest-exit");
+    assert_exits(&host, &mut guest);
 }
 
 /// A command that does not end by itself, and goes with the host, by the folder on its command line.
@@ -189,8 +185,7 @@ fn what_a_wrapper_leaves_behind_keeps_neither_a_dead_guest_alive_nor_the_next_fr
 fn a_wrapper_that_fails_is_a_start_that_failed() {
     let host = Host::new();
     let argv = behind(&host, "echo no such luck >&2\nexit 3", &[]);
-    let mut args = vec!["start", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["start", "v"], &argv);
     let said = host.domstate(&args);
     assert_eq!(said.code, Some(1));
     let words = "error: Failed to start domain 'v'\n\
@@ -205,8 +200,7 @@ fn a_wrapper_that_fails_and_leaves_something_behind_is_a_start_that_failed() {
     let host = Host::new();
     let script = format!("{} &\nexit 3", left_behind(&host));
     let argv = behind(&host, &script, &[]);
-    let mut args = vec!["start", "v", "--"];
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&["start", "v"], &argv);
     let said = host.domstate(&args);
     assert_eq!(said.code, Some(1), "{said:?}");
     assert_eq!(host.answer("v"), "shut off (failed)");

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{PVPANIC, assert_crashed, assert_lives, destroy, said};
-use crate::harness::{Guest, Host, Said, finish, qemu};
+use crate::harness::{Guest, Host, Said, finish, qemu, with_argv};
 
 /// Starts `v` as it is defined, panics it, and asserts what it then is, with `preserve` or `restart` in force.
 fn start_and_panic(host: &Host, options: &[&str], policy: &str) {
@@ -27,8 +27,7 @@ fn start_and_panic(host: &Host, options: &[&str], policy: &str) {
 /// `verb v` with these options, on a command line that can panic.
 fn with_command_line(host: &Host, verb: &str, options: &[&str]) -> Said {
     let argv = host.argv("v", &PVPANIC);
-    let mut args = [&[verb, "v"], options, &["--"]].concat();
-    args.extend(argv.iter().map(String::as_str));
+    let args = with_argv(&[&[verb, "v"], options].concat(), &argv);
     host.domstate(&args)
 }
 

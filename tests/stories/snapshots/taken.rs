@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::harness::{Guest, finish};
+use crate::harness::{Guest, finish, with_argv};
 
 #[test]
 fn a_guest_runs_on_after_its_snapshot_and_is_taken_back_to_it() {
@@ -67,8 +67,7 @@ fn a_guest_is_started_from_its_snapshot_while_it_is_not_active() {
     // What the user says of the beginning is left out.
     let argv = stage.host.argv("v", &[]);
     let drives = stage.drives();
-    let mut define = vec!["define", "v", "--"];
-    define.extend(argv.iter().map(String::as_str));
+    let mut define = with_argv(&["define", "v"], &argv);
     define.extend(["-drive", &drives[0], "-drive", &drives[1], "-S"]);
     stage.host.ok(&define);
     stage.revert("ran", &[], "running (from snapshot)");
