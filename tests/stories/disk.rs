@@ -1,15 +1,17 @@
-//! A disk that is full, or may not be written, when a guest ends or a verb acts: what is told is true meanwhile, and
-//! it is written down as soon as there is room.
+//! A disk that is full when a guest ends or a verb acts: what is told is true meanwhile, and it is written down as soon
+//! as there is room.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::harness::{Guest, Host, is_alive, is_root, processes_with, send, until};
+use super::harness::{Guest, Host, is_alive, is_root, processes_with, until};
+
+/// The same of a disk that may not be written.
+mod read_only;
 
 /// A file system of its own, gone with the test.
 pub(super) struct Disk(PathBuf);
@@ -103,16 +105,6 @@ fn settled(host: &Host) {
     );
 }
 
-fn end(host: &Host, guest: &mut Guest, how: &str) {
-    match how {
-        "power off" => guest.press('o'),
-        "panic" => guest.press('p'),
-        "SIGKILL" => send(host.qemu_pid("v"), Signal::SIGKILL),
-        "SIGTERM" => send(host.qemu_pid("v"), Signal::SIGTERM),
-        _ => drop(host.ok(&["destroy", "v"])),
-    }
-}
-
 #[test]
 fn on_a_full_disk_the_last_words_have_room_and_the_answer_is_true() {
     if !is_root("on_a_full_disk_the_last_words_have_room_and_the_answer_is_true") {
@@ -135,7 +127,7 @@ fn on_a_full_disk_the_last_words_have_room_and_the_answer_is_true() {
         assert_eq!(host.answer("v"), "paused (user)");
         host.ok(&["resume", "v"]);
         assert_eq!(host.answer("v"), "running (unpaused)");
-        end(&host, &mut guest, how);
+        guest.end(&host, how);
         host.wait_for("v", wanted);
         until("the record", || {
             host.journal("v").contains("DOMSTATE_EXITED")
@@ -185,7 +177,7 @@ fn when_the_last_words_were_lost_no_end_is_told_for_a_better_one() {
         assert!(said.stderr.contains("No space left on device"), "{said:?}");
         assert!(said.stderr.lines().count() <= 2, "{said:?}");
         assert_eq!(host.answer("v"), "running (booted)");
-        end(&host, &mut guest, how);
+        guest.end(&host, how);
         until("QEMU's end", || !is_alive(qemu));
         let full = host.answer("v");
         assert!(wanted.contains(&full.as_str()), "{how}, full: {full}");
@@ -381,107 +373,4 @@ fn run_on_a_full_disk_tells_the_truth_and_returns() {
         let wanted = [wanted, "shut off (crashed)"];
         assert!(wanted.contains(&answer.as_str()), "{why}: {answer}");
     }
-}
-
-/// Whether files can be made immutable here (ext4 and its like): then not even open descriptors can write.
-struct Immutable(Vec<PathBuf>);
-
-impl Immutable {
-    fn make(paths: &[&Path]) -> Option<Self> {
-        let made = Self(paths.iter().map(|path| path.to_path_buf()).collect());
-        made.chattr("+i").then_some(made)
-    }
-
-    fn chattr(&self, flag: &str) -> bool {
-        let status = Command::new("chattr")
-            .arg(flag)
-            .args(&self.0)
-            .stderr(Stdio::null())
-            .status();
-        status.is_ok_and(|status| status.success())
-    }
-}
-
-impl Drop for Immutable {
-    fn drop(&mut self) {
-        self.chattr("-i");
-    }
-}
-
-#[test]
-fn a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with() {
-    if !is_root("a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with") {
-        return;
-    }
-    let bad = ["shut off (crashed)", "shut off (unknown)"];
-    for (how, wanted) in [("power off", &bad[..]), ("SIGKILL", &bad[..1])] {
-        let host = Host::new();
-        let mut guest = host.start("v", &[]);
-        host.supervisor_pid("v");
-        let qemu = host.qemu_pid("v");
-        let run = host.run_folder("v");
-        let Some(immutable) = Immutable::make(&[&run.join("journal"), &run]) else {
-            let line = "not run, needs a file system with immutable files under $TMPDIR: \
-                        a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with\n";
-            let _ = std::io::stderr().write_all(line.as_bytes());
-            return;
-        };
-        let said = host.domstate(&["suspend", "v"]);
-        assert_eq!(said.code, Some(1), "{said:?}");
-        assert_eq!(host.answer("v"), "running (booted)");
-        end(&host, &mut guest, how);
-        until("QEMU's end", || !is_alive(qemu));
-        let locked = host.answer("v");
-        assert!(wanted.contains(&locked.as_str()), "{how}: {locked}");
-        assert_eq!(host.wait("v"), locked);
-        drop(immutable);
-        settled(&host);
-        let answer = host.answer("v");
-        assert!(wanted.contains(&answer.as_str()), "{how}: {answer}");
-    }
-}
-
-#[test]
-fn a_read_only_state_directory_is_read() {
-    if !is_root("a_read_only_state_directory_is_read") {
-        return;
-    }
-    let host = Host::new();
-    let disk = Disk::mount(&host, "size=2m");
-    let _guest = host.start("v", &[]);
-    host.kill_supervisor("v");
-    // As a container sees it that is to watch only. The guest lives, and nobody can be started to look after it.
-    let script = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@""#;
-    let read_only = |args: &[&str]| {
-        let mut command = Command::new("unshare");
-        command
-            .args(["-m", "sh", "-c", script, "sh"])
-            .arg(host.state_dir());
-        command.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
-        command.env("DOMSTATE_DIR", host.state_dir());
-        super::harness::finish(command)
-    };
-    for args in [&["--reason", "v"][..], &["wait", "v", "--timeout", "0"]] {
-        assert_eq!(read_only(args).stdout, "running (booted)\n");
-    }
-    for verb in ["suspend", "destroy", "start"] {
-        let said = read_only(&[verb, "v"]);
-        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
-    }
-    assert_eq!(host.answer("v"), "running (booted)");
-    host.kill_unseen("v");
-    disk.remount("ro");
-    assert_eq!(host.answer("v"), "shut off (crashed)");
-    assert_eq!(host.wait("v"), "shut off (crashed)");
-    let start = host.domstate(&["start", "v"]);
-    assert_eq!(start.code, Some(1), "{start:?}");
-    assert!(start.stderr.contains("Read-only file system"), "{start:?}");
-    assert_eq!(host.answer("v"), "shut off (crashed)");
-    disk.remount("rw");
-    assert_eq!(host.answer("v"), "shut off (crashed)");
-    until("the record", || {
-        host.journal("v").contains("DOMSTATE_EXITED")
-    });
-    settled(&host);
-    assert_eq!(host.answer("v"), "shut off (crashed)");
 }

@@ -1,22 +1,20 @@
-//! A guest's memory goes into a file while the guest waits, in virsh's words; a dump that comes to nothing changes
-//! nothing.
+//! A guest's memory goes into a file while the guest waits, in virsh's words.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
 use std::process::Child;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use serde_json::{Value, json};
 
-use super::disk::Disk;
 use super::foreground::shown;
-use super::harness::{Host, finish_child, is_root, send};
-use super::jobs::{
-    RANDOM_BYTES, UNLIMITED, assert_failed, assert_no_file, has_part, interrupt, kill,
-    on_a_terminal, part_goes,
-};
+use super::harness::{Host, finish_child};
+use super::jobs::{RANDOM_BYTES, assert_no_file, has_part, on_a_terminal};
+
+/// A dump that comes to nothing changes nothing.
+mod undone;
 
 /// With what a dump is of the guest's memory alone, and with what it is QEMU's stream.
 const FORMS: [&[&str]; 2] = [&["--memory-only"], &[]];
@@ -72,6 +70,15 @@ fn fifo(host: &Host) -> (String, File) {
         .custom_flags(libc::O_NONBLOCK)
         .open(&path);
     (path, reader.unwrap())
+}
+
+/// Reads a FIFO until nobody writes it any more.
+fn read_out(mut reader: File) -> Vec<u8> {
+    let waits = FcntlArg::F_SETFL(OFlag::empty());
+    fcntl(&reader, waits).unwrap();
+    let mut read = Vec::new();
+    reader.read_to_end(&mut read).unwrap();
+    read
 }
 
 fn make_fifo(path: &str) {
@@ -213,43 +220,17 @@ fn a_guest_that_sleeps_in_memory_is_dumped_by_its_memory_only_and_sleeps_on() {
 fn while_a_guest_is_dumped_that_is_told_and_nothing_else_is_done_to_it() {
     for form in FORMS {
         let host = Host::new();
-        let other = host.path("other");
         let mut guest = host.start_large(&[]);
-        let (file, mut reader) = fifo(&host);
+        let (file, reader) = fifo(&host);
         let dumping = stuck(&host, &file, form);
-        let before = host.guest_json();
-        let at_it = format!("process {} is at it: dump", dumping.id());
-        let why = format!("error: Requested operation is not valid: {at_it}\n");
-        for (args, sentence) in [
-            (&["suspend", "v"][..], "Failed to suspend domain 'v'"),
-            (&["resume", "v"], "Failed to resume domain 'v'"),
-            (&["reset", "v"], "Failed to reset domain 'v'"),
-            (
-                &["save", "v", &other],
-                &format!("Failed to save domain 'v' to {other}"),
-            ),
-            (
-                &["dump", "v", &other],
-                &format!("Failed to core dump domain 'v' to {other}"),
-            ),
-        ] {
-            host.refused(args, &format!("error: {sentence}\n{why}"));
-            assert_eq!(host.guest_json(), before, "{args:?}");
-        }
-        assert_no_file(&other);
+        host.assert_at_it(&dumping, "dump", &[]);
         let info = host.ok(&["domjobinfo", "v"]);
         let begun =
             "Job type:         Unbounded   \nOperation:        Dump        \nTime elapsed:     ";
         assert!(info.starts_with(begun), "{info:?}");
         assert!(info.contains("\nData total:       "), "{info:?}");
         // Nothing of all that has kept it from being dumped, once somebody reads.
-        nix::fcntl::fcntl(
-            &reader,
-            nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty()),
-        )
-        .unwrap();
-        let mut core = Vec::new();
-        reader.read_to_end(&mut core).unwrap();
+        let core = read_out(reader);
         let said = finish_child(dumping);
         assert_eq!(
             said.stdout,
@@ -263,227 +244,15 @@ fn while_a_guest_is_dumped_that_is_told_and_nothing_else_is_done_to_it() {
 }
 
 #[test]
-fn a_dump_that_is_cancelled_leaves_the_guest_running_and_no_file() {
-    for (form, how) in [
-        (FORMS[0], "SIGINT"),
-        (FORMS[1], "SIGINT"),
-        (FORMS[1], "domjobabort"),
-    ] {
-        for after in [&[][..], &["--reset"], &["--crash"]] {
-            let host = Host::new();
-            let mut guest = host.start_large(&[]);
-            let (file, _reader) = fifo(&host);
-            let dumping = stuck(&host, &file, &[form, after].concat());
-            let said = match how {
-                "SIGINT" => interrupt(dumping),
-                _ => {
-                    assert_eq!(host.ok(&["domjobabort", "v"]), "");
-                    finish_child(dumping)
-                }
-            };
-            assert_failed(&said, &aborted(&file));
-            host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
-            assert!(!has_part(&file));
-            assert!(Path::new(&file).exists(), "somebody's FIFO");
-            guest.answers();
-            // What was cancelled stands in nobody's way.
-            dumped(&host, &host.path("v.core"), form);
-        }
-    }
-}
-
-#[test]
-fn a_dump_of_memory_only_is_not_aborted_in_libvirts_words() {
-    let host = Host::new();
-    let mut guest = host.start_large(&[]);
-    let (file, _reader) = fifo(&host);
-    let dumping = stuck(&host, &file, &["--memory-only"]);
-    let why = "Requested operation is not valid: cannot abort memory-only dump";
-    host.refused(&["domjobabort", "v"], &format!("error: {why}\n"));
-    assert_eq!(host.answer("v"), "paused (dumping)");
-    assert_failed(&interrupt(dumping), &aborted(&file));
-    assert_eq!(host.answer("v"), "running (unpaused)");
-    guest.answers();
-}
-
-#[test]
-fn a_dump_under_a_limit_that_is_cancelled_leaves_no_file() {
-    for how in ["domjobabort", "SIGINT"] {
-        let host = Host::new();
-        let file = host.path("v.core");
-        let mut guest = host.start_slow(&[]);
-        let dumping = host.under_way(&dump(&file, &[]), "paused (dumping)");
-        assert!(has_part(&file));
-        let said = match how {
-            "SIGINT" => interrupt(dumping),
-            _ => {
-                assert_eq!(host.ok(&["domjobabort", "v"]), "");
-                finish_child(dumping)
-            }
-        };
-        assert_failed(&said, &aborted(&file));
-        host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
-        assert_no_file(&file);
-        guest.answers();
-    }
-}
-
-#[test]
-fn a_reader_that_goes_away_fails_the_dump_and_the_guest_goes_on() {
-    for form in FORMS {
-        let host = Host::new();
-        let mut guest = host.start_large(&[]);
-        let (file, reader) = fifo(&host);
-        let dumping = stuck(&host, &file, form);
-        drop(reader);
-        let said = finish_child(dumping);
-        assert_failed(&said, &failed(&file, "cannot write the file: Broken pipe"));
-        host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
-        guest.answers();
-    }
-}
-
-#[test]
-fn a_dump_that_is_killed_is_taken_back_by_the_supervisor_alone() {
-    let host = Host::new();
-    let file = host.path("v.core");
-    let mut guest = host.start_slow(&[]);
-    let (fifo, _reader) = fifo(&host);
-    for (place, form) in [
-        (&file, &[][..]),
-        (&fifo, &["--memory-only"]),
-        (&fifo, &["--memory-only", "--crash"]),
-        (&fifo, &["--reset"]),
-    ] {
-        let failures = host.journal("v").matches("DOMSTATE_FAILED").count();
-        host.supervisor_pid("v");
-        kill(host.under_way(&dump(place, form), "paused (dumping)"));
-        // Nobody asks anything.
-        super::harness::until("the end of the dump", || {
-            host.journal("v").matches("DOMSTATE_FAILED").count() > failures
-        });
-        assert_no_file(&file);
-        guest.answers();
-        host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
-    }
-}
-
-#[test]
-fn a_dump_that_is_killed_with_the_supervisor_is_taken_back_by_the_next_verb() {
-    for verb in ["query", "suspend", "dump"] {
-        let host = Host::new();
-        let file = host.path("v.core");
-        let mut guest = host.start_slow(&[]);
-        let dumping = host.under_way(&dump(&file, &[]), "paused (dumping)");
-        host.kill_supervisor("v");
-        kill(dumping);
-        assert!(has_part(&file));
-        match verb {
-            "query" => {
-                assert_eq!(host.answer("v"), "paused (dumping)");
-                host.wait_for("v", "running (unpaused)");
-                part_goes(&file);
-            }
-            "suspend" => {
-                host.ok(&["suspend", "v"]);
-                assert_eq!(host.answer("v"), "paused (user)");
-                host.ok(&["resume", "v"]);
-            }
-            _ => {
-                host.limit(UNLIMITED);
-                dumped(&host, &file, &[]);
-                assert_eq!(host.answer("v"), "running (unpaused)");
-                fs::remove_file(&file).unwrap();
-            }
-        }
-        assert_no_file(&file);
-        guest.answers();
-    }
-}
-
-#[test]
-fn a_guest_that_ends_while_it_is_dumped_is_told_as_it_ended_and_the_dump_is_over() {
-    for (form, signal) in [(FORMS[0], false), (FORMS[1], false), (FORMS[1], true)] {
-        let host = Host::new();
-        let _guest = host.start_large(&[]);
-        let (file, _reader) = fifo(&host);
-        let dumping = stuck(&host, &file, form);
-        let answer = if signal {
-            send(host.qemu_pid("v"), nix::sys::signal::Signal::SIGKILL);
-            "shut off (crashed)"
-        } else {
-            assert_eq!(host.ok(&["destroy", "v"]), "Domain 'v' destroyed\n");
-            "shut off (destroyed)"
-        };
-        assert_eq!(host.wait("v"), answer, "{form:?}");
-        let why = "Requested operation is not valid: domain is not running";
-        assert_failed(&finish_child(dumping), &failed(&file, why));
-        assert_eq!(host.answer("v"), answer);
-    }
-}
-
-#[test]
-fn a_place_that_cannot_be_written_is_refused_before_the_guest_is_stopped() {
-    let host = Host::new();
-    let mut guest = host.start("v", &[]);
-    let folder = host.path("folder");
-    fs::create_dir(&folder).unwrap();
-    let fifo = host.path("fifo");
-    make_fifo(&fifo);
-    for form in FORMS {
-        for (place, why) in [
-            (folder.as_str(), "Is a directory"),
-            // Nobody reads it: that is not waited for.
-            (&fifo, "No such device or address"),
-            (&host.path("missing/v.core"), "No such file or directory"),
-        ] {
-            let why = failed(place, &format!("cannot write {place}: {why}"));
-            host.refused(&dump(place, form), &why);
-            host.assert_is("v", "running (booted)", &Value::Null, "witnessed");
-        }
-    }
-    assert!(!host.journal("v").contains("\"STOP\""));
-    guest.answers();
-}
-
-#[test]
-fn a_full_disk_fails_the_dump_and_the_guest_goes_on_and_the_old_file_is_as_it_was() {
-    if !is_root("a_full_disk_fails_the_dump_and_the_guest_goes_on_and_the_old_file_is_as_it_was") {
-        return;
-    }
-    for form in FORMS {
-        for after in [&[][..], &["--reset"], &["--crash"]] {
-            let host = Host::new();
-            let _disk = Disk::mount_at(host.folder().join("small"), "size=4m");
-            let file = host.path("small/v.core");
-            let mut guest = host.start_large(&[]);
-            fs::write(&file, "old").unwrap();
-            let why = "cannot write the file: No space left on device";
-            let options = [form, after].concat();
-            host.refused(&dump(&file, &options), &failed(&file, why));
-            host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
-            assert_eq!(fs::read_to_string(&file).unwrap(), "old");
-            assert!(!has_part(&file));
-            guest.answers();
-        }
-    }
-}
-
-#[test]
 fn how_far_a_dump_is_is_shown_on_a_terminal_if_asked_for() {
     for form in FORMS {
         let host = Host::new();
         let _guest = host.start_large(&[]);
-        let (file, mut reader) = fifo(&host);
+        let (file, reader) = fifo(&host);
         let args = [&dump(&file, form)[..], &["--verbose"]].concat();
         let (dumping, mut terminal) = on_a_terminal(&host, &args);
         shown(&mut terminal, "\rDump: [ ");
-        nix::fcntl::fcntl(
-            &reader,
-            nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty()),
-        )
-        .unwrap();
-        reader.read_to_end(&mut Vec::new()).unwrap();
+        read_out(reader);
         shown(&mut terminal, "\rDump: [100 %]\r\n");
         assert_eq!(finish_child(dumping).code, Some(0));
     }

@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::harness::{PATIENCE, until};
+use super::harness::{Host, PATIENCE, send, until};
 
 /// A guest that obeys letters on its serial line (tests/guest/guest.S).
 pub(crate) struct Guest {
@@ -77,6 +78,17 @@ impl Guest {
             heard.clear();
             let read = self.line.read_line(&mut heard).unwrap();
             assert!(read > 0, "the guest ended before it said {wanted}");
+        }
+    }
+
+    /// Brings the guest of `v`, which can panic, to this end.
+    pub(crate) fn end(&mut self, host: &Host, how: &str) {
+        match how {
+            "power off" => self.press('o'),
+            "panic" => self.press('p'),
+            "SIGKILL" => send(host.qemu_pid("v"), Signal::SIGKILL),
+            "SIGTERM" => send(host.qemu_pid("v"), Signal::SIGTERM),
+            _ => drop(host.ok(&["destroy", "v"])),
         }
     }
 }

@@ -79,6 +79,44 @@ impl Host {
         child
     }
 
+    /// Cancels a job like this; what its command says then.
+    pub(super) fn cancel(&self, job: Child, how: &str) -> Said {
+        match how {
+            "domjobabort" => {
+                assert_eq!(self.ok(&["domjobabort", "v"]), "");
+                finish_child(job)
+            }
+            "SIGTERM" => signal(job, Signal::SIGTERM),
+            _ => interrupt(job),
+        }
+    }
+
+    /// Asserts that while this job is at it nothing else is done to the guest: neither by these nor by any other verb.
+    pub(super) fn assert_at_it(&self, job: &Child, verb: &str, these: &[(&[&str], &str)]) {
+        let other = self.path("other");
+        let before = self.guest_json();
+        let at_it = format!("process {} is at it: {verb}", job.id());
+        let why = format!("error: Requested operation is not valid: {at_it}\n");
+        let any: [(&[&str], &str); 5] = [
+            (&["suspend", "v"], "Failed to suspend domain 'v'"),
+            (&["resume", "v"], "Failed to resume domain 'v'"),
+            (&["reset", "v"], "Failed to reset domain 'v'"),
+            (
+                &["save", "v", &other],
+                &format!("Failed to save domain 'v' to {other}"),
+            ),
+            (
+                &["dump", "v", &other],
+                &format!("Failed to core dump domain 'v' to {other}"),
+            ),
+        ];
+        for (args, sentence) in any.iter().chain(these) {
+            self.refused(args, &format!("error: {sentence}\n{why}"));
+            assert_eq!(self.guest_json(), before, "{args:?}");
+        }
+        assert_no_file(&other);
+    }
+
     /// `v` without its supervisor, which may still have been about to come or leave.
     pub(super) fn guest_json(&self) -> Value {
         let mut json = self.json("v");
@@ -115,7 +153,11 @@ pub(super) fn kill(mut child: Child) {
 
 /// Presses Ctrl-C on a command; what it says then.
 pub(super) fn interrupt(child: Child) -> Said {
-    send(i32::try_from(child.id()).unwrap(), Signal::SIGINT);
+    signal(child, Signal::SIGINT)
+}
+
+fn signal(child: Child, signal: Signal) -> Said {
+    send(i32::try_from(child.id()).unwrap(), signal);
     finish_child(child)
 }
 
