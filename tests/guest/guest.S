@@ -8,7 +8,7 @@
 #
 #   o  power off (ACPI S5)            w  write a sector to the other disk,
 #   s  sleep to memory (S3)              answers "ok\n" or "err\n"
-#   d  sleep to disk (S4)             f  the same for ever, no answer
+#   d  sleep to disk (S4)             f  pvpanic: crash-loaded, for ever
 #   p  pvpanic: panicked              g  ib700 watchdog, fires at once
 #   l  pvpanic: crash-loaded          h  hang, deaf for good (cli; hlt)
 #   r  reset (i8042)                  x  isa-debug-exit, QEMU's status is 33
@@ -43,6 +43,7 @@
         .set    PVPANIC,    0x505       # -device pvpanic; bit 0 panic, 1 crashload
         .set    PM1A_CNT,   0x604       # PIIX4: SeaBIOS puts PMBASE at 600h
         .set    SLP_EN,     0x2000      # SLP_TYP is bits 10-12: S5 0, S3 1, S4 2
+        .set    FLOOD_WAIT, 0xffff      # some 0.1 ms under TCG
         .set    HERE,       0x7c00      # where the BIOS loads a boot sector
 
 _start: cli
@@ -212,7 +213,9 @@ write:  call    sector
         mov     $err, %si
         jmp     puts
 
-flood:  call    sector
+flood:  call    crashload
+        mov     $FLOOD_WAIT, %cx
+1:      loop    1b
         jmp     flood
 
 hang:   cli

@@ -25,9 +25,17 @@ fn start_failure(status: &Value, message: &str) -> Value {
     json!({"kind": "start-failure", "status": status, "signal": null, "message": message})
 }
 
+/// Not what it was called by, if a wrapper stands before it.
+fn what_qemu_calls_itself() -> String {
+    let mut command = std::process::Command::new(qemu());
+    command.arg("-frobnicate");
+    let complaint = finish(command).stderr;
+    complaint.split(": ").next().unwrap().to_owned()
+}
+
 #[test]
 fn a_qemu_that_ends_before_it_is_ready_has_failed_and_is_quoted() {
-    let qemu = qemu();
+    let qemu = what_qemu_calls_itself();
     for (args, line) in [
         (
             &["-frobnicate"][..],

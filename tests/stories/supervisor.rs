@@ -177,10 +177,13 @@ fn answer_of(json: &Value) -> (String, String, String) {
     )
 }
 
-/// A newer QEMU announces the exit device with a SHUTDOWN; then there is nothing to lose.
+/// A newer QEMU announces the exit device with a SHUTDOWN; then only the guest's number is lost.
 fn without_status(stage: &Stage, end: &End) -> Told {
     let announced = stage.host.journal("v").contains("\"SHUTDOWN\"");
-    if announced { end.known } else { end.lost }
+    match announced && end.lost == STATUS_LOST {
+        true => ("shut off (shutdown)", "guest-shutdown", "witnessed"),
+        false => end.lost,
+    }
 }
 
 fn exits_on_record(host: &Host) -> usize {
