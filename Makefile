@@ -1,6 +1,6 @@
 # make build     the static program, in $(PROGRAM)
 # make check     formatting, lints and all tests, on the real QEMU
-# make check-qemus   the tests on the real QEMU again, with QEMU 10 and 11, which it fetches into $(QEMUS)
+# make check-qemus   the tests on the real QEMU with the installed one, and with 10 and 11, fetched into $(QEMUS)
 # make parity    virsh and domstate side by side, live, on an installed libvirt; RECORD=1 renews what virsh told
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
@@ -42,8 +42,9 @@ check:
 check-qemus:
 	scripts/install-needs $(NEEDS)
 	scripts/fetch-qemus $(QEMUS)
-	for qemu in qemu-10 qemu-11; do \
-		DOMSTATE_QEMU=$(QEMUS)/$$qemu $(CARGO) test --locked --no-fail-fast --test stories || exit 1; \
+	for qemu in qemu-system-x86_64 $(QEMUS)/qemu-10 $(QEMUS)/qemu-11; do \
+		$$qemu --version | head -n 1; \
+		DOMSTATE_QEMU=$$qemu $(CARGO) test --locked --no-fail-fast --test stories || exit 1; \
 		$(CARGO) test --locked --test pairs || exit 1; \
 	done
 
