@@ -12,7 +12,9 @@ use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, Said, finish_child, qemu, send, spawn, until, with_argv};
+use super::harness::{
+    Guest, Host, Said, finish_child, qemu, send, spawn, until, what_qemu_calls_itself, with_argv,
+};
 
 /// Far below the time after which a QEMU that does not obey is killed.
 const AT_ONCE: Duration = Duration::from_secs(8);
@@ -71,7 +73,10 @@ fn run_tells_of_a_qemu_that_was_killed_or_destroyed_elsewhere() {
     assert_eq!(second.stdout, "shut off (destroyed)\n");
     assert_eq!(second.code, Some(4));
     // QEMU's own words are repeated.
-    let words = format!("{}: terminating on signal 15 from pid ", qemu());
+    let words = format!(
+        "{}: terminating on signal 15 from pid ",
+        what_qemu_calls_itself()
+    );
     assert!(second.stderr.starts_with(&words), "{second:?}");
     assert_eq!(host.ok(&["logs", "v"]), second.stderr);
 }

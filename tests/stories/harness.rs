@@ -29,6 +29,14 @@ pub(crate) fn qemu() -> String {
     std::env::var("DOMSTATE_QEMU").unwrap_or_else(|_| "qemu-system-x86_64".to_owned())
 }
 
+/// What QEMU begins its complaints with: not what it was called by, if a wrapper stands before it.
+pub(crate) fn what_qemu_calls_itself() -> String {
+    let mut command = Command::new(qemu());
+    command.arg("-frobnicate");
+    let complaint = finish(command).stderr;
+    complaint.split(": ").next().unwrap().to_owned()
+}
+
 /// The folder of the guest's source and images.
 pub(crate) fn guest_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest")

@@ -4,7 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::harness::{Host, finish, finish_child, qemu, send, spawn, until, with_argv};
+use super::harness::{
+    Host, finish, finish_child, qemu, send, spawn, until, what_qemu_calls_itself, with_argv,
+};
 
 /// A QEMU that starts, with a machine and nothing else, and these further arguments.
 fn bare_qemu(args: &[&str]) -> Vec<String> {
@@ -23,14 +25,6 @@ fn words<'a>(verb: &'a str, domain: &'a str, argv: &'a [String]) -> Vec<&'a str>
 
 fn start_failure(status: &Value, message: &str) -> Value {
     json!({"kind": "start-failure", "status": status, "signal": null, "message": message})
-}
-
-/// Not what it was called by, if a wrapper stands before it.
-fn what_qemu_calls_itself() -> String {
-    let mut command = std::process::Command::new(qemu());
-    command.arg("-frobnicate");
-    let complaint = finish(command).stderr;
-    complaint.split(": ").next().unwrap().to_owned()
 }
 
 #[test]
