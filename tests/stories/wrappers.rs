@@ -43,9 +43,10 @@ fn parent(pid: i32) -> i32 {
     line.trim().parse().unwrap()
 }
 
+/// Only QEMU has its journal open. What the process is called says nothing: QEMU may be run by a dynamic linker.
 fn is_qemu(pid: i32) -> bool {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
-    name.starts_with("qemu")
+    let mut open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    open.any(|entry| fs::read_link(entry.path()).is_ok_and(|to| to.ends_with("journal")))
 }
 
 /// Several ends of a guest behind this wrapper, each told as it is without one.
