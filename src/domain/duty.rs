@@ -11,7 +11,7 @@ use super::job::Worker;
 use super::policy::{OnCrash, OnPoweroff};
 use super::state::{Paused, ShutOff, State};
 use super::trace::{Core, Panic, Reboot, Restart};
-use super::transfer::{Copying, Transfer};
+use super::transfer::Transfer;
 
 /// As many restarts in [`CRASH_LOOP_MICROS`] are a crash loop (libvirt knows no bound).
 pub(super) const CRASH_LOOP_RESTARTS: usize = 5;
@@ -59,14 +59,7 @@ impl Fold {
                 // A job goes first, and is somebody's.
                 (Worker::Lives, _) => None,
                 // Handed over: QEMU brings it to its end, or nobody can.
-                (Worker::Gone, Progress::Asked | Progress::Sent)
-                    if matches!(
-                        self.transfer,
-                        Transfer::Leaving(Copying::PostCopy | Copying::Broken)
-                    ) =>
-                {
-                    None
-                }
+                (Worker::Gone, Progress::Asked | Progress::Sent) if self.is_handed_over() => None,
                 (Worker::Gone, Progress::Asked) => Some(Duty::UndoJob),
                 // It may go, and did not.
                 (Worker::Gone, Progress::Sent)
@@ -83,6 +76,10 @@ impl Fold {
             };
         }
         let launch = self.launch.as_ref().filter(|_| lives)?;
+        if self.transfer == Transfer::Left || self.is_handed_over() {
+            // Sent away by somebody else: what runs is not here.
+            return None;
+        }
         let policy = launch.lifecycle;
         match self.live {
             State::Paused(Paused::StartingUp) => {

@@ -61,8 +61,7 @@ impl Fold {
             reverted = verb == Verb::SnapshotRevert && progress == Progress::Sent;
             if progress == Progress::Done && !ends_guest(verb) {
                 self.job = None;
-                // QEMU takes the stream of a dump or a snapshot for a migration.
-                self.goes_nowhere();
+                self.goes_nowhere(verb);
             }
         }
         if reverted {
@@ -130,7 +129,7 @@ impl Fold {
         if let Some(job) = job {
             if self.transfer != Transfer::Failed {
                 // It goes nowhere: what QEMU has written is thrown away.
-                self.goes_nowhere();
+                self.goes_nowhere(verb);
             }
             self.stays_behind(&job, at);
         }
@@ -167,8 +166,11 @@ impl Fold {
         }
     }
 
-    fn goes_nowhere(&mut self) {
-        self.transfer = Transfer::None;
+    /// QEMU takes the stream of a dump or a snapshot for a migration.
+    fn goes_nowhere(&mut self, verb: Verb) {
+        if verb != Verb::SnapshotDelete {
+            self.transfer = Transfer::None;
+        }
     }
 
     pub(super) fn core_tried(&mut self, core: Core) {

@@ -48,6 +48,8 @@ impl Fold {
             "postcopy-active" | "postcopy-device" => self.copies(Copying::PostCopy, at),
             "postcopy-paused" => self.copies(Copying::Broken, at),
             "completed" => self.transferred(at),
+            // It runs at its destination already, whatever ends the way there.
+            "failed" | "cancelled" if self.is_handed_over() => self.copies(Copying::Broken, at),
             "failed" | "cancelled" => {
                 if matches!(self.transfer, Transfer::Leaving(_)) {
                     self.transfer = Transfer::Failed;
@@ -57,8 +59,29 @@ impl Fold {
         }
     }
 
+    /// Whether the guest runs at its destination while a part of it is still here.
+    pub fn is_handed_over(&self) -> bool {
+        matches!(
+            self.transfer,
+            Transfer::Leaving(Copying::PostCopy | Copying::Broken)
+        )
+    }
+
     fn is_under_way(&self) -> bool {
         matches!(self.transfer, Transfer::Arriving(_) | Transfer::Leaving(_))
+    }
+
+    /// Whether a guest is on its way here, and nothing of it runs yet.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self.transfer, Transfer::Arriving(_)) && self.began.is_none()
+    }
+
+    /// Whether a guest runs here of which a part is still elsewhere.
+    pub fn is_incomplete(&self) -> bool {
+        matches!(
+            self.transfer,
+            Transfer::Arriving(Copying::PostCopy | Copying::Broken)
+        )
     }
 
     /// The guest runs at its destination from now on, as far as it has arrived there.
@@ -147,7 +170,7 @@ impl Fold {
         for (verb, _) in ENDING_JOBS {
             self.intents.settle(&[*verb]);
         }
-        if matches!(self.transfer, Transfer::Left | Transfer::Failed) {
+        if matches!(self.transfer, Transfer::Left | Transfer::Failed) || self.is_handed_over() {
             self.transfer = Transfer::None;
         }
     }

@@ -14,11 +14,11 @@ use super::interrupts::Interrupts;
 use super::jobs::look_after;
 use super::limits::restore_limit;
 use super::pump::{cancelled_or, pipe, pump};
-use super::settle::{NOT_RUNNING, answer_by, connect, refuse_while_busy, settled_active};
+use super::settle::{NOT_RUNNING, answer_by, connect, refuse_unless_whole, settled_active};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
 use super::worker::{commit, job};
-use crate::domain::{Before, Duty, Job, Paused, State, Verb};
+use crate::domain::{Before, Duty, Job, Paused, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::Control;
 use crate::store::encode::time_text;
@@ -83,7 +83,7 @@ pub fn dump(
     };
     let control = connect(run)?;
     let seen = look_at_run(domain, run)?;
-    refuse_while_busy(&seen)?;
+    refuse_unless_whole(&seen)?;
     let before = dumpable(&seen, form)?;
     let verb = match after {
         AfterDump::GoesOn => Verb::Dump,
@@ -170,6 +170,8 @@ fn dumpable(seen: &Observation, form: DumpForm) -> Result<Before> {
         _ if seen.fold.suspended && form == DumpForm::Stream => {
             bail!("Requested operation is not valid: domain is pmsuspended")
         }
+        // What is here is not the guest any more.
+        _ if seen.fold.transfer == Transfer::Left => bail!(NOT_RUNNING),
         State::Paused(_) | State::Crashed | State::InShutdown | State::PmSuspended
             if seen.fold.began.is_some() =>
         {

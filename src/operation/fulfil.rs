@@ -135,7 +135,9 @@ fn undo_for(
     if is_snapshot(pending.verb) {
         return undo_snapshot(domain, run, control, pending);
     }
-    if undo(control, pending.job.before, pending.verb)? == Undone::TooLate {
+    let undone = undo(domain, run, control, pending.job.before, pending.verb)?;
+    // Else QEMU's word is of an earlier one: of a dump, or of the guest's own arrival.
+    if undone == Undone::TooLate && look_at_run(domain, run)?.fold.transfer == Transfer::Left {
         return Ok(());
     }
     remove(domain, run, pending)?;

@@ -16,9 +16,9 @@ use super::interrupts::Interrupts;
 use super::limits::lift_downtime;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
-use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
+use super::settle::{NOT_RUNNING, connect, refuse_unless_whole, settled_active};
 use super::undo::{Undone, take_back};
-use super::worker::job;
+use super::worker::{came_to_an_end, job};
 use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, Watcher, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -65,12 +65,13 @@ pub fn migrate(
     };
     let mut control = connect(&run)?;
     let seen = look_at_run(domain, &run)?;
-    refuse_while_busy(&seen)?;
+    refuse_unless_whole(&seen)?;
     let before = savable(&seen)?;
     let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, Verb::Migrate, job(Path::new(uri), before)?)?;
     let begun = begin(&mut control, uri, handover, patience);
     drop(control);
+    let has_begun = begun.is_ok();
     let sent = begun.map_err(anyhow::Error::from).and_then(|()| {
         let mut watch = Watch {
             domain,
@@ -85,7 +86,9 @@ pub fn migrate(
     });
     if let Err(error) = sent {
         let error = cancelled_or(error, "migration out");
-        if take_back(domain, &run, before, Verb::Migrate, &error)? == Undone::Yes {
+        let undone = take_back(domain, &run, before, Verb::Migrate, &error)?;
+        // Where nothing has begun, QEMU's word is of an earlier one: of a dump, or of the guest's own arrival.
+        if undone == Undone::Yes || !has_begun {
             asking.failed_durably(&format!("{error:#}"));
             return Err(error);
         }
@@ -105,19 +108,25 @@ fn begin(
     handover: Handover,
     patience: Option<Duration>,
 ) -> Result<(), ControlError> {
-    let capability = |name: &str, state: bool| json!({"capability": name, "state": state});
     let post_copy = handover == Handover::PostCopy;
-    let capabilities = json!({"capabilities": [
-        capability("return-path", true),
-        capability(SWITCHOVER, true),
-        capability("postcopy-ram", post_copy),
-    ]});
-    control.execute("migrate-set-capabilities", Some(capabilities))?;
+    control.execute(
+        "migrate-set-capabilities",
+        Some(capabilities(true, post_copy)),
+    )?;
     control.execute("migrate", Some(json!({"uri": uri})))?;
     if post_copy && patience.is_none() {
         hand_over(control)?;
     }
     Ok(())
+}
+
+fn capabilities(migrates: bool, post_copy: bool) -> Value {
+    let capability = |name: &str, state: bool| json!({"capability": name, "state": state});
+    json!({"capabilities": [
+        capability("return-path", migrates),
+        capability(SWITCHOVER, migrates),
+        capability("postcopy-ram", post_copy),
+    ]})
 }
 
 fn hand_over(control: &mut Control) -> Result<(), ControlError> {
@@ -184,6 +193,9 @@ impl Watch<'_> {
     /// have gone must not let it run here.
     fn let_go(&mut self) -> Result<()> {
         let mut control = connect(self.run)?;
+        if came_to_an_end(&look_at_run(self.domain, self.run)?.fold) {
+            bail!("the guest came to an end of its own, or fell asleep, before it could be sent");
+        }
         release_cancelled(&mut control)?;
         if migration_status(&mut control)?.as_deref() == Some(BEFORE_SWITCHOVER) {
             self.asking.carried_out()?;
@@ -227,10 +239,10 @@ fn go_on_from(control: &mut Control, status: &str) -> Result<()> {
     }
 }
 
-/// A later migration, of somebody else's, is not to wait for a word that nobody says.
-pub(super) fn forget_switchover(control: &mut Control) -> Result<(), ControlError> {
-    let capability = json!({"capability": SWITCHOVER, "state": false});
-    let arguments = json!({"capabilities": [capability]});
+/// A later migration, of somebody else's, is not to wait for a word that nobody says; and a file has no way back, which
+/// 7.2 would miss there.
+pub(super) fn forget_capabilities(control: &mut Control) -> Result<(), ControlError> {
+    let arguments = capabilities(false, false);
     match control.execute("migrate-set-capabilities", Some(arguments)) {
         // Refused while a migration is under way.
         Ok(_) | Err(ControlError::Refused { .. }) => Ok(()),

@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::asking::{Asking, one_line};
 use super::fulfil::set_poweroff_ends;
-use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled, settled_active};
+use super::settle::{
+    NOT_RUNNING, connect, refuse_unless_whole, refuse_while_busy, settled, settled_active,
+};
 use crate::domain::{OnReboot, State, Transfer, Verb};
-use crate::observe::Observation;
+use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::DomainFolder;
 
@@ -20,7 +22,9 @@ pub fn suspend(domain: &DomainFolder, seen: Observation) -> Result<()> {
         State::ShutOff(_) => bail!(NOT_RUNNING),
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
         State::Paused(_) | State::Crashed => Ok(()),
-        State::Running(_) | State::InShutdown => execute(&seen, Verb::Suspend, "stop"),
+        State::Running(_) | State::InShutdown => {
+            execute_alone(domain, &seen, Verb::Suspend, "stop")
+        }
     }
 }
 
@@ -28,16 +32,12 @@ pub fn suspend(domain: &DomainFolder, seen: Observation) -> Result<()> {
 pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = settled(domain, seen)?;
     refuse_while_busy(&seen)?;
-    if seen.is_active() && seen.fold.transfer == Transfer::Left && seen.fold.job.is_none() {
-        // QEMU would obey, and the guest would run twice, on one disk.
-        bail!("Requested operation is not valid: the guest has been migrated away");
-    }
     match seen.answer.state {
         State::ShutOff(_) => bail!(NOT_RUNNING),
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
         State::Running(_) => bail!("Requested operation is not valid: domain is already running"),
         State::Paused(_) | State::Crashed | State::InShutdown => {
-            execute(&seen, Verb::Resume, "cont")
+            execute_alone(domain, &seen, Verb::Resume, "cont")
         }
     }
 }
@@ -52,7 +52,7 @@ pub fn reset(domain: &DomainFolder, seen: Observation) -> Result<()> {
         | State::Paused(_)
         | State::Crashed
         | State::InShutdown
-        | State::PmSuspended => execute(&seen, Verb::Reset, "system_reset"),
+        | State::PmSuspended => execute_alone(domain, &seen, Verb::Reset, "system_reset"),
     }
 }
 
@@ -121,6 +121,9 @@ pub fn reboot(domain: &DomainFolder, seen: Observation) -> Result<()> {
 /// Sends the guest a non-maskable interrupt.
 pub fn inject_nmi(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = settled_active(domain, seen)?;
+    if seen.fold.is_awaited() {
+        bail!(NOT_RUNNING);
+    }
     execute(&seen, Verb::InjectNmi, "inject-nmi")
 }
 
@@ -129,7 +132,7 @@ pub fn wake_up(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = settled_active(domain, seen)?;
     // QEMU would let it run under a dump.
     refuse_while_busy(&seen)?;
-    execute(&seen, Verb::Wakeup, "system_wakeup")
+    execute_alone(domain, &seen, Verb::Wakeup, "system_wakeup")
 }
 
 /// Sends QEMU a command of the user's own and returns its reply, be it a refusal.
@@ -167,6 +170,39 @@ fn execute(seen: &Observation, verb: Verb, command: &str) -> Result<()> {
         asking.sent();
         Ok(())
     })
+}
+
+/// The same for what must not meet somebody else's job. One may have begun, or come to its end, since `seen`; while we
+/// have the monitor, none does.
+fn execute_alone(
+    domain: &DomainFolder,
+    seen: &Observation,
+    verb: Verb,
+    command: &str,
+) -> Result<()> {
+    ask(seen, verb, |control, asking| {
+        let seen = seen.run.as_ref().map(|run| look_at_run(domain, run));
+        if let Some(seen) = seen.transpose()? {
+            refuse_while_busy(&seen)?;
+            if verb == Verb::Reset {
+                refuse_unless_whole(&seen)?;
+            }
+            if verb == Verb::Resume && seen.fold.transfer == Transfer::Left && has_left(control)? {
+                // QEMU would obey, and the guest would run twice, on one disk.
+                bail!("Requested operation is not valid: the guest has been migrated away");
+            }
+        }
+        control.execute(command, None)?;
+        asking.sent();
+        Ok(())
+    })
+}
+
+/// Whether what QEMU has told of as a migration was one: it says the same of a snapshot that somebody else takes.
+fn has_left(control: &mut Control) -> Result<bool> {
+    let status = control.execute("query-status", None)?;
+    let word = status.get("status").and_then(Value::as_str);
+    Ok(!word.is_some_and(|word| matches!(word, "paused" | "save-vm")))
 }
 
 /// Writes down what is asked for, does it, and writes down what came of it.

@@ -14,7 +14,7 @@ use super::fulfil::fulfil;
 use super::interrupts::Interrupts;
 use super::jobs::look_after;
 use super::pump::{cancelled_or, pump};
-use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
+use super::settle::{NOT_RUNNING, connect, refuse_unless_whole, settled_active};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
 use super::worker::{commit, job, stop_for};
@@ -73,7 +73,7 @@ pub fn save(
     let mut control = connect(&run)?;
     // While we have the monitor, nobody else begins a job.
     let seen = look_at_run(domain, &run)?;
-    refuse_while_busy(&seen)?;
+    refuse_unless_whole(&seen)?;
     let before = savable(&seen)?;
     let job = job(&place, before)?;
     let owner = Owner::new(domain, &run, &job);

@@ -69,7 +69,8 @@ pub(super) fn settled_active(domain: &DomainFolder, seen: Observation) -> Result
     Ok(seen)
 }
 
-/// Refuses to touch a guest while somebody else's job is under way: what it writes would be of no moment, or of two.
+/// Refuses to touch a guest while somebody else's job is under way: what it writes would be of no moment, or of two. Also
+/// one that runs at its destination while a part of it is still here, whoever sends it.
 pub(super) fn refuse_while_busy(seen: &Observation) -> Result<()> {
     match &seen.fold.job {
         Some(pending) if seen.worker == Worker::Lives => bail!(
@@ -77,6 +78,24 @@ pub(super) fn refuse_while_busy(seen: &Observation) -> Result<()> {
             pending.job.worker.pid,
             pending.verb.word()
         ),
+        Some(_) | None if seen.is_active() && seen.fold.is_handed_over() => {
+            bail!(
+                "Requested operation is not valid: the guest has been handed over to another QEMU"
+            )
+        }
+        // What is done to it now would be undone when it arrives, or be done to half of it.
+        Some(_) | None if seen.is_active() && seen.fold.is_awaited() => {
+            bail!("Requested operation is not valid: the guest has not arrived yet")
+        }
         Some(_) | None => Ok(()),
     }
+}
+
+/// The same for what needs all of the guest: what is missing of one that was handed over to here, QEMU would wait for.
+pub(super) fn refuse_unless_whole(seen: &Observation) -> Result<()> {
+    refuse_while_busy(seen)?;
+    if seen.is_active() && seen.fold.is_incomplete() {
+        bail!("Requested operation is not valid: the guest has not arrived yet");
+    }
+    Ok(())
 }

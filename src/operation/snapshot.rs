@@ -12,7 +12,7 @@ use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
-use super::settle::{NOT_RUNNING, connect, refuse_while_busy, settled_active};
+use super::settle::{NOT_RUNNING, connect, refuse_unless_whole, settled_active};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::worker::{job, stop_for, tell_carried_out};
@@ -49,7 +49,7 @@ pub(super) fn hold(domain: &DomainFolder, seen: Observation) -> Result<Held> {
     };
     let mut control = connect(&run)?;
     let seen = look_at_run(domain, &run)?;
-    refuse_while_busy(&seen)?;
+    refuse_unless_whole(&seen)?;
     // What a worker left that died after its last line: its name is to be free.
     settle_job(&mut control)?;
     dismiss(&mut control);

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::limits::lift_limit;
-use super::migrate::forget_switchover;
+use super::migrate::forget_capabilities;
 use super::pump::{Cancelled, pipe};
 use super::settle::{NOT_RUNNING, connect};
 use crate::domain::{Life, State, Transfer};
@@ -23,7 +23,7 @@ pub(super) fn migrate_into_pipe(control: &mut Control) -> Result<OwnedFd> {
     const NAME: &str = "domstate-job";
     let (from, to) = pipe()?;
     lift_limit(control)?;
-    forget_switchover(control)?;
+    forget_capabilities(control)?;
     control.pass(NAME, to.as_fd())?;
     control.execute("migrate", Some(json!({"uri": format!("fd:{NAME}")})))?;
     Ok(from)

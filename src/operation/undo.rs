@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::limits::restore_limit;
-use super::migrate::{forget_switchover, migration_status, release_cancelled};
+use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
+use super::worker::came_to_an_end;
 use crate::domain::{Before, Verb};
 use crate::observe::look_at_run;
 use crate::qemu::{Control, ControlError};
@@ -32,8 +33,16 @@ pub(super) enum Undone {
 
 /// Has QEMU let go of what it was writing, and the guest go on as before. One that cannot go on (somebody else has its
 /// disk) is left as it stands.
-pub(super) fn undo(control: &mut Control, before: Before, verb: Verb) -> Result<Undone> {
-    if verb == Verb::Migrate && is_handed_over(control)? {
+pub(super) fn undo(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    before: Before,
+    verb: Verb,
+) -> Result<Undone> {
+    let is_handed_over =
+        is_handed_over(control)? || look_at_run(domain, run)?.fold.is_handed_over();
+    if verb == Verb::Migrate && is_handed_over {
         bail!("the guest runs at its destination, or part of it is there");
     }
     match control.execute("migrate_cancel", None) {
@@ -44,12 +53,14 @@ pub(super) fn undo(control: &mut Control, before: Before, verb: Verb) -> Result<
     await_release(control)?;
     restore_limit(control)?;
     if verb == Verb::Migrate {
-        forget_switchover(control)?;
+        forget_capabilities(control)?;
     }
     if verb == Verb::Migrate && migration_status(control)?.as_deref() == Some("completed") {
         return Ok(Undone::TooLate);
     }
-    if before == Before::Ran && was_stopped(control)? {
+    // QEMU forgets over a migration why the guest stands.
+    let has_ended = came_to_an_end(&look_at_run(domain, run)?.fold);
+    if before == Before::Ran && !has_ended && was_stopped(control)? {
         match control.execute("cont", None) {
             Ok(_) | Err(ControlError::Refused { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -71,7 +82,7 @@ pub(super) fn take_back(
 ) -> Result<Undone> {
     let undone = connect(run)
         .map_err(anyhow::Error::from)
-        .and_then(|mut control| undo(&mut control, before, verb));
+        .and_then(|mut control| undo(domain, run, &mut control, before, verb));
     let error = match undone {
         Ok(undone) => return Ok(undone),
         Err(error) => error,

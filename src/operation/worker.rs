@@ -8,7 +8,7 @@ use super::asking::{Asking, actor};
 use super::jobs::look_after;
 use super::pump::cancelled_or;
 use super::settle::connect;
-use crate::domain::{Before, Job, PendingJob, Process};
+use crate::domain::{Before, Fold, Job, PendingJob, Process};
 use crate::observe::{look_at_run, now, start_ticks};
 use crate::qemu::Control;
 use crate::store::{DomainFolder, RunFolder};
@@ -38,11 +38,15 @@ pub(super) fn stop_for(
 ) -> Result<()> {
     control.execute("stop", None)?;
     let seen = look_at_run(domain, run)?;
-    let fold = &seen.fold;
-    if fold.panic.is_some() || fold.shutdown.is_some() || fold.suspended {
+    if came_to_an_end(&seen.fold) {
         bail!("the guest came to an end of its own, or fell asleep, before it could be {done}");
     }
     Ok(())
+}
+
+/// Whether a guest stands for a reason of its own: it would be the same at its destination, and nobody told.
+pub(super) fn came_to_an_end(fold: &Fold) -> bool {
+    fold.panic.is_some() || fold.shutdown.is_some() || fold.suspended
 }
 
 /// Writes down that a job is carried out that ends the guest, unless it was overtaken. While we have the monitor, no verb

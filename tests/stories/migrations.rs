@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::harness::{Guest, Host, finish_child, is_alive, s, send, spawn, until, with_argv};
 
+/// What is not all here is left alone.
+mod elsewhere;
 /// A migration that comes to nothing.
 mod undone;
 
@@ -32,10 +34,15 @@ impl Journey {
     }
 
     fn with(kind: &[&str]) -> Self {
+        Self::with_options(kind, &[])
+    }
+
+    /// The same with options for `start`, on both sides.
+    fn with_options(kind: &[&str], options: &[&str]) -> Self {
         let host = Host::new();
         let way = format!("unix:{}", host.folder().join("way").display());
         let third_party = host.third_party_socket("v");
-        let mut args = vec!["-qmp", &third_party];
+        let mut args = vec!["-qmp", &third_party, "-device", "pvpanic"];
         let random = host.folder().join("random");
         let memory = format!(
             "loader,file={},addr=0x200000,force-raw=on",
@@ -56,8 +63,9 @@ impl Journey {
             std::fs::write(&random, bytes).unwrap();
             args.extend(["-device", &memory]);
         }
-        let source = host.start("v", &args);
-        let destination = host.start_still("d", &["--incoming", &way], &args[2..]);
+        let source = host.start_with("v", options, &args);
+        let options = [&["--incoming", &way], options].concat();
+        let destination = host.start_still("d", &options, &args[2..]);
         host.assert_is("d", "paused (migrating)", &Value::Null, "witnessed");
         Self {
             host,

@@ -101,6 +101,31 @@ fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
                 ],
                 None,
             ),
+            // Nor once that was cancelled, or has failed.
+            (
+                &[
+                    begun(Verb::Migrate),
+                    status("setup"),
+                    Stopped,
+                    sent(Verb::Migrate),
+                    status("postcopy-active"),
+                    status("cancelled"),
+                ],
+                None,
+            ),
+            // Somebody let it run here all the same.
+            (
+                &[
+                    begun(Verb::Migrate),
+                    status("setup"),
+                    Stopped,
+                    sent(Verb::Migrate),
+                    status("postcopy-active"),
+                    status("failed"),
+                    Resumed,
+                ],
+                Some(Duty::UndoJob),
+            ),
             // It may have gone: it is let go, and must not run here.
             (
                 &[

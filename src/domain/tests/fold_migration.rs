@@ -78,6 +78,25 @@ fn a_guest_that_is_handed_over_is_told_in_libvirts_words() {
                 ],
                 "paused (post-copy)",
             ),
+            // Cancelled by somebody else: it runs at its destination all the same, and must not run here.
+            (
+                &[
+                    Stopped,
+                    status("postcopy-active"),
+                    status("cancelling"),
+                    status("cancelled"),
+                ],
+                "paused (post-copy failed)",
+            ),
+            (
+                &[
+                    Stopped,
+                    status("postcopy-active"),
+                    status("failed"),
+                    failed(Verb::Migrate),
+                ],
+                "paused (post-copy failed)",
+            ),
         ],
     );
 }
