@@ -46,6 +46,8 @@ pub enum Cause {
     JournalDamaged { file: String, why: String },
     /// QEMU is gone and nobody was there to see how.
     StatusLost,
+    /// QEMU ended while it handed the last of the guest over to another, and had not said yet whether that has it.
+    MaybeMigrated,
 }
 
 /// A failed disk request, as QEMU reports it (BLOCK_IO_ERROR; `node` since 2.8, `error` since 2.2).

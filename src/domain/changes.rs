@@ -95,12 +95,16 @@ impl Fold {
             Some(StopCause::IoError(_)) => Paused::IoError,
             Some(StopCause::Watchdog) => Paused::Watchdog,
             None => match self.transfer {
-                Transfer::Leaving(copying) => self.stands_for(copying),
+                Transfer::Leaving(copying) => copying.stands(),
                 Transfer::None | Transfer::Arriving(_) | Transfer::Left | Transfer::Failed => {
                     Paused::Unknown
                 }
             },
         };
+        if reason == Paused::Migrating && self.job.is_none() {
+            // Somebody else sends it, and nothing holds it back.
+            self.may_leave();
+        }
         self.enter(State::Paused(reason), at);
     }
 

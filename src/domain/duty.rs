@@ -61,10 +61,11 @@ impl Fold {
                 // Handed over: QEMU brings it to its end, or nobody can.
                 (Worker::Gone, Progress::Asked | Progress::Sent) if self.is_handed_over() => None,
                 (Worker::Gone, Progress::Asked) => Some(Duty::UndoJob),
-                // It may go, and did not.
+                // It may go, and did not; or nobody will ever say.
                 (Worker::Gone, Progress::Sent)
                     if pending.verb == Verb::Migrate
-                        && matches!(self.transfer, Transfer::None | Transfer::Failed) =>
+                        && (matches!(self.transfer, Transfer::None | Transfer::Failed)
+                            || !lives && self.transfer != Transfer::Left) =>
                 {
                     Some(Duty::UndoJob)
                 }

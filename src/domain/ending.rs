@@ -53,6 +53,8 @@ const RULES: &[Rule] = &[
     killed_by_debugger,
     guest_shut_down,
     host_reset_that_ends_the_run,
+    // Whatever became of QEMU, the guest may have been elsewhere by then.
+    may_run_elsewhere,
     host_ended_it,
     host_ended_it_by_its_own_words,
     asked_and_gone,
@@ -349,6 +351,11 @@ fn asked_and_gone(case: &Case<'_>) -> Option<Verdict> {
     };
     let only_asked = intent.progress == Progress::Asked;
     (fits && only_asked).then(|| inferred(ShutOff::Destroyed, asked(intent)))
+}
+
+fn may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {
+    let may_have_left = case.fold.may_have_left();
+    may_have_left.then(|| verdict_unknown(Cause::MaybeMigrated))
 }
 
 fn signalled(case: &Case<'_>) -> Option<Verdict> {

@@ -240,7 +240,7 @@ impl Fold {
         let reason = match self.kind() {
             LaunchKind::Restore => Running::Restored,
             LaunchKind::Boot | LaunchKind::Incoming if arriving.is_some() => {
-                self.runs_by(arriving.unwrap_or(Copying::PreCopy))
+                arriving.unwrap_or(Copying::PreCopy).runs()
             }
             LaunchKind::Boot => Running::Booted,
             LaunchKind::Incoming => Running::Migrated,

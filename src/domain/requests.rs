@@ -55,10 +55,11 @@ impl Fold {
             self.intents.advance(verb, pid, progress);
         }
         let ours = |job: &&mut PendingJob| job.verb == verb && job.job.worker.pid == pid;
-        let mut reverted = false;
+        let (mut reverted, mut leaves) = (false, false);
         if let Some(job) = self.job.as_mut().filter(ours) {
             job.progress = progress;
             reverted = verb == Verb::SnapshotRevert && progress == Progress::Sent;
+            leaves = verb == Verb::Migrate && progress == Progress::Sent;
             if progress == Progress::Done && !ends_guest(verb) {
                 self.job = None;
                 self.goes_nowhere(verb);
@@ -66,6 +67,9 @@ impl Fold {
         }
         if reverted {
             self.reverted(at);
+        }
+        if leaves {
+            self.may_leave();
         }
         if progress != Progress::Done {
             return;
@@ -126,7 +130,8 @@ impl Fold {
             return;
         }
         self.intents.withdraw(verb, pid);
-        if let Some(job) = job {
+        // Where nobody knows whether it has gone, to say that it has not would be a guess.
+        if let Some(job) = job.filter(|_| !self.may_have_left()) {
             if self.transfer != Transfer::Failed {
                 // It goes nowhere: what QEMU has written is thrown away.
                 self.goes_nowhere(verb);

@@ -28,10 +28,32 @@ pub enum Transfer {
 pub enum Copying {
     /// The memory of a guest that runs at its source.
     PreCopy,
+    /// The last of it: the guest may run at its destination already, and only QEMU can say.
+    Last,
     /// The rest of it: the guest runs at its destination.
     PostCopy,
     /// The way broke off in the middle of that.
     Broken,
+}
+
+impl Copying {
+    /// Why the guest stands at its source.
+    pub(super) fn stands(self) -> Paused {
+        match self {
+            Self::PreCopy | Self::Last => Paused::Migrating,
+            Self::PostCopy => Paused::PostCopy,
+            Self::Broken => Paused::PostCopyFailed,
+        }
+    }
+
+    /// Why it runs at its destination.
+    pub(super) fn runs(self) -> Running {
+        match self {
+            Self::PreCopy | Self::Last => Running::Migrated,
+            Self::PostCopy => Running::PostCopy,
+            Self::Broken => Running::PostCopyFailed,
+        }
+    }
 }
 
 impl Fold {
@@ -67,6 +89,18 @@ impl Fold {
         )
     }
 
+    /// Whether the guest may run at its destination, and nobody has said yet that it does.
+    pub(super) fn may_have_left(&self) -> bool {
+        self.transfer == Transfer::Leaving(Copying::Last)
+    }
+
+    /// The last of a guest may go.
+    pub(super) fn may_leave(&mut self) {
+        if self.transfer == Transfer::Leaving(Copying::PreCopy) {
+            self.transfer = Transfer::Leaving(Copying::Last);
+        }
+    }
+
     fn is_under_way(&self) -> bool {
         matches!(self.transfer, Transfer::Arriving(_) | Transfer::Leaving(_))
     }
@@ -93,7 +127,7 @@ impl Fold {
                     Paused::Migrating | Paused::PostCopy | Paused::PostCopyFailed,
                 ) = live
                 {
-                    self.enter(State::Paused(self.stands_for(copying)), at);
+                    self.enter(State::Paused(copying.stands()), at);
                 }
             }
             (Transfer::Arriving(_), live) => {
@@ -102,28 +136,10 @@ impl Fold {
                     Running::Migrated | Running::PostCopy | Running::PostCopyFailed,
                 ) = live
                 {
-                    self.enter(State::Running(self.runs_by(copying)), at);
+                    self.enter(State::Running(copying.runs()), at);
                 }
             }
             (Transfer::None | Transfer::Left | Transfer::Failed, _) => {}
-        }
-    }
-
-    /// Why a guest stands at its source.
-    pub(super) fn stands_for(&self, copying: Copying) -> Paused {
-        match copying {
-            Copying::PreCopy => Paused::Migrating,
-            Copying::PostCopy => Paused::PostCopy,
-            Copying::Broken => Paused::PostCopyFailed,
-        }
-    }
-
-    /// Why a guest runs at its destination.
-    pub(super) fn runs_by(&self, copying: Copying) -> Running {
-        match copying {
-            Copying::PreCopy => Running::Migrated,
-            Copying::PostCopy => Running::PostCopy,
-            Copying::Broken => Running::PostCopyFailed,
         }
     }
 
@@ -172,6 +188,8 @@ impl Fold {
         }
         if matches!(self.transfer, Transfer::Left | Transfer::Failed) || self.is_handed_over() {
             self.transfer = Transfer::None;
+        } else if self.may_have_left() {
+            self.transfer = Transfer::Leaving(Copying::PreCopy);
         }
     }
 }

@@ -352,9 +352,11 @@ fn pending_job_from_json(value: &Value) -> Option<PendingJob> {
 /// The words for a guest on its way; none for one that goes nowhere.
 const TRANSFERS: &[(Transfer, &str)] = &[
     (Transfer::Arriving(Copying::PreCopy), "arriving"),
+    (Transfer::Arriving(Copying::Last), "arriving at last"),
     (Transfer::Arriving(Copying::PostCopy), "arriving post-copy"),
     (Transfer::Arriving(Copying::Broken), "arriving broken"),
     (Transfer::Leaving(Copying::PreCopy), "leaving"),
+    (Transfer::Leaving(Copying::Last), "leaving at last"),
     (Transfer::Leaving(Copying::PostCopy), "leaving post-copy"),
     (Transfer::Leaving(Copying::Broken), "leaving broken"),
     (Transfer::Left, "left"),

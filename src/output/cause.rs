@@ -55,6 +55,10 @@ fn detail(cause: &Cause) -> String {
         Cause::NeverRun => "defined, and never started".to_owned(),
         Cause::JournalDamaged { file, why } => format!("{file}: {why}"),
         Cause::StatusLost => "QEMU is gone, and nobody saw how it ended".to_owned(),
+        Cause::MaybeMigrated => {
+            "QEMU ended while the last of the guest went to another QEMU: it may run there"
+                .to_owned()
+        }
     }
 }
 

@@ -35,6 +35,7 @@ pub fn cause_kind(cause: &Cause) -> &'static str {
         Cause::NeverRun => "never-run",
         Cause::JournalDamaged { .. } => "journal-damaged",
         Cause::StatusLost => "status-lost",
+        Cause::MaybeMigrated => "maybe-migrated",
     }
 }
 
@@ -109,7 +110,8 @@ pub fn cause_fields(cause: &Cause) -> Vec<(&'static str, Value)> {
         | Cause::HostUi
         | Cause::HostRestart
         | Cause::NeverRun
-        | Cause::StatusLost => {}
+        | Cause::StatusLost
+        | Cause::MaybeMigrated => {}
     }
     fields
 }
@@ -304,6 +306,7 @@ mod tests {
                 json!({"kind": "journal-damaged", "file": "journal", "why": "line 3"}),
             ),
             (Cause::StatusLost, json!({"kind": "status-lost"})),
+            (Cause::MaybeMigrated, json!({"kind": "maybe-migrated"})),
         ]);
     }
 

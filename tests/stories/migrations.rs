@@ -10,6 +10,8 @@ use super::harness::{Guest, Host, finish_child, is_alive, s, send, spawn, until,
 
 /// What is not all here is left alone.
 mod elsewhere;
+/// A guest of which nobody can say where it is.
+mod lost;
 /// A migration that comes to nothing.
 mod undone;
 

@@ -224,6 +224,11 @@ fn of_a_job_whose_qemu_is_gone_the_file_is_left_to_do() {
                 &[begun(Verb::SnapshotRevert), sent(Verb::SnapshotRevert)],
                 None,
             ),
+            // That a migration is done, nobody can say any more.
+            (
+                &[begun(Verb::Migrate), status("setup"), sent(Verb::Migrate)],
+                Some(Duty::UndoJob),
+            ),
         ],
     );
 }

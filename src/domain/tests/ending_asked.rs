@@ -156,8 +156,6 @@ fn a_job_that_was_not_carried_out_says_nothing_of_the_end() {
             .shut(ShutdownCause::HostQmpQuit)
             .ends(STATUS_0),
         job(Verb::Dump, &[sent, done]).ends(STATUS_0),
-        // It might have gone, and nobody said that it has.
-        job(Verb::Migrate, &[setup, sent]).ends(STATUS_0),
         job(Verb::Migrate, &[setup, sent, completed])
             .then(Event::Resumed)
             .then(done(Verb::Migrate))
@@ -172,6 +170,77 @@ fn a_job_that_was_not_carried_out_says_nothing_of_the_end() {
             .ends(STATUS_0),
     ];
     assert_witnessed(ends.map(|end| (end, "destroyed", Cause::QmpQuit)));
+}
+
+#[test]
+fn whether_a_guest_arrived_elsewhere_is_unknown_if_its_qemu_ended_on_the_last_step() {
+    let leaving = |progress: &[fn(Verb) -> Event]| {
+        let story = Story::booted()
+            .then(begun(Verb::Migrate))
+            .then(setup(Verb::Migrate));
+        let story = story.then(Event::Stopped);
+        let progress = progress.iter();
+        progress.fold(story, |story, event| story.then(event(Verb::Migrate)))
+    };
+    let somebody_elses = || {
+        let story = Story::booted().then(status("active"));
+        story.then(Event::Stopped)
+    };
+    let ends = [
+        leaving(&[sent]).ends(KILLED),
+        leaving(&[sent]).ends(STATUS_0),
+        leaving(&[sent]).ends(None),
+        leaving(&[sent]).found_gone("another boot"),
+        leaving(&[sent])
+            .shut(ShutdownCause::HostSignal)
+            .ends(STATUS_0),
+        // What the command makes of it, or whoever finds it, changes nothing.
+        leaving(&[sent, failed]).ends(KILLED),
+        leaving(&[sent])
+            .then(exited(Some(10), KILLED))
+            .then(failed(Verb::Migrate))
+            .found_gone("b"),
+        somebody_elses().ends(KILLED),
+    ];
+    for (state, cause, certainty) in ends {
+        assert_eq!(
+            (state.as_str(), cause),
+            ("shut off (unknown)", Cause::MaybeMigrated)
+        );
+        assert_eq!(certainty, Certainty::Unknown);
+    }
+    assert_witnessed([
+        // It was not to go yet, and so it has not; or QEMU said that it had not, or somebody let it run on.
+        (leaving(&[]).ends(KILLED), "crashed", killed()),
+        (
+            leaving(&[sent]).then(status("failed")).ends(KILLED),
+            "crashed",
+            killed(),
+        ),
+        (
+            leaving(&[sent]).then(Event::Resumed).ends(KILLED),
+            "crashed",
+            killed(),
+        ),
+        (
+            somebody_elses().then(Event::Resumed).ends(KILLED),
+            "crashed",
+            killed(),
+        ),
+        // Who has it destroyed here knows what he does.
+        (
+            leaving(&[sent]).destroyed().ends(KILLED),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+    ]);
+}
+
+fn killed() -> Cause {
+    Cause::Signal {
+        signal: 9,
+        core_dumped: false,
+    }
 }
 
 #[test]
