@@ -53,7 +53,8 @@ check-qemus:
 parity:
 	PATH="$$PATH:/usr/sbin" scripts/install-needs qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils \
 		virsh=libvirt-clients 'libvirtd=libvirt-daemon libvirt-daemon-driver-qemu'
-	DOMSTATE_RECORD=$(RECORD) DOMSTATE_STORIES='$(STORIES)' $(CARGO) test --quiet --locked --test stories parity::live -- --ignored --nocapture
+	DOMSTATE_UNDER_TEST=both DOMSTATE_RECORD=$(RECORD) DOMSTATE_STORIES='$(STORIES)' \
+		$(CARGO) test --quiet --locked --test stories parity:: -- --nocapture --test-threads=1
 
 demo:
 	@scripts/install-needs qemu-system-x86_64=qemu-system-x86

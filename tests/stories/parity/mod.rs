@@ -3,7 +3,7 @@
 //!
 //! - As they are, on domstate, against what was recorded. libvirt is not needed.
 //! - With `DOMSTATE_UNDER_TEST=virsh`, on an installed libvirt, against the same.
-//! - By `make parity`, on both, against each other; with a table. `RECORD=1` records anew.
+//! - With `DOMSTATE_UNDER_TEST=both` (`make parity`), on both, against each other; with a table. `RECORD=1` records anew.
 //!
 //! Each difference is in a list, with both answers and the reason; another one fails.
 
@@ -70,9 +70,15 @@ fn caught(told: impl FnOnce() -> Vec<Told>) -> Result<Vec<Told>, String> {
     })
 }
 
-/// Plays a theme on whoever is under test, against what was recorded.
+/// Plays a theme on whoever is under test, against what was recorded; or on both, against each other.
 fn check(theme: &str) {
-    let is_virsh = std::env::var("DOMSTATE_UNDER_TEST").is_ok_and(|name| name == "virsh");
+    let under_test = std::env::var("DOMSTATE_UNDER_TEST");
+    let is_virsh = match under_test.as_deref() {
+        Err(_) | Ok("domstate") => false,
+        Ok("virsh") => true,
+        Ok("both") => return live::compare(theme),
+        Ok(other) => panic!("DOMSTATE_UNDER_TEST={other}"),
+    };
     let mut failures = Vec::new();
     for story in Theme::read(theme).stories {
         if !is_virsh && unplayed(&story).is_some() {
