@@ -14,7 +14,7 @@ use super::interrupts::Interrupts;
 use super::jobs::look_after;
 use super::limits::restore_limit;
 use super::pump::{cancelled_or, pipe, pump};
-use super::settle::{NOT_RUNNING, answer_by, connect, refuse_unless_whole, settled_active};
+use super::settle::{Held, NOT_RUNNING, answer_by, connect, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
 use super::worker::{commit, job};
@@ -75,16 +75,10 @@ pub fn dump(
     after: AfterDump,
     progress: &mut dyn FnMut(),
 ) -> Result<Placed> {
-    let seen = settled_active(domain, seen)?;
+    let Held { run, control, seen } = hold(domain, seen)?;
+    let before = dumpable(&seen, form)?;
     let context = || format!("cannot write {}", path.display());
     let place = DumpFile::place(path).with_context(context)?;
-    let Some(run) = &seen.run else {
-        bail!(NOT_RUNNING);
-    };
-    let control = connect(run)?;
-    let seen = look_at_run(domain, run)?;
-    refuse_unless_whole(&seen)?;
-    let before = dumpable(&seen, form)?;
     let verb = match after {
         AfterDump::GoesOn => Verb::Dump,
         AfterDump::Crash => Verb::DumpCrash,
@@ -93,9 +87,9 @@ pub fn dump(
     let interrupts = Interrupts::take()?;
     let job = job(&place, before)?;
     let dump = Dump {
-        asking: Asking::begin_job(run, verb, job.clone())?,
+        asking: Asking::begin_job(&run, verb, job.clone())?,
         domain,
-        run,
+        run: &run,
         job,
         form,
         after,

@@ -16,7 +16,7 @@ use super::interrupts::Interrupts;
 use super::limits::lift_downtime;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
-use super::settle::{NOT_RUNNING, connect, refuse_unless_whole, settled_active};
+use super::settle::{Held, NOT_RUNNING, connect, hold};
 use super::undo::{Undone, take_back};
 use super::worker::{came_to_an_end, job};
 use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
@@ -59,13 +59,11 @@ pub fn migrate(
     patience: Option<Duration>,
     progress: &mut dyn FnMut(),
 ) -> Result<()> {
-    let seen = settled_active(domain, seen)?;
-    let Some(run) = seen.run else {
-        bail!(NOT_RUNNING);
-    };
-    let mut control = connect(&run)?;
-    let seen = look_at_run(domain, &run)?;
-    refuse_unless_whole(&seen)?;
+    let Held {
+        run,
+        mut control,
+        seen,
+    } = hold(domain, seen)?;
     let before = savable(&seen)?;
     let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, Verb::Migrate, job(Path::new(uri), before)?)?;

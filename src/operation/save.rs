@@ -14,7 +14,7 @@ use super::fulfil::fulfil;
 use super::interrupts::Interrupts;
 use super::jobs::look_after;
 use super::pump::{cancelled_or, pump};
-use super::settle::{NOT_RUNNING, connect, refuse_unless_whole, settled_active};
+use super::settle::{Held, NOT_RUNNING, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
 use super::worker::{commit, job, stop_for};
@@ -65,16 +65,13 @@ pub fn save(
     begin: Option<Begin>,
     progress: &mut dyn FnMut(),
 ) -> Result<Placed> {
-    let seen = settled_active(domain, seen)?;
-    let place = to.place(domain)?;
-    let Some(run) = seen.run else {
-        bail!(NOT_RUNNING);
-    };
-    let mut control = connect(&run)?;
-    // While we have the monitor, nobody else begins a job.
-    let seen = look_at_run(domain, &run)?;
-    refuse_unless_whole(&seen)?;
+    let Held {
+        run,
+        mut control,
+        seen,
+    } = hold(domain, seen)?;
     let before = savable(&seen)?;
+    let place = to.place(domain)?;
     let job = job(&place, before)?;
     let owner = Owner::new(domain, &run, &job);
     let image = SaveImage {

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use super::adopt::adopt_and_wait;
 use super::fulfil::fulfil;
 use crate::domain::{Paused, State, Worker};
-use crate::observe::{Observation, Watcher, look};
+use crate::observe::{Observation, Watcher, look, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
 
@@ -67,6 +67,29 @@ pub(super) fn settled_active(domain: &DomainFolder, seen: Observation) -> Result
         bail!(NOT_RUNNING);
     }
     Ok(seen)
+}
+
+/// A domain whose QEMU listens to nobody else.
+pub(super) struct Held {
+    pub(super) run: RunFolder,
+    pub(super) control: Control,
+    /// The domain as it is since then: nobody else begins a job.
+    pub(super) seen: Observation,
+}
+
+/// Takes the monitor of a domain that is active, all there, and that nobody is busy with.
+///
+/// # Errors
+/// In virsh's words where it is not running.
+pub(super) fn hold(domain: &DomainFolder, seen: Observation) -> Result<Held> {
+    let seen = settled_active(domain, seen)?;
+    let Some(run) = seen.run else {
+        bail!(NOT_RUNNING);
+    };
+    let control = connect(&run)?;
+    let seen = look_at_run(domain, &run)?;
+    refuse_unless_whole(&seen)?;
+    Ok(Held { run, control, seen })
 }
 
 /// Refuses to touch a guest while somebody else's job is under way: what it writes would be of no moment, or of two. Also

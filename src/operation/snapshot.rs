@@ -12,7 +12,7 @@ use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
-use super::settle::{NOT_RUNNING, connect, refuse_unless_whole, settled_active};
+use super::settle::{Held, hold};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::worker::{job, stop_for, tell_carried_out};
@@ -31,29 +31,13 @@ pub enum AfterSnapshot {
     Halt,
 }
 
-/// A domain whose QEMU listens to nobody else.
-pub(super) struct Held {
-    pub(super) run: RunFolder,
-    pub(super) control: Control,
-    pub(super) seen: Observation,
-}
-
-/// Takes the monitor of a domain that is active and that nobody is busy with.
-///
-/// # Errors
-/// In virsh's words where it is not running.
-pub(super) fn hold(domain: &DomainFolder, seen: Observation) -> Result<Held> {
-    let seen = settled_active(domain, seen)?;
-    let Some(run) = seen.run else {
-        bail!(NOT_RUNNING);
-    };
-    let mut control = connect(&run)?;
-    let seen = look_at_run(domain, &run)?;
-    refuse_unless_whole(&seen)?;
+/// Takes the monitor, with no job of QEMU's own in the way.
+pub(super) fn hold_for_snapshot(domain: &DomainFolder, seen: Observation) -> Result<Held> {
+    let mut held = hold(domain, seen)?;
     // What a worker left that died after its last line: its name is to be free.
-    settle_job(&mut control)?;
-    dismiss(&mut control);
-    Ok(Held { run, control, seen })
+    settle_job(&mut held.control)?;
+    dismiss(&mut held.control);
+    Ok(held)
 }
 
 /// The disks that a snapshot is in, or will be.
@@ -77,7 +61,7 @@ pub fn create_snapshot(
         run,
         mut control,
         seen,
-    } = hold(domain, seen)?;
+    } = hold_for_snapshot(domain, seen)?;
     if seen.fold.suspended {
         bail!(
             "Operation not supported: qemu doesn't support taking snapshots of PMSUSPENDED guests"

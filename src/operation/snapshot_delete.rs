@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use super::asking::{Asking, one_line};
 use super::folder::take_folder_lock;
 use super::fulfil::fulfil;
-use super::snapshot::{Held, disks, hold};
+use super::settle::Held;
+use super::snapshot::{disks, hold_for_snapshot};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job};
 use super::worker::job;
 use crate::domain::{Before, State, Verb};
@@ -55,7 +56,7 @@ fn delete_from_qemu(domain: &DomainFolder, seen: Observation, snapshot: &Snapsho
         run,
         mut control,
         seen,
-    } = hold(domain, seen)?;
+    } = hold_for_snapshot(domain, seen)?;
     let before = match seen.answer.state {
         State::Running(_) => Before::Ran,
         State::Paused(_)

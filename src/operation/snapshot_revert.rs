@@ -9,7 +9,8 @@ use super::asking::{Asking, one_line};
 use super::interrupts::Interrupts;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
-use super::snapshot::{Held, disks, hold};
+use super::settle::Held;
+use super::snapshot::{disks, hold_for_snapshot};
 use super::snapshot_duty::go_on_unless_touched;
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job};
 use super::undo::is_running;
@@ -50,7 +51,7 @@ pub fn revert_snapshot(
         run,
         mut control,
         seen,
-    } = hold(domain, seen)?;
+    } = hold_for_snapshot(domain, seen)?;
     // What is loaded has not panicked.
     let before = match seen.answer.state == State::Crashed {
         true => Before::Stood,
