@@ -9,11 +9,14 @@
 
 mod encode;
 mod evidence;
+mod fields;
 mod file;
 mod fold_json;
 mod os_text;
 mod parse;
 mod reader;
+mod request_json;
+mod trace_json;
 
 pub use encode::{asked_data, encode};
 pub use evidence::{EvidenceLine, read_evidence};

@@ -4,8 +4,9 @@
 
 use serde_json::{Map, Value};
 
-use super::fold_json::{fold_from_json, shutdown_cause};
+use super::fold_json::fold_from_json;
 use super::os_text::os_from_json;
+use super::trace_json::shutdown_cause;
 use crate::domain::{
     Actor, Before, Begin, BootId, Checkpoint, Event, Exit, IoError, Job, Launch, LaunchKind,
     Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, PanicAction, Process, Record, ResetBy,

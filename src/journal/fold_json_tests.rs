@@ -1,0 +1,100 @@
+//! A fold comes back from its JSON as it went, or not at all.
+
+use super::*;
+use crate::domain::{
+    Before, Begin, Copying, Core, Exit, Exited, IoError, Job, LaunchKind, Lifecycle, LogWords,
+    Machine, OnPoweroff, Panic, Paused, PendingJob, Progress, Restart, Running, Shutdown,
+    ShutdownCause, StopCause, Transfer, Verb,
+};
+
+#[test]
+fn a_fold_comes_back_as_it_went() {
+    let mut fold = Fold::default();
+    assert_eq!(fold_from_json(&fold_to_json(&fold)), Some(fold.clone()));
+    fold.live = State::Paused(Paused::IoError);
+    fold.began = Some(Timestamp(5));
+    fold.stopped_asleep = true;
+    fold.watchdog = Some(WatchdogEnd::Reset);
+    fold.qemu = Some(Process {
+        pid: 3,
+        start_ticks: 4,
+    });
+    fold.launch = Some(Launch {
+        run: 7,
+        kind: LaunchKind::Snapshot,
+        begin: Begin::Paused,
+        boot: BootId("b".into()),
+        pid_namespace: 5,
+        exit_device: true,
+        lifecycle: Lifecycle {
+            on_poweroff: OnPoweroff::Restart,
+            ..Lifecycle::default()
+        },
+        actor: Actor {
+            uid: 1,
+            pid: 2,
+            command: "c".into(),
+        },
+    });
+    fold.job = Some(PendingJob {
+        verb: Verb::ManagedSave,
+        progress: Progress::Sent,
+        job: Job {
+            worker: Process {
+                pid: 8,
+                start_ticks: 9,
+            },
+            began: Timestamp(5),
+            file: "/f".into(),
+            before: Before::Stood,
+            then: Some(Begin::Paused),
+        },
+    });
+    fold.transfer = Transfer::Leaving(Copying::Broken);
+    fold.loaded = true;
+    fold.restart = Some(Restart::AfterPoweroff(Some(Running::Unpaused)));
+    fold.reboot = Some(Reboot::Restarted);
+    fold.restarts = vec![Timestamp(1), Timestamp(2)];
+    fold.stop_cause = Some((StopCause::IoError(IoError::default()), None));
+    fold.panic = Some(Panic {
+        info: Some("{}".into()),
+        at: None,
+        stands: true,
+        core: Core::Failed,
+        kept: Some("why".into()),
+    });
+    fold.shutdown = Some(Shutdown {
+        cause: ShutdownCause::HostUi,
+        machine: Machine::Stood,
+        at: Some(Timestamp(6)),
+        stayed: true,
+    });
+    let actor = Actor {
+        uid: 1,
+        pid: 2,
+        command: "c".into(),
+    };
+    fold.intents.ask(Verb::Suspend, actor, Timestamp(3));
+    fold.qemu_exit = Some(Exited {
+        exit: Some(Exit::Status(3)),
+        boot: BootId("b".into()),
+        words: LogWords::default(),
+        at: Some(Timestamp(9)),
+    });
+    assert_eq!(fold_from_json(&fold_to_json(&fold)), Some(fold));
+}
+
+#[test]
+fn a_checkpoint_with_a_field_that_cannot_be_read_is_not_believed() {
+    let whole = all_fields(&Fold {
+        live: State::Running(Running::Booted),
+        ..Fold::default()
+    });
+    for key in whole.as_object().unwrap().keys() {
+        let mut strange = whole.clone();
+        strange[key] = json!("strange");
+        let text = matches!(key.as_str(), "refusal");
+        assert_eq!(fold_from_json(&strange).is_some(), text, "{key}");
+    }
+    assert_eq!(fold_from_json(&json!({})), None);
+}
