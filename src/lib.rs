@@ -35,7 +35,7 @@
 //! # Processes
 //! * A *command* looks ([`observe`]) or acts ([`operation`]) and exits. Looking takes no lock, sends no QMP, signals nobody.
 //! * The *supervisor* is this same binary under another `argv[0]` ([`operation::PROGRAM_NAME`]). Stage one spawns QEMU as
-//!   its child; stage two is the same pid after an exec, in a fresh image of 56 KiB. Stage two is also what adopts a run
+//!   its child; stage two is the same pid after an exec, in a fresh image of about 50 KiB. Stage two is also what adopts a run
 //!   whose supervisor died: any command that meets a live QEMU without one starts it, after it has answered.
 //! * The supervisor is a child subreaper, so a QEMU that a wrapper leaves behind becomes its child.
 //! * `run` is stage two in the foreground, in the command's own process.
@@ -63,8 +63,9 @@
 //! Sending a guest to another QEMU is a job too. QEMU waits before the last step (pause-before-switchover), and SENT means
 //! that it may take it: before that line the guest stays here, behind it QEMU is let go on and its word awaited. Its
 //! `completed` in the journal carries it out: from then on the guest runs elsewhere, and nothing lets it run here. QEMU says
-//! so only once its destination has said that it has everything (return-path). Handed over (post-copy), a guest whose worker
-//! died is left to QEMU: there is nothing to undo.
+//! so only once its destination has said that it has everything (return-path). Between the two nobody knows where the guest
+//! runs: a QEMU that ends there is `shut off (unknown)`. Handed over (post-copy), a guest whose worker died is left to QEMU:
+//! there is nothing to undo.
 //!
 //! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a
 //! restored guest run. Which one is due is worked out of the fold; doing it twice does no harm. They are done by
