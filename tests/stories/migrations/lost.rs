@@ -55,16 +55,17 @@ fn a_source_that_dies_on_the_last_step_of_a_migration_is_not_said_to_have_crashe
 #[test]
 fn nor_if_everybody_dies_with_it() {
     let journey = Journey::new();
-    let qemu = journey.host.qemu_pid("v");
+    let (qemu, destination) = (journey.host.qemu_pid("v"), journey.host.qemu_pid("d"));
     journey.host.supervisor_pid("v");
     let migrate = journey.migrate_held();
     journey.host.kill_supervisor("v");
+    // Before the command: whoever found its guest without it would let that go.
+    send(qemu, Signal::SIGKILL);
     for pid in crate::harness::processes_with(&journey.way) {
-        if pid != journey.host.qemu_pid("d") {
+        if pid != destination {
             send(pid, Signal::SIGKILL);
         }
     }
-    send(qemu, Signal::SIGKILL);
     finish_child(migrate);
     until("the record", || {
         let _ = journey.host.answer("v");
