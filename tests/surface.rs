@@ -19,6 +19,8 @@ mod completions;
 mod page;
 #[path = "../examples/generate/pieces.rs"]
 mod pieces;
+#[path = "../examples/generate/reliability.rs"]
+mod reliability;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,8 +1,10 @@
-//! Renews the man page and the completions from the command line: `make generate`. A test compares.
+//! Renews the man pages and the completions from the command line, and RELIABILITY.md from what runs have left: `make
+//! generate`. A test compares.
 
 mod completions;
 mod page;
 mod pieces;
+mod reliability;
 
 use std::fs;
 use std::io;
