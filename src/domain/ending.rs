@@ -276,14 +276,15 @@ fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
     Some(witnessed(ShutOff::Shutdown, cause))
 }
 
-/// `reset` under reboot=shutdown: virsh calls it a shutdown when the user asked for it.
+/// `reset` and `dump --reset` under reboot=shutdown: virsh calls it a shutdown when the user asked for it.
 fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
     let shutdown = shutdown_of(case, &[ShutdownCause::HostQmpSystemReset])?;
     if shutdown.is_reset_of_standing_guest() && !matches!(case.exit, Some(Exit::Status(0))) {
         // QEMU may have stayed: only an end that looks like its own is taken for it.
         return None;
     }
-    let intent = case.fold.intents.recent(&[Verb::Reset], shutdown.at);
+    let resets = [Verb::Reset, Verb::DumpReset];
+    let intent = case.fold.intents.recent(&resets, shutdown.at);
     Some(match intent {
         Some(intent) => witnessed(ShutOff::Shutdown, asked(intent)),
         None => witnessed(ShutOff::Destroyed, Cause::QmpQuit),

@@ -18,7 +18,7 @@ use super::settle::{Held, NOT_RUNNING, answer_by, connect, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
 use super::worker::{commit, job};
-use crate::domain::{Before, Duty, Job, Paused, State, Transfer, Verb};
+use crate::domain::{Before, Duty, Job, OnReboot, Paused, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::Control;
 use crate::store::encode::time_text;
@@ -230,6 +230,8 @@ impl Dump<'_> {
     fn commit(&self) -> Result<()> {
         match self.after {
             AfterDump::Crash => commit(self.domain, self.run, &self.asking, "domain core dump"),
+            // Nobody is left to be looked at.
+            AfterDump::Reset if self.is_ended_by_reset()? => self.asking.carried_out(),
             AfterDump::GoesOn | AfterDump::Reset => {
                 let _control = connect(self.run)?;
                 look_after(self.domain, self.run)
@@ -237,6 +239,13 @@ impl Dump<'_> {
                 self.asking.carried_out()
             }
         }
+    }
+
+    /// Whether a reset is the end of the run (`-no-reboot`).
+    fn is_ended_by_reset(&self) -> Result<bool> {
+        let seen = look_at_run(self.domain, self.run)?;
+        let launch = seen.fold.launch.as_ref();
+        Ok(launch.is_some_and(|launch| launch.lifecycle.on_reboot == OnReboot::Destroy))
     }
 
     fn cannot_write(&self) -> String {
@@ -278,6 +287,9 @@ impl Dump<'_> {
             let mut control = connect(self.run)?;
             if self.after == AfterDump::Reset {
                 control.execute("system_reset", None)?;
+                if self.is_ended_by_reset()? {
+                    return Ok(());
+                }
             }
             restore_limit(&mut control)?;
             if goes_on {

@@ -110,6 +110,20 @@ fn a_running_guest_is_dumped_in_virshs_words_and_goes_on() {
 }
 
 #[test]
+fn a_dump_with_a_reset_of_a_guest_that_may_not_reboot_ends_it_and_leaves_the_file() {
+    for form in FORMS {
+        let host = Host::new();
+        let _guest = host.start("v", &["-no-reboot"]);
+        let file = host.path("v.core");
+        let options = [form, &["--reset"]].concat();
+        dumped(&host, &file, &options);
+        assert_is_dump(&file, &options);
+        assert_eq!(host.wait("v"), "shut off (shutdown)");
+        assert_eq!(host.json("v")["cause"]["verb"], "dump --reset");
+    }
+}
+
+#[test]
 fn a_dump_with_a_reset_leaves_a_guest_that_boots() {
     for form in FORMS {
         let host = Host::new();

@@ -59,6 +59,15 @@ fn a_qemu_that_the_host_ended_was_destroyed() {
 }
 
 #[test]
+fn a_guest_that_may_not_reboot_was_ended_by_who_asked_for_its_reset() {
+    use ShutdownCause::HostQmpSystemReset;
+    for verb in [Verb::Reset, Verb::DumpReset] {
+        let reset = Story::booted().then(asked(verb)).shut(HostQmpSystemReset);
+        assert_witnessed([(reset.ends(STATUS_0), "shutdown", asked_for(verb))]);
+    }
+}
+
+#[test]
 fn a_guest_that_was_reset_while_it_stood_shut_down_unless_something_else_ended_qemu() {
     use ShutdownCause::*;
     let reset_while_paused = || {

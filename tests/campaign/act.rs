@@ -1,0 +1,314 @@
+//! What can be done in a story, by whom and with what failing meanwhile.
+
+use std::fmt;
+
+use fastrand::Rng;
+use nix::sys::signal::Signal;
+
+/// What strace makes fail in a command or a supervisor, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// A system call, and which of that name.
+    pub(crate) call: &'static str,
+    pub(crate) number: u32,
+    /// The error that it gives; without one the process is killed there.
+    pub(crate) error: Option<&'static str>,
+}
+
+/// Calls that domstate makes, the frequent ones more often.
+const CALLS: &[&str] = &[
+    "openat",
+    "openat",
+    "read",
+    "write",
+    "write",
+    "close",
+    "fcntl",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "unlink",
+    "mkdir",
+    "symlink",
+    "statx",
+    "fallocate",
+    "ftruncate",
+    "connect",
+    "socket",
+    "sendmsg",
+    "sendto",
+    "recvfrom",
+    "poll",
+    "ppoll",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "waitid",
+    "clone3",
+    "vfork",
+    "pipe2",
+    "execve",
+    "mmap",
+    "brk",
+    "lseek",
+    "pread64",
+    "getdents64",
+    "exit_group",
+];
+
+const ERRORS: &[&str] = &[
+    "ENOSPC", "EIO", "EMFILE", "ENOMEM", "EINTR", "EAGAIN", "EACCES", "EROFS",
+];
+
+impl Fault {
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        // The early ones are the ones that most commands make.
+        let most = 1 << rng.u32(1..7);
+        let call = CALLS[rng.usize(..CALLS.len())];
+        let error = (rng.u8(..2) == 0).then(|| ERRORS[rng.usize(..ERRORS.len())]);
+        Self {
+            call,
+            number: rng.u32(1..=most),
+            // Rust's library panics where the closing of a folder fails, which no local file system does.
+            error: error.filter(|_| call != "close"),
+        }
+    }
+
+    /// strace's option.
+    pub(crate) fn injection(&self) -> String {
+        let Self { call, number, .. } = self;
+        match self.error {
+            // What fails goes on failing for some time, as it does on a real host.
+            Some("EINTR" | "EAGAIN") => {
+                let error = self.error.unwrap_or_default();
+                format!("inject={call}:error={error}:when={number}")
+            }
+            Some(error) => format!("inject={call}:error={error}:when={number}..{}", number + 2),
+            None => format!("inject={call}:signal=SIGKILL:when={number}"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { call, number, .. } = self;
+        match self.error {
+            Some(error) => write!(f, "{error} from its {call} {number}"),
+            None => write!(f, "killed before its {call} {number}"),
+        }
+    }
+}
+
+/// What happens to the file system that the state directory lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    Full,
+    Roomy,
+    ReadOnly,
+    Writable,
+    /// Another name, as when an automounter takes it away.
+    Gone,
+    Back,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// A command of domstate on the domain; its words but for the domain.
+    Verb(Vec<&'static str>),
+    /// The same, and something fails.
+    Faulted(Vec<&'static str>, Fault),
+    /// A letter for the guest.
+    Letter(char),
+    /// A signal to QEMU.
+    Signal(Signal),
+    /// A third party's command at QEMU's monitor.
+    Monitor(&'static str),
+    /// A signal to the supervisor.
+    Supervisor(Signal),
+    /// Something fails in the supervisor from now on.
+    SupervisorFault(Fault),
+    /// The checkpoint is deleted.
+    LoseCheckpoint,
+    Storage(Storage),
+    /// A process that has nothing to do with it gets the pid that QEMU had.
+    ReusePid,
+    /// A copy of the state directory is damaged at random, and asked.
+    AskDamagedCopy(u64),
+    /// A copy of the state directory is asked as after another boot.
+    AskAfterBoot,
+}
+
+const LETTERS: &[char] = &[
+    'o', 'o', 'p', 'p', 'l', 'r', 't', 's', 'd', 'w', 'g', 'h', 'x', 'n',
+];
+
+const VERBS: &[&[&str]] = &[
+    &["suspend"],
+    &["suspend"],
+    &["resume"],
+    &["resume"],
+    &["reset"],
+    &["reboot"],
+    &["shutdown"],
+    &["destroy"],
+    &["destroy", "--graceful"],
+    &["inject-nmi"],
+    &["dompmwakeup"],
+    &["save", "@FILE"],
+    &["restore", "@FILE"],
+    &["managedsave"],
+    &["start"],
+    &["start"],
+    &["dump", "--memory-only", "@DUMP"],
+    &["dump", "--memory-only", "--crash", "@DUMP"],
+    &["dump", "--memory-only", "--reset", "@DUMP"],
+    &["--reason"],
+    &["list", "--all", "--reason"],
+    &["history"],
+    &["explain"],
+    &["dominfo"],
+    &["domjobabort"],
+    &["wait", "--timeout", "100ms"],
+    &["undefine"],
+];
+
+const SIGNALS: &[Signal] = &[
+    Signal::SIGKILL,
+    Signal::SIGKILL,
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGSEGV,
+    Signal::SIGABRT,
+    Signal::SIGSTOP,
+    Signal::SIGCONT,
+    Signal::SIGCONT,
+];
+
+const COMMANDS: &[&str] = &[
+    "stop",
+    "cont",
+    "cont",
+    "quit",
+    "system_reset",
+    "system_wakeup",
+];
+
+/// Which kinds of act a story has besides the common ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Theme {
+    Plain,
+    /// Its state directory lies on a file system of its own, which fails.
+    Storage,
+    /// Its state directory vanishes and comes back.
+    Vanishing,
+}
+
+impl Act {
+    pub(crate) fn any(rng: &mut Rng, theme: Theme) -> Self {
+        let verb = |rng: &mut Rng| VERBS[rng.usize(..VERBS.len())].to_vec();
+        match rng.u8(..100) {
+            0..22 => Self::Letter(LETTERS[rng.usize(..LETTERS.len())]),
+            22..50 => Self::Verb(verb(rng)),
+            50..66 => Self::Faulted(verb(rng), Fault::any(rng)),
+            66..74 => Self::Signal(SIGNALS[rng.usize(..SIGNALS.len())]),
+            74..79 => Self::Monitor(COMMANDS[rng.usize(..COMMANDS.len())]),
+            79..86 => {
+                let signals = [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGCONT];
+                Self::Supervisor(signals[rng.usize(..3)])
+            }
+            86..91 => Self::SupervisorFault(Fault::any(rng)),
+            91..93 => Self::LoseCheckpoint,
+            93 => Self::ReusePid,
+            94..96 => Self::AskDamagedCopy(rng.u64(..)),
+            96 => Self::AskAfterBoot,
+            _ => match theme {
+                Theme::Plain => Self::Verb(verb(rng)),
+                Theme::Storage | Theme::Vanishing => Self::Storage(theme.storage(rng)),
+            },
+        }
+    }
+}
+
+impl Theme {
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        match rng.u8(..20) {
+            0..2 => Self::Storage,
+            2 => Self::Vanishing,
+            _ => Self::Plain,
+        }
+    }
+
+    pub(crate) fn storage(self, rng: &mut Rng) -> Storage {
+        use Storage::{Back, Full, Gone, ReadOnly, Roomy, Writable};
+        match self {
+            Self::Vanishing => [Gone, Back][rng.usize(..2)],
+            Self::Plain | Self::Storage => [Full, Roomy, ReadOnly, Writable][rng.usize(..4)],
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verb(words) => write!(f, "domstate {} v", words.join(" ")),
+            Self::Faulted(words, fault) => write!(f, "domstate {} v, {fault}", words.join(" ")),
+            Self::Letter(letter) => write!(f, "letter {letter}"),
+            Self::Signal(signal) => write!(f, "{signal} to QEMU"),
+            Self::Monitor(command) => write!(f, "third party: {command}"),
+            Self::Supervisor(signal) => write!(f, "{signal} to the supervisor"),
+            Self::SupervisorFault(fault) => write!(f, "the supervisor: {fault}"),
+            Self::LoseCheckpoint => f.write_str("state.json is deleted"),
+            Self::Storage(storage) => write!(f, "the state directory: {storage:?}"),
+            Self::ReusePid => f.write_str("QEMU's pid is used again"),
+            Self::AskDamagedCopy(seed) => write!(f, "a damaged copy is asked ({seed})"),
+            Self::AskAfterBoot => f.write_str("a copy is asked after another boot"),
+        }
+    }
+}
+
+impl Act {
+    /// The kind, for counting.
+    pub(crate) fn kind(&self) -> String {
+        match self {
+            Self::Verb(words) => format!("verb {}", words[0]),
+            Self::Faulted(words, fault) => match fault.error {
+                Some(error) => format!("{error} in a verb ({})", words[0]),
+                None => format!("verb killed ({})", words[0]),
+            },
+            Self::Letter(letter) => format!("guest does {letter}"),
+            Self::SupervisorFault(Fault { error: None, .. }) => {
+                "supervisor killed at a call".to_owned()
+            }
+            Self::SupervisorFault(_) => "error in the supervisor".to_owned(),
+            Self::AskDamagedCopy(_) => "damaged copy asked".to_owned(),
+            Self::Signal(_)
+            | Self::Monitor(_)
+            | Self::Supervisor(_)
+            | Self::LoseCheckpoint
+            | Self::Storage(_)
+            | Self::ReusePid
+            | Self::AskAfterBoot => self.to_string(),
+        }
+    }
+}
+
+impl Act {
+    /// Whether it may keep domstate from seeing or recording what happens.
+    pub(crate) fn obscures(&self) -> bool {
+        match self {
+            Self::Faulted(..)
+            | Self::Supervisor(_)
+            | Self::SupervisorFault(_)
+            | Self::Storage(_) => true,
+            Self::Verb(_)
+            | Self::Letter(_)
+            | Self::Signal(_)
+            | Self::Monitor(_)
+            | Self::LoseCheckpoint
+            | Self::ReusePid
+            | Self::AskDamagedCopy(_)
+            | Self::AskAfterBoot => false,
+        }
+    }
+}

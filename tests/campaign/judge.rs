@@ -1,0 +1,272 @@
+//! Whether an answer is true, by what was done and seen from outside. Pure.
+//!
+//! What was done tells how a guest *may* have ended; its serial line tells what it did itself, since it answers each letter
+//! before it acts on it. Where only one end is possible and nothing kept domstate from seeing it, the answer must be that one.
+
+use std::collections::BTreeSet;
+
+use domstate::domain::{Paused, Running, ShutOff, State};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::act::Act;
+use crate::machine::Machine;
+use crate::witness::Qemu;
+
+/// What domstate told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) state: State,
+    pub(crate) certainty: String,
+    pub(crate) cause: Value,
+    pub(crate) run: Option<u64>,
+}
+
+impl Told {
+    /// Reads the JSON of a domain.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let json: Value =
+            serde_json::from_str(text).map_err(|error| format!("no JSON: {error}: {text}"))?;
+        let word = |key: &str| json[key].as_str().unwrap_or_default();
+        let answer = format!("{} ({})", word("state"), word("reason"));
+        Ok(Self {
+            state: answer
+                .parse()
+                .map_err(|_| format!("no answer of libvirt's: {answer}"))?,
+            certainty: word("certainty").to_owned(),
+            cause: json["cause"].clone(),
+            run: json["run"].as_u64(),
+        })
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state, State::ShutOff(_))
+    }
+}
+
+/// What may have come over the newest QEMU, and whether anything kept domstate from seeing it.
+pub(crate) struct Life<'a> {
+    pub(crate) machine: &'a Machine,
+    /// What was done while it may have lived.
+    pub(crate) acts: &'a [Act],
+    pub(crate) qemu: Option<&'a Qemu>,
+    /// Something failed, or was killed, that should have seen or recorded it.
+    pub(crate) is_obscure: bool,
+    /// What was told before it began.
+    pub(crate) before: Option<State>,
+}
+
+impl Life<'_> {
+    fn did(&self, letter: char) -> bool {
+        self.qemu.is_some_and(|qemu| qemu.did(letter))
+    }
+
+    fn tried(&self, verb: &str) -> bool {
+        let mut verbs = self.acts.iter().filter_map(words);
+        verbs.any(|words| words[0] == verb)
+    }
+
+    fn tried_with(&self, verb: &str, option: &str) -> bool {
+        let mut verbs = self.acts.iter().filter_map(words);
+        verbs.any(|words| words[0] == verb && words.contains(&option))
+    }
+
+    fn commanded(&self, command: &'static str) -> bool {
+        self.acts.contains(&Act::Monitor(command))
+    }
+
+    fn tried_to_start(&self) -> bool {
+        self.tried("start") || self.tried("restore")
+    }
+
+    /// How it may have ended.
+    fn ends(&self) -> BTreeSet<&'static str> {
+        let machine = self.machine;
+        let mut ends = BTreeSet::new();
+        for act in self.acts {
+            match act {
+                Act::Signal(Signal::SIGKILL | Signal::SIGSEGV | Signal::SIGABRT) => {
+                    ends.insert(ShutOff::Crashed.word());
+                }
+                Act::Signal(Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP)
+                | Act::Monitor("quit") => {
+                    ends.insert(ShutOff::Destroyed.word());
+                }
+                _ => {}
+            }
+        }
+        let resets = self.tried("reset")
+            || self.tried("dompmwakeup")
+            // It meets a BIOS that is not ready for it.
+            || self.tried("inject-nmi")
+            || self.commanded("system_reset")
+            || self.commanded("system_wakeup")
+            || self.tried_with("dump", "--reset")
+            || self.did('r')
+            || self.did('t');
+        let shuts_down = self.did('o')
+            || self.did('d')
+            || (machine.has_exit_device && self.did('x'))
+            || (machine.no_reboot && resets);
+        let panics =
+            self.did('p') && machine.panic != Some("none") && machine.on_crash != Some("restart");
+        let watched = self.did('g')
+            && (machine.watchdog == Some("poweroff")
+                || (machine.watchdog == Some("reset") && machine.no_reboot));
+        for (may, end) in [
+            (shuts_down, ShutOff::Shutdown),
+            (panics, ShutOff::Crashed),
+            (watched, ShutOff::Crashed),
+            (self.tried_with("dump", "--crash"), ShutOff::Crashed),
+            (self.tried("destroy"), ShutOff::Destroyed),
+            // The reset button is the host's where nobody asked domstate to press it.
+            (
+                machine.no_reboot && self.commanded("system_reset"),
+                ShutOff::Destroyed,
+            ),
+            (self.tried("save"), ShutOff::Saved),
+            (self.tried("managedsave"), ShutOff::Saved),
+            (self.may_have_failed(), ShutOff::Failed),
+        ] {
+            if may {
+                ends.insert(end.word());
+            }
+        }
+        ends
+    }
+
+    /// Whether it may have ended before its guest ran.
+    fn may_have_failed(&self) -> bool {
+        let ran = self.qemu.is_some_and(|qemu| !qemu.heard.is_empty());
+        let was_hit = self.acts.len() > 1;
+        !ran && (was_hit || self.is_obscure)
+    }
+
+    /// Whether an answer about a guest that has no QEMU any more is true.
+    pub(crate) fn judge_dead(&self, told: &Told) -> Result<(), String> {
+        let State::ShutOff(reason) = told.state else {
+            return Err("no QEMU lives".to_owned());
+        };
+        if self.qemu.is_none() {
+            return self.judge_unstarted(told, reason);
+        }
+        let ends = self.ends();
+        if ends.is_empty() {
+            return Err("nobody ended it".to_owned());
+        }
+        if ends.contains(reason.word()) {
+            return Ok(());
+        }
+        let says_less = reason == ShutOff::Unknown && told.cause["kind"].is_string();
+        let errs_to_bad = reason == ShutOff::Crashed && told.certainty == "inferred";
+        if self.is_obscure && (says_less || errs_to_bad) {
+            return Ok(());
+        }
+        Err(format!("it can have ended as {ends:?} only"))
+    }
+
+    /// The same where no QEMU was seen since the answer before.
+    fn judge_unstarted(&self, told: &Told, reason: ShutOff) -> Result<(), String> {
+        if self.before == Some(told.state) {
+            return Ok(());
+        }
+        if !self.tried_to_start() {
+            return Err("nothing has happened since the answer before".to_owned());
+        }
+        match reason {
+            ShutOff::Failed | ShutOff::Unknown => Ok(()),
+            ShutOff::Crashed if told.certainty == "inferred" => Ok(()),
+            ShutOff::Destroyed if self.tried("destroy") => Ok(()),
+            _ => Err("its QEMU was never seen".to_owned()),
+        }
+    }
+
+    /// Whether an answer about a guest whose QEMU lives is true; `status` is QEMU's own word, if it can be asked.
+    pub(crate) fn judge_alive(&self, told: &Told, status: Option<&str>) -> Result<(), String> {
+        if told.has_ended() {
+            return Err("its QEMU lives".to_owned());
+        }
+        if let Some(status) = status
+            && !fits(told.state, status)
+        {
+            return Err(format!("QEMU is {status}"));
+        }
+        self.judge_reason(told.state)
+    }
+
+    /// Whether somebody did what this reason says.
+    fn judge_reason(&self, state: State) -> Result<(), String> {
+        let machine = self.machine;
+        let resumed = self.tried("resume") || self.commanded("cont");
+        let copied = self.tried("dump") || self.tried("save") || self.tried("managedsave");
+        let woken = self.did('s');
+        let is_paused_at_start = machine.paused;
+        let holds = match state {
+            State::Running(Running::Booted) => self.qemu.is_none_or(|qemu| {
+                // What resets the guest by itself stops and resumes it too.
+                resumed_after_stop(qemu).is_none()
+                    || copied
+                    || self.tried("reboot")
+                    || machine.on_poweroff.is_some()
+                    || machine.on_crash.is_some()
+            }),
+            State::Running(Running::Unpaused) => resumed || copied,
+            State::Running(Running::Restored) => self.tried("restore") || self.tried("start"),
+            State::Running(Running::SaveCanceled) => copied,
+            State::Running(Running::EventWakeup) | State::PmSuspended => woken,
+            State::Running(Running::Crashed) => self.did('p'),
+            State::Paused(Paused::User) => {
+                self.tried("suspend") || is_paused_at_start || self.tried_to_start()
+            }
+            State::Paused(Paused::IoError) => self.did('w'),
+            State::Paused(Paused::Watchdog) => self.did('g'),
+            State::Paused(Paused::Saving | Paused::Dumping | Paused::ApiError) => copied,
+            State::Paused(Paused::ShuttingDown) | State::InShutdown => {
+                let resets = self.tried("reset") || self.commanded("system_reset");
+                self.did('o') || self.did('d') || self.did('p') || resets || machine.no_reboot
+            }
+            State::Paused(Paused::Crashed) | State::Crashed => self.did('p'),
+            State::Paused(Paused::StartingUp) | State::Paused(Paused::Migrating) => {
+                self.qemu.is_none_or(|qemu| qemu.heard.is_empty())
+            }
+            State::Paused(Paused::Unknown) => true,
+            State::Running(Running::Unknown) => self.is_obscure,
+            _ => false,
+        };
+        if holds {
+            return Ok(());
+        }
+        Err("nobody did what the reason says".to_owned())
+    }
+}
+
+fn words(act: &Act) -> Option<&Vec<&'static str>> {
+    match act {
+        Act::Verb(words) | Act::Faulted(words, _) => Some(words),
+        _ => None,
+    }
+}
+
+/// Where QEMU announced that the guest runs again after it was stopped.
+fn resumed_after_stop(qemu: &Qemu) -> Option<usize> {
+    let names: Vec<&str> = qemu.events.iter().map(|(name, _)| name.as_str()).collect();
+    let stop = names.iter().position(|name| *name == "STOP")?;
+    names[stop..].iter().position(|name| *name == "RESUME")
+}
+
+/// Whether QEMU can be this (`status` of query-status) while the domain is that.
+fn fits(state: State, status: &str) -> bool {
+    match status {
+        "running" => matches!(state, State::Running(_)),
+        "suspended" => state == State::PmSuspended,
+        "guest-panicked" => state == State::Crashed,
+        // QEMU 10 says why a second late.
+        "io-error" => matches!(state, State::Paused(Paused::IoError | Paused::Unknown)),
+        "watchdog" => matches!(state, State::Paused(Paused::Watchdog | Paused::Unknown)),
+        "shutdown" => matches!(
+            state,
+            State::InShutdown | State::Paused(Paused::ShuttingDown) | State::Crashed
+        ),
+        _ => matches!(state, State::Paused(_)),
+    }
+}

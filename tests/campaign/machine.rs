@@ -1,0 +1,156 @@
+//! The guest of a story: its devices, what QEMU does by itself when it ends, what domstate is to do then.
+
+use std::fs;
+use std::path::Path;
+
+use fastrand::Rng;
+
+use crate::harness::Host;
+
+/// What stands between domstate and QEMU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrapper {
+    None,
+    Execs,
+    Waits,
+    /// It leaves a process behind that has all that QEMU inherits, the lock too.
+    Leaks,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    None,
+    /// The first write fails; QEMU stops the guest for it.
+    FailsOnce,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    pub(crate) wrapper: Wrapper,
+    pub(crate) disk: Disk,
+    pub(crate) has_exit_device: bool,
+    pub(crate) no_reboot: bool,
+    pub(crate) no_shutdown: bool,
+    /// QEMU's `-action panic=`.
+    pub(crate) panic: Option<&'static str>,
+    /// QEMU's `-action watchdog=`.
+    pub(crate) watchdog: Option<&'static str>,
+    pub(crate) on_crash: Option<&'static str>,
+    pub(crate) on_poweroff: Option<&'static str>,
+    pub(crate) paused: bool,
+}
+
+impl Machine {
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        let mut machine = Self {
+            wrapper: Wrapper::None,
+            disk: Disk::None,
+            has_exit_device: rng.u8(..6) == 0,
+            no_reboot: rng.u8(..4) == 0,
+            no_shutdown: rng.u8(..10) == 0,
+            panic: None,
+            watchdog: None,
+            on_crash: None,
+            on_poweroff: None,
+            paused: rng.u8(..10) == 0,
+        };
+        let any = |rng: &mut Rng, of: &[&'static str]| Some(of[rng.usize(..of.len())]);
+        machine.wrapper = match rng.u8(..20) {
+            0 => Wrapper::Execs,
+            1 => Wrapper::Waits,
+            2 => Wrapper::Leaks,
+            _ => Wrapper::None,
+        };
+        if rng.u8(..5) == 0 {
+            machine.disk = Disk::FailsOnce;
+        }
+        if rng.u8(..4) == 0 {
+            machine.watchdog = any(rng, &["pause", "poweroff", "shutdown", "none", "reset"]);
+        }
+        // A policy and QEMU's own option contradict each other, and are refused.
+        match rng.u8(..6) {
+            0 => machine.panic = any(rng, &["pause", "none", "exit-failure", "shutdown"]),
+            1 => {
+                machine.no_reboot = false;
+                machine.no_shutdown = false;
+                let policies = ["destroy", "restart", "preserve", "coredump-destroy"];
+                machine.on_crash = any(rng, &policies);
+            }
+            2 => {
+                machine.no_reboot = false;
+                machine.no_shutdown = false;
+                machine.on_poweroff = any(rng, &["destroy", "restart"]);
+            }
+            _ => {}
+        }
+        machine
+    }
+
+    /// The options of `start`.
+    pub(crate) fn options(&self) -> Vec<&'static str> {
+        let mut options = Vec::new();
+        if let Some(policy) = self.on_crash {
+            options.extend(["--on-crash", policy]);
+        }
+        if let Some(policy) = self.on_poweroff {
+            options.extend(["--on-poweroff", policy]);
+        }
+        if self.paused {
+            options.push("--paused");
+        }
+        options
+    }
+
+    /// QEMU's command line. Its monitor of the campaign's connects to `monitor`, which must be there before QEMU is.
+    pub(crate) fn argv(&self, host: &Host, monitor: &Path) -> Vec<String> {
+        let monitor = format!("unix:{}", monitor.display());
+        let mut args = vec!["-device", "pvpanic", "-qmp", &monitor];
+        let actions: Vec<String> = [("panic", self.panic), ("watchdog", self.watchdog)]
+            .iter()
+            .filter_map(|(what, action)| Some(format!("{what}={}", (*action)?)))
+            .collect();
+        for action in &actions {
+            args.extend(["-action", action]);
+        }
+        if self.watchdog.is_some() {
+            args.extend(["-device", "ib700"]);
+        }
+        if self.has_exit_device {
+            args.extend(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        }
+        if self.no_reboot {
+            args.push("-no-reboot");
+        }
+        if self.no_shutdown {
+            args.push("-no-shutdown");
+        }
+        let image = host.folder().join("disk");
+        let drive = format!(
+            "driver=blkdebug,image.driver=file,image.filename={},inject-error.0.event=none,\
+             inject-error.0.iotype=write,inject-error.0.errno=5,inject-error.0.once=on,werror=stop,if=ide,index=0",
+            image.display()
+        );
+        if self.disk == Disk::FailsOnce {
+            let _ = fs::File::create(&image).and_then(|file| file.set_len(65536));
+            args.extend(["-drive", &drive]);
+        }
+        let argv = host.argv("v", &args);
+        match self.wrapper {
+            Wrapper::None => argv,
+            Wrapper::Execs => behind(host, "exec \"$@\"", argv),
+            Wrapper::Waits => behind(host, "\"$@\"\nexit 7", argv),
+            Wrapper::Leaks => behind(host, "tail -f /dev/null & exec \"$@\"", argv),
+        }
+    }
+}
+
+fn behind(host: &Host, script: &str, argv: Vec<String>) -> Vec<String> {
+    let path = host.folder().join("wrapper.sh");
+    if !path.exists() {
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    }
+    let mut words = vec!["sh".to_owned(), path.to_string_lossy().into_owned()];
+    words.extend(argv);
+    words
+}

@@ -1,0 +1,114 @@
+//! Random stories that try to make domstate tell a falsehood: `make campaign RUNS=N SEED=S`.
+//!
+//! A seed determines a story: a guest, what is done to it and to domstate, and what fails meanwhile. What truly happened is
+//! known from outside (`witness`), and every answer is held against that (`judge`). Story number I of a campaign has the
+//! seed SEED + I, so that a story that failed is played again by `make campaign RUNS=1 SEED=THAT`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and prints"
+)]
+
+// What the stories of tests/stories use is not all used here.
+#[allow(dead_code, unused_imports, reason = "shared with tests/stories")]
+#[path = "../stories/guest.rs"]
+mod guest;
+#[allow(dead_code, unused_imports, reason = "shared with tests/stories")]
+#[path = "../stories/harness.rs"]
+mod harness;
+#[allow(dead_code, reason = "shared with tests/stories")]
+#[path = "../stories/monitor.rs"]
+mod monitor;
+#[allow(dead_code, reason = "shared with tests/stories")]
+#[path = "../stories/process.rs"]
+mod process;
+#[path = "../reliability/record.rs"]
+mod record;
+#[allow(dead_code, reason = "shared with tests/stories")]
+#[path = "../stories/disk/volume.rs"]
+mod volume;
+
+/// What can be done in a story.
+mod act;
+/// Whether an answer is true.
+mod judge;
+/// The guest of a story, and what its QEMU does by itself.
+mod machine;
+/// Answers that were seen, by how often.
+mod pairs;
+/// A story as it is played.
+mod play;
+/// A story as its seed determines it.
+mod story;
+/// What is counted, and what is kept of it.
+mod tally;
+/// What is seen from outside.
+mod witness;
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use self::play::Failure;
+use self::story::Story;
+use self::tally::Tally;
+
+fn main() -> ExitCode {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let runs: u64 = number("RUNS").unwrap_or(300);
+    let jobs = number("JOBS").unwrap_or(6);
+    let seed = number("SEED").unwrap_or_else(seed_of_now);
+    println!("{runs} stories from seed {seed}");
+    // What a thread says when it panics belongs to its failure, below.
+    std::panic::set_hook(Box::new(|_| ()));
+    let command = format!("make campaign RUNS={runs} SEED={seed}");
+    let tally = Mutex::new(Tally::begin(command, seed));
+    let next = AtomicU64::new(0);
+    let failures: Mutex<Vec<Failure>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    // Where so many fail, more tell nothing new.
+                    if number >= runs || failures.lock().unwrap().len() >= 10 {
+                        return;
+                    }
+                    let story = Story::of(seed.wrapping_add(number));
+                    let played = play::play(&story);
+                    let mut tally = tally.lock().unwrap();
+                    tally.add(&story, &played);
+                    if let Err(failure) = played {
+                        eprintln!("{failure}\n");
+                        failures.lock().unwrap().push(failure);
+                    } else if tally.stories % 500 == 0 {
+                        println!("{} of {runs}", tally.stories);
+                    }
+                }
+            });
+        }
+    });
+    let tally = tally.into_inner().unwrap();
+    println!("{tally}");
+    let failures = failures.into_inner().unwrap();
+    if failures.is_empty() {
+        tally.keep();
+        return ExitCode::SUCCESS;
+    }
+    for failure in &failures {
+        eprintln!("false or lost: make campaign RUNS=1 SEED={}", failure.seed);
+    }
+    ExitCode::FAILURE
+}
+
+fn seed_of_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    // Short enough to be typed.
+    u64::try_from(now.as_micros() % 10_000_000_000).unwrap() * 1000
+}

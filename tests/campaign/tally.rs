@@ -1,0 +1,119 @@
+//! What is counted of a campaign, and what is kept of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::harness;
+use crate::pairs;
+use crate::play::{Failure, Played};
+use crate::record::Record;
+use crate::story::Story;
+
+/// See the module.
+pub(crate) struct Tally {
+    record: Record,
+    pub(crate) stories: u64,
+    checks: u64,
+    commands: u64,
+    acts: BTreeMap<String, u64>,
+    ends: BTreeMap<String, u64>,
+    unknown: u64,
+    not_run: u64,
+    slowest_ms: BTreeMap<String, u128>,
+}
+
+impl Tally {
+    pub(crate) fn begin(command: String, seed: u64) -> Self {
+        let mut record = Record::begin("campaign", command);
+        record.seed(seed);
+        Self {
+            record,
+            stories: 0,
+            checks: 0,
+            commands: 0,
+            acts: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            unknown: 0,
+            not_run: 0,
+            slowest_ms: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, story: &Story, played: &Result<Played, Failure>) {
+        self.stories += 1;
+        for act in story.groups.iter().flatten() {
+            *self.acts.entry(act.kind()).or_insert(0) += 1;
+        }
+        let Ok(played) = played else { return };
+        self.checks += played.checks;
+        self.commands += played.commands;
+        self.not_run += u64::from(!played.ran);
+        for end in &played.ends {
+            self.unknown += u64::from(end.contains("unknown"));
+            *self.ends.entry(end.clone()).or_insert(0) += 1;
+        }
+        for (verb, took) in &played.slowest {
+            let slowest = self.slowest_ms.entry(verb.clone()).or_insert(0);
+            *slowest = (*slowest).max(took.as_millis());
+        }
+    }
+
+    pub(crate) fn keep(mut self) {
+        let rows = |counts: &BTreeMap<String, u64>| -> Vec<Vec<String>> {
+            let pairs = counts.iter();
+            pairs
+                .map(|(what, count)| vec![what.clone(), count.to_string()])
+                .collect()
+        };
+        let whole = [
+            ("stories", self.stories),
+            ("false answers", 0),
+            ("answers held against the witness", self.checks),
+            ("commands of domstate run", self.commands),
+            ("stories not run, for want of root", self.not_run),
+        ];
+        let whole: Vec<Vec<String>> = whole
+            .iter()
+            .map(|(what, count)| vec![(*what).to_owned(), count.to_string()])
+            .collect();
+        let slowest: Vec<Vec<String>> = self
+            .slowest_ms
+            .iter()
+            .map(|(verb, ms)| vec![verb.clone(), ms.to_string()])
+            .collect();
+        self.record
+            .table("What was played:", &["", "count"], &whole);
+        self.record.table(
+            "Ends that were told, with how certain domstate was:",
+            &["answer", "count"],
+            &rows(&self.ends),
+        );
+        self.record.table(
+            "Answers that were printed by other commands meanwhile:",
+            &["answer", "count"],
+            &rows(&pairs::seen()),
+        );
+        self.record
+            .table("What was done:", &["act", "count"], &rows(&self.acts));
+        self.record.table(
+            "The slowest command of each verb (the machine was busy with other stories):",
+            &["verb", "ms"],
+            &slowest,
+        );
+        self.record.keep(&harness::qemu());
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} stories, {} answers held against the witness, {} commands; ends:",
+            self.stories, self.checks, self.commands
+        )?;
+        for (end, count) in &self.ends {
+            writeln!(f, "{count:>8}  {end}")?;
+        }
+        Ok(())
+    }
+}

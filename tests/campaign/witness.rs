@@ -1,0 +1,235 @@
+//! What is seen from outside of a guest: its serial line, a monitor of QEMU's that domstate knows nothing of, and the
+//! processes that there are.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use serde_json::{Value, json};
+
+use crate::harness::{is_alive, processes_with};
+
+/// A QEMU that connected.
+#[derive(Default)]
+pub(crate) struct Qemu {
+    pub(crate) pid: i32,
+    /// What its guest has said, a line each.
+    pub(crate) heard: Vec<String>,
+    /// What it has announced: names and data.
+    pub(crate) events: Vec<(String, Value)>,
+    serial: Option<UnixStream>,
+    monitor: Option<UnixStream>,
+    /// Both lines are closed, and all that came over them is here.
+    serial_over: bool,
+    monitor_over: bool,
+    replies: HashMap<u64, Value>,
+}
+
+impl Qemu {
+    /// Whether its guest has begun to do this: it answers a letter before it acts on it.
+    pub(crate) fn did(&self, letter: char) -> bool {
+        let mut bytes = [0; 4];
+        let letter: &str = letter.encode_utf8(&mut bytes);
+        self.heard.iter().any(|line| line == letter)
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    /// In the order in which they connected.
+    qemus: Mutex<Vec<Qemu>>,
+    changed: Condvar,
+    is_over: AtomicBool,
+}
+
+/// See the module.
+pub(crate) struct Witness {
+    seen: Arc<Seen>,
+    folder: PathBuf,
+}
+
+impl Witness {
+    /// Takes every connection to these two sockets.
+    pub(crate) fn begin(folder: &Path, serial: UnixListener) -> Self {
+        let witness = Self {
+            seen: Arc::default(),
+            folder: folder.to_owned(),
+        };
+        let monitor = UnixListener::bind(witness.monitor_path()).unwrap();
+        let seen = Arc::clone(&witness.seen);
+        std::thread::spawn(move || accept(&seen, &serial, hear_guest));
+        let seen = Arc::clone(&witness.seen);
+        std::thread::spawn(move || accept(&seen, &monitor, hear_monitor));
+        witness
+    }
+
+    pub(crate) fn monitor_path(&self) -> PathBuf {
+        self.folder.join("monitor")
+    }
+
+    /// Looks at what was seen.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[Qemu]) -> T) -> T {
+        look(&self.seen.qemus.lock().unwrap())
+    }
+
+    /// The QEMUs that live, also those that have not connected. A zombie does not.
+    pub(crate) fn alive(&self) -> Vec<i32> {
+        let folder = self.folder.to_string_lossy().into_owned();
+        let mut pids = processes_with(&folder);
+        pids.retain(|pid| is_qemu(*pid) && is_alive(*pid));
+        pids.sort_unstable();
+        pids
+    }
+
+    /// domstate's own processes that live.
+    pub(crate) fn supervisors(&self) -> Vec<i32> {
+        let folder = self.folder.to_string_lossy().into_owned();
+        let mut pids = processes_with(&folder);
+        pids.retain(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.starts_with(b"domstate-supervisor") && is_alive(*pid)
+        });
+        pids
+    }
+
+    /// The number of connections so far.
+    pub(crate) fn count(&self) -> usize {
+        self.look(<[Qemu]>::len)
+    }
+
+    /// Waits until a condition on what was seen holds; whether it does.
+    pub(crate) fn until(&self, patience: Duration, mut holds: impl FnMut(&[Qemu]) -> bool) -> bool {
+        let qemus = self.seen.qemus.lock().unwrap();
+        let waits = |qemus: &mut Vec<Qemu>| !holds(qemus);
+        let (_guard, timed) = self
+            .seen
+            .changed
+            .wait_timeout_while(qemus, patience, waits)
+            .unwrap();
+        !timed.timed_out()
+    }
+
+    /// Waits until all that the newest QEMU, which is dead, has said is here.
+    pub(crate) fn hear_out(&self) {
+        let over = |qemus: &[Qemu]| {
+            qemus.last().is_none_or(|qemu| {
+                qemu.serial_over && (qemu.monitor_over || qemu.monitor.is_none())
+            })
+        };
+        self.until(Duration::from_secs(10), over);
+    }
+
+    /// Sends the newest guest a letter, if there is one to hear it.
+    pub(crate) fn press(&self, letter: char) {
+        let mut bytes = [0; 4];
+        let bytes = letter.encode_utf8(&mut bytes).as_bytes();
+        let serial = self.look(|qemus| qemus.last()?.serial.as_ref()?.try_clone().ok());
+        if let Some(mut serial) = serial {
+            let _ = serial.write_all(bytes);
+        }
+    }
+
+    /// Executes a command at the newest QEMU's monitor; what it returned, if it did so in time.
+    pub(crate) fn execute(&self, command: &str, patience: Duration) -> Option<Value> {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let index = self.count().checked_sub(1)?;
+        let monitor = self.look(|qemus| qemus[index].monitor.as_ref()?.try_clone().ok());
+        let line = json!({"execute": command, "id": id}).to_string() + "\n";
+        let _ = monitor?.write_all(line.as_bytes());
+        let deadline = Instant::now() + patience;
+        let answered =
+            |qemus: &[Qemu]| qemus[index].replies.contains_key(&id) || qemus[index].monitor_over;
+        self.until(deadline - Instant::now(), answered);
+        self.look(|qemus| qemus[index].replies.get(&id).cloned())
+    }
+
+    /// QEMU's own word for what its machine does.
+    pub(crate) fn status(&self) -> Option<String> {
+        let status = self.execute("query-status", Duration::from_secs(2))?;
+        status["status"].as_str().map(str::to_owned)
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.seen.is_over.store(true, Ordering::Relaxed);
+        // So that those who accept see it.
+        let _ = UnixStream::connect(self.monitor_path());
+        let _ = UnixStream::connect(self.folder.join("v.serial"));
+    }
+}
+
+fn is_qemu(pid: i32) -> bool {
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    exe.to_string_lossy().contains("qemu-system")
+}
+
+fn accept(seen: &Arc<Seen>, listener: &UnixListener, hear: fn(&Seen, i32, UnixStream)) {
+    for stream in listener.incoming() {
+        if seen.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(stream) = stream else { return };
+        let Ok(peer) = getsockopt(&stream, PeerCredentials) else {
+            continue;
+        };
+        let seen = Arc::clone(seen);
+        std::thread::spawn(move || hear(&seen, peer.pid(), stream));
+    }
+}
+
+impl Seen {
+    fn of(&self, pid: i32, change: impl FnOnce(&mut Qemu)) {
+        let mut qemus = self.qemus.lock().unwrap();
+        // A pid that comes again belongs to another QEMU if the one that had it is gone.
+        let same = |qemu: &Qemu| qemu.pid == pid && !(qemu.serial_over && qemu.monitor_over);
+        let index = qemus.iter().rposition(same).unwrap_or_else(|| {
+            qemus.push(Qemu {
+                pid,
+                ..Qemu::default()
+            });
+            qemus.len() - 1
+        });
+        change(&mut qemus[index]);
+        drop(qemus);
+        self.changed.notify_all();
+    }
+}
+
+fn hear_guest(seen: &Seen, pid: i32, stream: UnixStream) {
+    let kept = stream.try_clone().unwrap();
+    seen.of(pid, |qemu| qemu.serial = Some(kept));
+    for line in BufReader::new(stream).split(b'\n') {
+        let Ok(line) = line else { break };
+        let line = String::from_utf8_lossy(&line).trim().to_owned();
+        seen.of(pid, |qemu| qemu.heard.push(line));
+    }
+    seen.of(pid, |qemu| qemu.serial_over = true);
+}
+
+fn hear_monitor(seen: &Seen, pid: i32, mut stream: UnixStream) {
+    let _ = stream.write_all(b"{\"execute\":\"qmp_capabilities\"}\n");
+    let kept = stream.try_clone().unwrap();
+    seen.of(pid, |qemu| qemu.monitor = Some(kept));
+    for line in BufReader::new(stream).split(b'\n') {
+        let Ok(line) = line else { break };
+        let Ok(value) = serde_json::from_slice::<Value>(&line) else {
+            continue;
+        };
+        if let Some(event) = value["event"].as_str() {
+            let event = (event.to_owned(), value["data"].clone());
+            seen.of(pid, |qemu| qemu.events.push(event));
+        } else if let Some(id) = value["id"].as_u64() {
+            let returned = value["return"].clone();
+            seen.of(pid, |qemu| drop(qemu.replies.insert(id, returned)));
+        }
+    }
+    seen.of(pid, |qemu| qemu.monitor_over = true);
+}
