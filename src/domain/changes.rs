@@ -155,6 +155,12 @@ impl Fold {
         self.watchdog = None;
     }
 
+    /// Whether QEMU stays when its guest has shut down (`-no-shutdown`).
+    fn shutdown_pauses(&self) -> bool {
+        let launch = self.launch.as_ref();
+        launch.is_some_and(|launch| launch.lifecycle.on_poweroff == OnPoweroff::Preserve)
+    }
+
     pub(super) fn shut_down(&mut self, cause: ShutdownCause, at: Option<Timestamp>) {
         self.moved = true;
         // QEMU outlived the reset of a guest that stood: what it announces now is how it ends.
@@ -171,12 +177,17 @@ impl Fold {
             | State::ShutOff(_)
             | State::PmSuspended => Machine::Stood,
         };
-        self.shutdown = Some(Shutdown {
+        let shutdown = Shutdown {
             cause,
             machine,
             at,
             stayed: false,
-        });
+        };
+        if shutdown.is_reset_of_standing_guest() && self.shutdown_pauses() {
+            // -no-reboot -no-shutdown: QEMU has nothing to stop, and the guest stands as it stood.
+            return;
+        }
+        self.shutdown = Some(shutdown);
         let starts_again = self.reboot == Some(Reboot::Armed)
             || self
                 .launch

@@ -18,7 +18,7 @@ use super::settle::{Held, NOT_RUNNING, answer_by, connect, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
 use super::worker::{commit, job};
-use crate::domain::{Before, Duty, Job, OnReboot, Paused, State, Transfer, Verb};
+use crate::domain::{Before, Duty, Job, OnPoweroff, OnReboot, Paused, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::Control;
 use crate::store::encode::time_text;
@@ -241,11 +241,14 @@ impl Dump<'_> {
         }
     }
 
-    /// Whether a reset is the end of the run (`-no-reboot`).
+    /// Whether a reset is the end of the run (`-no-reboot`, and QEMU does not stay).
     fn is_ended_by_reset(&self) -> Result<bool> {
         let seen = look_at_run(self.domain, self.run)?;
-        let launch = seen.fold.launch.as_ref();
-        Ok(launch.is_some_and(|launch| launch.lifecycle.on_reboot == OnReboot::Destroy))
+        let lifecycle = seen.fold.launch.as_ref().map(|launch| launch.lifecycle);
+        Ok(lifecycle.is_some_and(|lifecycle| {
+            lifecycle.on_reboot == OnReboot::Destroy
+                && lifecycle.on_poweroff != OnPoweroff::Preserve
+        }))
     }
 
     fn cannot_write(&self) -> String {

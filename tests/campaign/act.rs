@@ -55,7 +55,7 @@ const CALLS: &[&str] = &[
     "exit_group",
 ];
 
-const ERRORS: &[&str] = &[
+pub(crate) const ERRORS: &[&str] = &[
     "ENOSPC", "EIO", "EMFILE", "ENOMEM", "EINTR", "EAGAIN", "EACCES", "EROFS",
 ];
 
@@ -117,6 +117,8 @@ pub(crate) enum Act {
     Verb(Vec<&'static str>),
     /// The same, and something fails.
     Faulted(Vec<&'static str>, Fault),
+    /// The same, and it fails in all that the command starts too.
+    Followed(Vec<&'static str>, Fault),
     /// A letter for the guest.
     Letter(char),
     /// A signal to QEMU.
@@ -170,6 +172,11 @@ const VERBS: &[&[&str]] = &[
     &["domjobabort"],
     &["wait", "--timeout", "100ms"],
     &["undefine"],
+    &["snapshot-create-as", "s"],
+    &["snapshot-create-as", "s", "--halt"],
+    &["snapshot-revert", "s"],
+    &["snapshot-revert", "s", "--running"],
+    &["snapshot-delete", "s"],
 ];
 
 const SIGNALS: &[Signal] = &[
@@ -210,7 +217,8 @@ impl Act {
         match rng.u8(..100) {
             0..22 => Self::Letter(LETTERS[rng.usize(..LETTERS.len())]),
             22..50 => Self::Verb(verb(rng)),
-            50..66 => Self::Faulted(verb(rng), Fault::any(rng)),
+            50..64 => Self::Faulted(verb(rng), Fault::any(rng)),
+            64..66 => Self::Followed(verb(rng), Fault::any(rng)),
             66..74 => Self::Signal(SIGNALS[rng.usize(..SIGNALS.len())]),
             74..79 => Self::Monitor(COMMANDS[rng.usize(..COMMANDS.len())]),
             79..86 => {
@@ -253,6 +261,13 @@ impl fmt::Display for Act {
         match self {
             Self::Verb(words) => write!(f, "domstate {} v", words.join(" ")),
             Self::Faulted(words, fault) => write!(f, "domstate {} v, {fault}", words.join(" ")),
+            Self::Followed(words, fault) => {
+                write!(
+                    f,
+                    "domstate {} v and what it starts, {fault}",
+                    words.join(" ")
+                )
+            }
             Self::Letter(letter) => write!(f, "letter {letter}"),
             Self::Signal(signal) => write!(f, "{signal} to QEMU"),
             Self::Monitor(command) => write!(f, "third party: {command}"),
@@ -268,11 +283,19 @@ impl fmt::Display for Act {
 }
 
 impl Act {
+    /// What fails in all that this starts.
+    pub(crate) fn followed(&self) -> Option<&Fault> {
+        if let Self::Followed(_, fault) = self {
+            return Some(fault);
+        }
+        None
+    }
+
     /// The kind, for counting.
     pub(crate) fn kind(&self) -> String {
         match self {
             Self::Verb(words) => format!("verb {}", words[0]),
-            Self::Faulted(words, fault) => match fault.error {
+            Self::Faulted(words, fault) | Self::Followed(words, fault) => match fault.error {
                 Some(error) => format!("{error} in a verb ({})", words[0]),
                 None => format!("verb killed ({})", words[0]),
             },
@@ -298,6 +321,7 @@ impl Act {
     pub(crate) fn obscures(&self) -> bool {
         match self {
             Self::Faulted(..)
+            | Self::Followed(..)
             | Self::Supervisor(_)
             | Self::SupervisorFault(_)
             | Self::Storage(_) => true,

@@ -83,18 +83,17 @@ impl Life<'_> {
     fn ends(&self) -> BTreeSet<&'static str> {
         let machine = self.machine;
         let mut ends = BTreeSet::new();
-        for act in self.acts {
-            match act {
-                Act::Signal(Signal::SIGKILL | Signal::SIGSEGV | Signal::SIGABRT) => {
-                    ends.insert(ShutOff::Crashed.word());
-                }
-                Act::Signal(Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP)
-                | Act::Monitor("quit") => {
-                    ends.insert(ShutOff::Destroyed.word());
-                }
-                _ => {}
-            }
-        }
+        let signalled = |signals: &[Signal]| {
+            let sent = |act: &Act| matches!(act, Act::Signal(sent) if signals.contains(sent));
+            self.acts.iter().any(sent)
+        };
+        let killed = signalled(&[Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT]);
+        // Faults of the first start, and of what is followed, hit QEMU too.
+        let hit = self.acts.iter().any(|act| matches!(act, Act::Followed(..)));
+        let quits = signalled(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
+            || self.commanded("quit")
+            // The reset button is the host's where nobody asked domstate to press it.
+            || (machine.no_reboot && self.commanded("system_reset"));
         let resets = self.tried("reset")
             || self.tried("dompmwakeup")
             // It meets a BIOS that is not ready for it.
@@ -114,15 +113,16 @@ impl Life<'_> {
             && (machine.watchdog == Some("poweroff")
                 || (machine.watchdog == Some("reset") && machine.no_reboot));
         for (may, end) in [
+            (killed || hit, ShutOff::Crashed),
+            (quits, ShutOff::Destroyed),
             (shuts_down, ShutOff::Shutdown),
             (panics, ShutOff::Crashed),
             (watched, ShutOff::Crashed),
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
             (self.tried("destroy"), ShutOff::Destroyed),
-            // The reset button is the host's where nobody asked domstate to press it.
             (
-                machine.no_reboot && self.commanded("system_reset"),
-                ShutOff::Destroyed,
+                self.tried_with("snapshot-create-as", "--halt"),
+                ShutOff::FromSnapshot,
             ),
             (self.tried("save"), ShutOff::Saved),
             (self.tried("managedsave"), ShutOff::Saved),
@@ -173,12 +173,13 @@ impl Life<'_> {
         if !self.tried_to_start() {
             return Err("nothing has happened since the answer before".to_owned());
         }
-        match reason {
-            ShutOff::Failed | ShutOff::Unknown => Ok(()),
-            ShutOff::Crashed if told.certainty == "inferred" => Ok(()),
-            ShutOff::Destroyed if self.tried("destroy") => Ok(()),
-            _ => Err("its QEMU was never seen".to_owned()),
+        let holds = matches!(reason, ShutOff::Failed | ShutOff::Unknown)
+            || (reason == ShutOff::Crashed && told.certainty == "inferred")
+            || (reason == ShutOff::Destroyed && self.tried("destroy"));
+        if holds {
+            return Ok(());
         }
+        Err("its QEMU was never seen".to_owned())
     }
 
     /// Whether an answer about a guest whose QEMU lives is true; `status` is QEMU's own word, if it can be asked.
@@ -198,7 +199,14 @@ impl Life<'_> {
     fn judge_reason(&self, state: State) -> Result<(), String> {
         let machine = self.machine;
         let resumed = self.tried("resume") || self.commanded("cont");
-        let copied = self.tried("dump") || self.tried("save") || self.tried("managedsave");
+        let copies = [
+            "dump",
+            "save",
+            "managedsave",
+            "snapshot-create-as",
+            "snapshot-revert",
+        ];
+        let copied = copies.iter().any(|verb| self.tried(verb));
         let woken = self.did('s');
         let is_paused_at_start = machine.paused;
         let holds = match state {
@@ -221,17 +229,26 @@ impl Life<'_> {
             State::Paused(Paused::IoError) => self.did('w'),
             State::Paused(Paused::Watchdog) => self.did('g'),
             State::Paused(Paused::Saving | Paused::Dumping | Paused::ApiError) => copied,
-            State::Paused(Paused::ShuttingDown) | State::InShutdown => {
-                let resets = self.tried("reset") || self.commanded("system_reset");
-                self.did('o') || self.did('d') || self.did('p') || resets || machine.no_reboot
-            }
+            State::Paused(Paused::ShuttingDown) | State::InShutdown => !self.ends().is_empty(),
             State::Paused(Paused::Crashed) | State::Crashed => self.did('p'),
             State::Paused(Paused::StartingUp) | State::Paused(Paused::Migrating) => {
                 self.qemu.is_none_or(|qemu| qemu.heard.is_empty())
             }
             State::Paused(Paused::Unknown) => true,
             State::Running(Running::Unknown) => self.is_obscure,
-            _ => false,
+            State::Running(Running::FromSnapshot) | State::Paused(Paused::FromSnapshot) => {
+                self.tried("snapshot-revert")
+            }
+            State::Paused(Paused::CreatingSnapshot) => self.tried("snapshot-create-as"),
+            // No guest of a campaign goes to another QEMU.
+            State::Running(
+                Running::Migrated
+                | Running::MigrationCanceled
+                | Running::PostCopy
+                | Running::PostCopyFailed,
+            )
+            | State::Paused(Paused::PostCopy | Paused::PostCopyFailed)
+            | State::ShutOff(_) => false,
         };
         if holds {
             return Ok(());
@@ -240,11 +257,11 @@ impl Life<'_> {
     }
 }
 
-fn words(act: &Act) -> Option<&Vec<&'static str>> {
-    match act {
-        Act::Verb(words) | Act::Faulted(words, _) => Some(words),
-        _ => None,
+pub(crate) fn words(act: &Act) -> Option<&Vec<&'static str>> {
+    if let Act::Verb(words) | Act::Faulted(words, _) | Act::Followed(words, _) = act {
+        return Some(words);
     }
+    None
 }
 
 /// Where QEMU announced that the guest runs again after it was stopped.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use fastrand::Rng;
 
@@ -22,6 +23,8 @@ pub(crate) enum Disk {
     None,
     /// The first write fails; QEMU stops the guest for it.
     FailsOnce,
+    /// It can hold snapshots.
+    Qcow2,
 }
 
 /// See the module.
@@ -42,18 +45,29 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn any(rng: &mut Rng) -> Self {
-        let mut machine = Self {
+    /// One that does what QEMU does of itself.
+    pub(crate) fn plain() -> Self {
+        Self {
             wrapper: Wrapper::None,
             disk: Disk::None,
-            has_exit_device: rng.u8(..6) == 0,
-            no_reboot: rng.u8(..4) == 0,
-            no_shutdown: rng.u8(..10) == 0,
+            has_exit_device: false,
+            no_reboot: false,
+            no_shutdown: false,
             panic: None,
             watchdog: None,
             on_crash: None,
             on_poweroff: None,
+            paused: false,
+        }
+    }
+
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        let mut machine = Self {
+            has_exit_device: rng.u8(..6) == 0,
+            no_reboot: rng.u8(..4) == 0,
+            no_shutdown: rng.u8(..10) == 0,
             paused: rng.u8(..10) == 0,
+            ..Self::plain()
         };
         let any = |rng: &mut Rng, of: &[&'static str]| Some(of[rng.usize(..of.len())]);
         machine.wrapper = match rng.u8(..20) {
@@ -62,9 +76,11 @@ impl Machine {
             2 => Wrapper::Leaks,
             _ => Wrapper::None,
         };
-        if rng.u8(..5) == 0 {
-            machine.disk = Disk::FailsOnce;
-        }
+        machine.disk = match rng.u8(..8) {
+            0 => Disk::FailsOnce,
+            1 => Disk::Qcow2,
+            _ => Disk::None,
+        };
         if rng.u8(..4) == 0 {
             machine.watchdog = any(rng, &["pause", "poweroff", "shutdown", "none", "reset"]);
         }
@@ -131,9 +147,19 @@ impl Machine {
              inject-error.0.iotype=write,inject-error.0.errno=5,inject-error.0.once=on,werror=stop,if=ide,index=0",
             image.display()
         );
-        if self.disk == Disk::FailsOnce {
-            let _ = fs::File::create(&image).and_then(|file| file.set_len(65536));
-            args.extend(["-drive", &drive]);
+        let qcow2 = format!("file={},format=qcow2,if=ide,index=0", image.display());
+        match self.disk {
+            Disk::None => {}
+            Disk::FailsOnce => {
+                let _ = fs::File::create(&image).and_then(|file| file.set_len(65536));
+                args.extend(["-drive", &drive]);
+            }
+            Disk::Qcow2 => {
+                let mut create = Command::new("qemu-img");
+                create.args(["create", "-q", "-f", "qcow2"]).arg(&image);
+                assert!(create.arg("1M").status().unwrap().success());
+                args.extend(["-drive", &qcow2]);
+            }
         }
         let argv = host.argv("v", &args);
         match self.wrapper {

@@ -45,6 +45,8 @@ mod pairs;
 mod play;
 /// A story as its seed determines it.
 mod story;
+/// Every system call of what counts.
+mod sweep;
 /// What is counted, and what is kept of it.
 mod tally;
 /// What is seen from outside.
@@ -61,13 +63,17 @@ use self::tally::Tally;
 
 fn main() -> ExitCode {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let runs: u64 = number("RUNS").unwrap_or(300);
+    let sweep = std::env::var_os("SWEEP").is_some_and(|sweep| !sweep.is_empty());
+    let swept = if sweep { sweep::stories() } else { Vec::new() };
+    let random: u64 = number("RUNS").unwrap_or(300);
+    let runs = random + swept.len() as u64;
     let jobs = number("JOBS").unwrap_or(6);
     let seed = number("SEED").unwrap_or_else(seed_of_now);
     println!("{runs} stories from seed {seed}");
     // What a thread says when it panics belongs to its failure, below.
     std::panic::set_hook(Box::new(|_| ()));
-    let command = format!("make campaign RUNS={runs} SEED={seed}");
+    let all = if sweep { " SWEEP=1" } else { "" };
+    let command = format!("make campaign RUNS={random} SEED={seed}{all}");
     let tally = Mutex::new(Tally::begin(command, seed));
     let next = AtomicU64::new(0);
     let failures: Mutex<Vec<Failure>> = Mutex::new(Vec::new());
@@ -80,14 +86,24 @@ fn main() -> ExitCode {
                     if number >= runs || failures.lock().unwrap().len() >= 10 {
                         return;
                     }
-                    let story = Story::of(seed.wrapping_add(number));
-                    let played = play::play(&story);
+                    // A sweep first, then what is random.
+                    let of = usize::try_from(number).unwrap();
+                    let begun = swept.len() as u64;
+                    let any;
+                    let (subject, story) = match swept.get(of) {
+                        Some((subject, story)) => (*subject, story),
+                        None => {
+                            any = Story::of(seed.wrapping_add(number - begun));
+                            ("random", &any)
+                        }
+                    };
+                    let played = play::play(story);
                     let mut tally = tally.lock().unwrap();
-                    tally.add(&story, &played);
+                    tally.add(subject, story, &played);
                     if let Err(failure) = played {
                         eprintln!("{failure}\n");
                         failures.lock().unwrap().push(failure);
-                    } else if tally.stories % 500 == 0 {
+                    } else if tally.stories.is_multiple_of(500) {
                         println!("{} of {runs}", tally.stories);
                     }
                 }

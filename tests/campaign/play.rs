@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::act::{Act, Fault, Storage, Theme};
 use crate::harness::{Host, Said, finish, is_alive, processes_with, until};
-use crate::judge::{Life, Told};
+use crate::judge::{Life, Told, words};
 use crate::story::Story;
 use crate::volume::Disk;
 use crate::witness::Witness;
@@ -36,6 +36,8 @@ pub(crate) struct Played {
     pub(crate) slowest: Vec<(String, Duration)>,
     /// False if it needs root.
     pub(crate) ran: bool,
+    /// The fault hit QEMU itself, which hung, so that the story came to no end.
+    pub(crate) hung: bool,
 }
 
 /// A false answer, or whatever else may not be.
@@ -60,6 +62,11 @@ pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
     let why = match outcome {
         Ok(Ok(())) => {
             stage.played.ran = true;
+            return Ok(std::mem::take(&mut stage.played));
+        }
+        // A QEMU that met an error may hang, and whoever asks it something waits.
+        Ok(Err(why)) if story.breaks_qemu() && why.contains(" took ") => {
+            stage.played.hung = true;
             return Ok(std::mem::take(&mut stage.played));
         }
         Ok(Err(why)) => why,
@@ -144,6 +151,13 @@ impl<'a> Stage<'a> {
         words.push("--".to_owned());
         words.extend(argv);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if let Some(fault) = &self.story.start {
+            self.is_obscure = true;
+            let act = Act::Followed(vec!["start"], fault.clone());
+            self.acts.push(act);
+            self.run_following(&words, fault)?;
+            return self.check();
+        }
         let said = self.run(&words, None)?;
         self.acts.push(Act::Verb(vec!["start"]));
         if said.code != Some(0) {
@@ -182,15 +196,6 @@ impl<'a> Stage<'a> {
                 self.played.slowest.push(took);
             }
         }
-        for act in group {
-            if let Act::Storage(storage) = act {
-                self.is_gone = match storage {
-                    Storage::Gone => true,
-                    Storage::Back => false,
-                    _ => self.is_gone,
-                };
-            }
-        }
         self.is_gone = !self.host.state_dir().exists();
         Ok(())
     }
@@ -199,6 +204,11 @@ impl<'a> Stage<'a> {
         match act {
             Act::Verb(words) => return self.verb(words, None).map(Some),
             Act::Faulted(words, fault) => return self.verb(words, Some(fault)).map(Some),
+            Act::Followed(words, fault) => {
+                let words = self.spelt(words);
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                self.run_following(&words, fault)?;
+            }
             Act::Letter(letter) => self.witness.press(*letter),
             Act::Signal(signal) => {
                 for pid in self.witness.alive() {
@@ -224,29 +234,35 @@ impl<'a> Stage<'a> {
             Act::AskDamagedCopy(seed) => self.ask_damaged_copy(*seed)?,
             Act::AskAfterBoot => self.ask_after_boot()?,
         }
-        self.note(act.to_string());
+        self.note(&act.to_string());
         Ok(None)
     }
 
-    fn note(&self, line: String) {
+    fn note(&self, line: &str) {
         let mut log = self.log.lock().unwrap();
         let _ = writeln!(log, "  {line}");
     }
 
-    fn verb(&self, words: &[&str], fault: Option<&Fault>) -> Result<(String, Duration), String> {
+    /// The words of a command as they are typed.
+    fn spelt(&self, words: &[&str]) -> Vec<String> {
         let path = |name: &str| self.host.folder().join(name).display().to_string();
-        let (file, dump) = (path("file"), path(&format!("dump-{}", fastrand::u64(..))));
-        let mut args: Vec<&str> = words
+        let mut spelt: Vec<String> = words
             .iter()
             .map(|word| match *word {
-                "@FILE" => file.as_str(),
-                "@DUMP" => dump.as_str(),
-                word => word,
+                "@FILE" => path("file"),
+                "@DUMP" => path(&format!("dump-{}", fastrand::u64(..))),
+                word => word.to_owned(),
             })
             .collect();
         if !["list", "restore"].contains(&words[0]) {
-            args.insert(1, "v");
+            spelt.insert(1, "v".to_owned());
         }
+        spelt
+    }
+
+    fn verb(&self, words: &[&str], fault: Option<&Fault>) -> Result<(String, Duration), String> {
+        let args = self.spelt(words);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let begun = Instant::now();
         let said = self.run(&args, fault)?;
         let took = begun.elapsed();
@@ -272,7 +288,7 @@ impl<'a> Stage<'a> {
         let took = begun.elapsed();
         let fails = fault.map_or(String::new(), |fault| format!(" ({fault})"));
         let short: Vec<&str> = args.iter().copied().take(4).collect();
-        self.note(format!(
+        self.note(&format!(
             "{took:.0?} domstate {}{fails}: {:?} {:?} {:?}",
             short.join(" "),
             said.code,
@@ -291,6 +307,48 @@ impl<'a> Stage<'a> {
             return Err(format!("{args:?} took {took:?}"));
         }
         Ok(said)
+    }
+
+    /// Runs a command with something that fails in it and in all that it starts.
+    fn run_following(&self, args: &[&str], fault: &Fault) -> Result<(), String> {
+        let command = self.host.command(args);
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-o", "/dev/null", "-e", &fault.injection()]);
+        traced.arg(command.get_program()).args(command.get_args());
+        traced.env("DOMSTATE_DIR", self.host.state_dir());
+        traced.stdin(Stdio::null()).stderr(Stdio::null());
+        let said = self.host.folder().join("said");
+        traced.stdout(fs::File::create(&said).unwrap());
+        let mut strace = traced.spawn().unwrap();
+        // strace stays as long as anything of it does, so it is the command itself that is waited for.
+        let begun = Instant::now();
+        let mut was_under_way = false;
+        while strace.try_wait().unwrap().is_none() {
+            let is_under_way = self.is_under_way();
+            if was_under_way && !is_under_way {
+                break;
+            }
+            was_under_way |= is_under_way;
+            if begun.elapsed() > ACT_BOUND {
+                return Err(format!("{args:?} took more than {ACT_BOUND:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let said = fs::read_to_string(said).unwrap_or_default();
+        let short: Vec<&str> = args.iter().copied().take(3).collect();
+        self.note(&format!("{} ({fault}): {said:?}", short.join(" ")));
+        self.children.lock().unwrap().push(strace);
+        Ok(())
+    }
+
+    /// Whether a command of domstate's is under way.
+    fn is_under_way(&self) -> bool {
+        let folder = self.host.folder().to_string_lossy().into_owned();
+        processes_with(&folder).into_iter().any(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let program = env!("CARGO_BIN_EXE_domstate").as_bytes();
+            line.starts_with(program) && is_alive(pid)
+        })
     }
 
     fn break_supervisor(&self, fault: &Fault) {
@@ -352,7 +410,7 @@ impl<'a> Stage<'a> {
         stranger.args(["-f", "/dev/null"]).stdout(Stdio::null());
         if let Ok(child) = stranger.spawn() {
             if i64::from(child.id()) == i64::from(pid) {
-                self.note("the pid is used again".to_owned());
+                self.note("the pid is used again");
             }
             self.children.lock().unwrap().push(child);
         }
@@ -411,7 +469,7 @@ impl<'a> Stage<'a> {
         command.args(["--format", "json", "v"]);
         command.env("DOMSTATE_DIR", copy);
         let said = finish(command);
-        self.note(format!("after another boot: {said:?}"));
+        self.note(&format!("after another boot: {said:?}"));
         if said.code != Some(0) {
             return Ok(());
         }
@@ -466,13 +524,12 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Whether somebody has tried to undefine the domain, and there is no guest that would keep him from it.
+    /// Whether the domain may not have been defined, or not be any more, and there is no guest that would keep him from it.
     fn may_be_undefined(&self) -> bool {
-        let is_undefine = |act: &Act| match act {
-            Act::Verb(words) | Act::Faulted(words, _) => words[0] == "undefine",
-            _ => false,
-        };
-        self.story.groups.iter().flatten().any(is_undefine) && self.witness.alive().is_empty()
+        let is_undefine = |act| words(act).is_some_and(|words| words[0] == "undefine");
+        let mut acts = self.story.groups.iter().flatten();
+        let is_defined = self.story.start.is_none() && !acts.any(is_undefine);
+        !is_defined && self.witness.alive().is_empty()
     }
 
     fn outside(&self) -> Outside {
@@ -582,8 +639,12 @@ impl<'a> Stage<'a> {
         {
             return Err(format!("without its checkpoint {last:?} is {told:?}"));
         }
+        if self.story.seed.is_multiple_of(3) {
+            self.starts_again()?;
+        }
         let history = self.run(&["history", "v"], None)?;
-        let words = ["undefine", "v", "--managed-save", "--remove-dumps"];
+        let all = ["--managed-save", "--remove-dumps", "--snapshots-metadata"];
+        let words = [["undefine", "v"].as_slice(), &all].concat();
         let undefined = self.run(&words, None)?;
         if (history.code, undefined.code) != (Some(0), Some(0)) {
             return Err(format!("{history:?} {undefined:?}"));
@@ -592,6 +653,19 @@ impl<'a> Stage<'a> {
             return Err("undefine leaves its folder".to_owned());
         }
         Ok(())
+    }
+
+    /// Whatever happened, the next start works.
+    fn starts_again(&mut self) -> Result<(), String> {
+        let said = self.run(&["start", "v"], None)?;
+        if said.code != Some(0) {
+            return Err(format!("it does not start again: {said:?}"));
+        }
+        self.acts.push(Act::Verb(vec!["start"]));
+        self.check()?;
+        self.perform(&[Act::Verb(vec!["destroy"])])?;
+        self.check()?;
+        self.leaves_nothing()
     }
 
     /// No process of domstate's stays behind.

@@ -13,12 +13,14 @@ use crate::story::Story;
 pub(crate) struct Tally {
     record: Record,
     pub(crate) stories: u64,
+    subjects: BTreeMap<String, u64>,
     checks: u64,
     commands: u64,
     acts: BTreeMap<String, u64>,
     ends: BTreeMap<String, u64>,
     unknown: u64,
     not_run: u64,
+    hung: u64,
     slowest_ms: BTreeMap<String, u128>,
 }
 
@@ -29,25 +31,29 @@ impl Tally {
         Self {
             record,
             stories: 0,
+            subjects: BTreeMap::new(),
             checks: 0,
             commands: 0,
             acts: BTreeMap::new(),
             ends: BTreeMap::new(),
             unknown: 0,
             not_run: 0,
+            hung: 0,
             slowest_ms: BTreeMap::new(),
         }
     }
 
-    pub(crate) fn add(&mut self, story: &Story, played: &Result<Played, Failure>) {
+    pub(crate) fn add(&mut self, subject: &str, story: &Story, played: &Result<Played, Failure>) {
         self.stories += 1;
+        *self.subjects.entry(subject.to_owned()).or_insert(0) += 1;
         for act in story.groups.iter().flatten() {
             *self.acts.entry(act.kind()).or_insert(0) += 1;
         }
         let Ok(played) = played else { return };
         self.checks += played.checks;
         self.commands += played.commands;
-        self.not_run += u64::from(!played.ran);
+        self.hung += u64::from(played.hung);
+        self.not_run += u64::from(!played.ran && !played.hung);
         for end in &played.ends {
             self.unknown += u64::from(end.contains("unknown"));
             *self.ends.entry(end.clone()).or_insert(0) += 1;
@@ -71,6 +77,10 @@ impl Tally {
             ("answers held against the witness", self.checks),
             ("commands of domstate run", self.commands),
             ("stories not run, for want of root", self.not_run),
+            (
+                "stories that came to no end: QEMU met an error and hung",
+                self.hung,
+            ),
         ];
         let whole: Vec<Vec<String>> = whole
             .iter()
@@ -83,6 +93,11 @@ impl Tally {
             .collect();
         self.record
             .table("What was played:", &["", "count"], &whole);
+        self.record.table(
+            "Stories by what they are about (all but the random ones: one for each system call and fault):",
+            &["subject", "stories"],
+            &rows(&self.subjects),
+        );
         self.record.table(
             "Ends that were told, with how certain domstate was:",
             &["answer", "count"],

@@ -18,6 +18,7 @@ fn reset_and_stayed() -> Host {
     let _guest = host.start("v", &args);
     host.ok(&["suspend", "v"]);
     host.ok(&["reset", "v"]);
+    assert_eq!(host.answer("v"), "paused (user)");
     host
 }
 

@@ -18,6 +18,18 @@ fn booted_under(lifecycle: Lifecycle, then: &[Event]) -> Fold {
     fold_of(&[&boot_of(launch), then].concat())
 }
 
+#[test]
+fn a_guest_that_stands_stays_so_where_qemu_stays_after_the_reset_that_ends_a_run() {
+    let stays = lifecycle(OnCrash::Destroy, OnPoweroff::Preserve);
+    let reset = Event::ShutDown(ShutdownCause::HostQmpSystemReset);
+    let told = |then: &[Event]| booted_under(stays, then).live.to_string();
+    let stands = [asked(Verb::Suspend), Event::Stopped, reset.clone()];
+    assert_eq!(told(&stands), "paused (user)");
+    let goes_on = [stands.as_slice(), &[Event::Resumed]].concat();
+    assert_eq!(told(&goes_on), "running (unpaused)");
+    assert_eq!(told(&[reset, Event::Stopped]), "in shutdown (unknown)");
+}
+
 fn panics() -> [Event; 2] {
     [panicked(PanicAction::Pause), Event::Stopped]
 }
