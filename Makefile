@@ -2,6 +2,8 @@
 # make check     formatting, lints and all tests, on the real QEMU
 # make check-qemus   the tests on the real QEMU with the installed one, and with 10 and 11, fetched into $(QEMUS)
 # make parity    virsh and domstate side by side, live, on an installed libvirt; RECORD=1 renews what virsh told
+# make campaign  RUNS random stories that try to make domstate tell a falsehood, from SEED; SWEEP=1 adds every system call
+#                of what counts, SWEEP=all with every error; KEEP=1 keeps the record for RELIABILITY.md
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
 # make generate  renews the man page and the completions from the command line
@@ -27,7 +29,14 @@ STATIC_FLAGS := $(if $(findstring -linux-,$(TARGET)),-C target-feature=+crt-stat
 STATIC := RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))'
 RELEASE := --locked --release --target $(TARGET)
 
-.PHONY: build check check-qemus parity demo bench generate install
+
+RUNS ?= 1000
+SEED ?=
+SWEEP ?=
+JOBS ?=
+KEEP ?=
+
+.PHONY: build check check-qemus parity campaign demo bench generate install
 
 build:
 	$(STATIC) $(CARGO) build $(RELEASE)
@@ -38,6 +47,7 @@ check:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --no-fail-fast
 	$(CARGO) test --locked --test pairs
+	RUNS=300 $(CARGO) test --locked --test campaign
 
 check-qemus:
 	scripts/install-needs $(NEEDS)
@@ -55,6 +65,11 @@ parity:
 		virsh=libvirt-clients 'libvirtd=libvirt-daemon libvirt-daemon-driver-qemu'
 	DOMSTATE_UNDER_TEST=both DOMSTATE_RECORD=$(RECORD) DOMSTATE_STORIES='$(STORIES)' \
 		$(CARGO) test --quiet --locked --test stories parity:: -- --nocapture --test-threads=1
+
+campaign:
+	scripts/install-needs $(NEEDS)
+	RUNS='$(RUNS)' SEED='$(SEED)' SWEEP='$(SWEEP)' JOBS='$(JOBS)' $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
+		$(CARGO) test --quiet --locked --release --test campaign
 
 demo:
 	@scripts/install-needs qemu-system-x86_64=qemu-system-x86

@@ -277,9 +277,15 @@ fn fits(state: State, status: &str) -> bool {
         "running" => matches!(state, State::Running(_)),
         "suspended" => state == State::PmSuspended,
         "guest-panicked" => state == State::Crashed,
-        // QEMU 10 says why a second late.
-        "io-error" => matches!(state, State::Paused(Paused::IoError | Paused::Unknown)),
-        "watchdog" => matches!(state, State::Paused(Paused::Watchdog | Paused::Unknown)),
+        // QEMU 10 says why a second late. An image does not say why a guest stood that was saved.
+        "io-error" => matches!(
+            state,
+            State::Paused(Paused::IoError | Paused::Unknown | Paused::User)
+        ),
+        "watchdog" => matches!(
+            state,
+            State::Paused(Paused::Watchdog | Paused::Unknown | Paused::User)
+        ),
         "shutdown" => matches!(
             state,
             State::InShutdown | State::Paused(Paused::ShuttingDown) | State::Crashed

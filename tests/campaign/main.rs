@@ -59,12 +59,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::play::Failure;
 use self::story::Story;
+use self::sweep::Breadth;
 use self::tally::Tally;
 
 fn main() -> ExitCode {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let sweep = std::env::var_os("SWEEP").is_some_and(|sweep| !sweep.is_empty());
-    let swept = if sweep { sweep::stories() } else { Vec::new() };
+    let sweep = std::env::var("SWEEP").unwrap_or_default();
+    let swept = match sweep.as_str() {
+        "" => Vec::new(),
+        "all" => sweep::stories(Breadth::All),
+        _ => sweep::stories(Breadth::One),
+    };
     let random: u64 = number("RUNS").unwrap_or(300);
     let runs = random + swept.len() as u64;
     let jobs = number("JOBS").unwrap_or(6);
@@ -72,8 +77,7 @@ fn main() -> ExitCode {
     println!("{runs} stories from seed {seed}");
     // What a thread says when it panics belongs to its failure, below.
     std::panic::set_hook(Box::new(|_| ()));
-    let all = if sweep { " SWEEP=1" } else { "" };
-    let command = format!("make campaign RUNS={random} SEED={seed}{all}");
+    let command = format!("make campaign RUNS={random} SEED={seed} SWEEP={sweep}");
     let tally = Mutex::new(Tally::begin(command, seed));
     let next = AtomicU64::new(0);
     let failures: Mutex<Vec<Failure>> = Mutex::new(Vec::new());

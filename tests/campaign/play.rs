@@ -211,7 +211,7 @@ impl<'a> Stage<'a> {
             }
             Act::Letter(letter) => self.witness.press(*letter),
             Act::Signal(signal) => {
-                for pid in self.witness.alive() {
+                for pid in self.witness.connected() {
                     let _ = kill(Pid::from_raw(pid), *signal);
                     let dies = *signal == Signal::SIGKILL;
                     if dies {
@@ -324,7 +324,7 @@ impl<'a> Stage<'a> {
         let begun = Instant::now();
         let mut was_under_way = false;
         while strace.try_wait().unwrap().is_none() {
-            let is_under_way = self.is_under_way();
+            let is_under_way = has_child(strace.id());
             if was_under_way && !is_under_way {
                 break;
             }
@@ -332,23 +332,13 @@ impl<'a> Stage<'a> {
             if begun.elapsed() > ACT_BOUND {
                 return Err(format!("{args:?} took more than {ACT_BOUND:?}"));
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(10));
         }
         let said = fs::read_to_string(said).unwrap_or_default();
         let short: Vec<&str> = args.iter().copied().take(3).collect();
         self.note(&format!("{} ({fault}): {said:?}", short.join(" ")));
         self.children.lock().unwrap().push(strace);
         Ok(())
-    }
-
-    /// Whether a command of domstate's is under way.
-    fn is_under_way(&self) -> bool {
-        let folder = self.host.folder().to_string_lossy().into_owned();
-        processes_with(&folder).into_iter().any(|pid| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let program = env!("CARGO_BIN_EXE_domstate").as_bytes();
-            line.starts_with(program) && is_alive(pid)
-        })
     }
 
     fn break_supervisor(&self, fault: &Fault) {
@@ -533,7 +523,13 @@ impl<'a> Stage<'a> {
     }
 
     fn outside(&self) -> Outside {
-        let alive = self.witness.alive();
+        // One that is only just starting may not have connected.
+        let starts = |act| words(act).is_some_and(|words| ["start", "restore"].contains(&words[0]));
+        let alive = if self.acts.iter().any(starts) && self.witness.connected().is_empty() {
+            self.witness.alive()
+        } else {
+            self.witness.connected()
+        };
         // A process that is stopped says nothing.
         let status = match alive.as_slice() {
             [pid] if !is_stopped(*pid) => self.witness.status(),
@@ -542,7 +538,11 @@ impl<'a> Stage<'a> {
         if alive.is_empty() {
             self.witness.hear_out();
         }
+        let is_starting = alive.is_empty()
+            && self.acts.iter().any(starts)
+            && !self.witness.supervisors().is_empty();
         Outside {
+            is_starting,
             alive,
             status,
             events: self
@@ -568,9 +568,7 @@ impl<'a> Stage<'a> {
                 return Err(format!("two QEMUs of one domain: {:?}", outside.alive));
             }
             if outside.alive.is_empty() {
-                if told.state.to_string() == "paused (starting up)"
-                    && !self.witness.supervisors().is_empty()
-                {
+                if told.state.to_string() == "paused (starting up)" && outside.is_starting {
                     return Ok(());
                 }
                 life.judge_dead(&told)
@@ -676,7 +674,7 @@ impl<'a> Stage<'a> {
             if Instant::now() > deadline {
                 return Err(format!("processes are left: {:?}", processes_with(&folder)));
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
     }
@@ -715,9 +713,29 @@ impl Drop for Stage<'_> {
 /// What is seen of the guest from outside.
 #[derive(Debug, PartialEq, Eq)]
 struct Outside {
+    /// No QEMU is there, and somebody of domstate's who may start one.
+    is_starting: bool,
     alive: Vec<i32>,
     status: Option<String>,
     events: usize,
+}
+
+/// Whether the command of domstate that this process, strace, has started is under way.
+fn has_child(parent: u32) -> bool {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.any(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let mut fields = stat
+            .rsplit_once(") ")
+            .map_or("", |(_, rest)| rest)
+            .split(' ');
+        let is_alive = fields.next() != Some("Z");
+        // strace forks for trials of its own before.
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let is_domstate = line.starts_with(env!("CARGO_BIN_EXE_domstate").as_bytes());
+        is_alive && is_domstate && fields.next() == Some(&parent.to_string())
+    })
 }
 
 fn is_stopped(pid: i32) -> bool {

@@ -50,8 +50,17 @@ const SUBJECTS: &[Subject] = &[
     },
 ];
 
+/// What a call meets besides the death of its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breadth {
+    /// One error.
+    One,
+    /// Every error.
+    All,
+}
+
 /// All stories, with the word for what each is about.
-pub(crate) fn stories() -> Vec<(&'static str, Story)> {
+pub(crate) fn stories(breadth: Breadth) -> Vec<(&'static str, Story)> {
     let mut stories = Vec::new();
     for Subject { name, story, trace } in SUBJECTS {
         let host = Host::new();
@@ -59,9 +68,17 @@ pub(crate) fn stories() -> Vec<(&'static str, Story)> {
         println!("{name}: {} calls", calls.len());
         assert!(calls.len() > 20, "{name}: {calls:?}");
         for (call, number) in calls {
-            let faults = ERRORS.iter().map(|error| Some(*error)).chain([None]);
-            for error in faults.filter(|error| error.is_none() || call != "close") {
-                let call: &'static str = String::leak(call.clone());
+            let call: &'static str = String::leak(call);
+            let mut errors = ERRORS.to_vec();
+            if call == "close" {
+                errors.clear();
+            } else if breadth == Breadth::One {
+                // Another one for each call, so that each error meets calls of each kind.
+                let error = errors[stories.len() / 2 % errors.len()];
+                errors = vec![error];
+            }
+            let faults = errors.into_iter().map(Some).chain([None]);
+            for error in faults {
                 let fault = Fault {
                     call,
                     number,
@@ -134,20 +151,24 @@ fn trace_start(host: &Host) -> String {
     let argv = host.argv("v", &[]);
     let words = with_argv(&["start", "v"], &argv);
     let mut child = strace(host, &trace, &["-f"], &words).spawn().unwrap();
-    host.wait_for_event("v", "RESUME");
+    let runs = || host.domstate(&["--reason", "v"]).stdout == "running (booted)\n";
+    until("the guest", runs);
     until("a supervisor that sleeps", || sleeps(host, &trace));
     host.ok(&["destroy", "v"]);
     child.wait().unwrap();
     let text = fs::read_to_string(trace).unwrap();
-    // QEMU is who has executed QEMU.
-    let qemu: Vec<&str> = text
+    let is_ours = |line: &&str| {
+        let is_us = line.contains("/domstate\", [") || line.contains("[\"domstate-supervisor\"");
+        line.contains("execve(") && is_us
+    };
+    let pids: Vec<&str> = text
         .lines()
-        .filter(|line| line.contains("execve(") && line.contains("domstate-recorder"))
+        .filter(is_ours)
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     let ours = text.lines().filter(|line| {
         let pid = line.split_whitespace().next();
-        pid.is_some_and(|pid| !qemu.contains(&pid))
+        pid.is_some_and(|pid| pids.contains(&pid))
     });
     ours.collect::<Vec<_>>().join("\n")
 }

@@ -78,12 +78,25 @@ impl Witness {
         look(&self.seen.qemus.lock().unwrap())
     }
 
-    /// The QEMUs that live, also those that have not connected. A zombie does not.
+    /// The QEMUs that live, of those that have connected. A zombie does not, unless threads of it are left: of one that is
+    /// dying the first may be gone before the others, and its lines are open until they all are.
+    pub(crate) fn connected(&self) -> Vec<i32> {
+        self.look(|qemus| {
+            let open = qemus.iter().filter(|qemu| !qemu.serial_over);
+            let pids = open.map(|qemu| qemu.pid);
+            pids.filter(|pid| is_alive(*pid) || has_threads(*pid))
+                .collect()
+        })
+    }
+
+    /// The QEMUs that live, also those that have not connected: all processes are looked at.
     pub(crate) fn alive(&self) -> Vec<i32> {
         let folder = self.folder.to_string_lossy().into_owned();
         let mut pids = processes_with(&folder);
         pids.retain(|pid| is_qemu(*pid) && is_alive(*pid));
+        pids.extend(self.connected());
         pids.sort_unstable();
+        pids.dedup();
         pids
     }
 
@@ -164,6 +177,11 @@ impl Drop for Witness {
         let _ = UnixStream::connect(self.monitor_path());
         let _ = UnixStream::connect(self.folder.join("v.serial"));
     }
+}
+
+fn has_threads(pid: i32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    threads.is_ok_and(|threads| threads.count() > 1)
 }
 
 fn is_qemu(pid: i32) -> bool {
