@@ -3,7 +3,8 @@
 # make check-qemus   the tests on the real QEMU with the installed one, and with 10 and 11, fetched into $(QEMUS)
 # make parity    virsh and domstate side by side, live, on an installed libvirt; RECORD=1 renews what virsh told
 # make campaign  RUNS random stories that try to make domstate tell a falsehood, from SEED; SWEEP=1 adds every system call
-#                of what counts, SWEEP=all with every error; KEEP=1 keeps the record for RELIABILITY.md
+#                of what counts, SWEEP=all with every error; ONLY=Clock plays those that have the word in
+#                them; KEEP=1 keeps the record for RELIABILITY.md
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
 # make generate  renews the man page and the completions from the command line
@@ -35,6 +36,7 @@ SEED ?=
 SWEEP ?=
 JOBS ?=
 KEEP ?=
+ONLY ?=
 
 .PHONY: build check check-qemus parity campaign demo bench generate install
 
@@ -68,7 +70,7 @@ parity:
 
 campaign:
 	scripts/install-needs $(NEEDS)
-	RUNS='$(RUNS)' SEED='$(SEED)' SWEEP='$(SWEEP)' JOBS='$(JOBS)' $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
+	RUNS='$(RUNS)' SEED='$(SEED)' SWEEP='$(SWEEP)' JOBS='$(JOBS)' ONLY='$(ONLY)' $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
 		$(CARGO) test --quiet --locked --release --test campaign
 
 demo:

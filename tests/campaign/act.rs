@@ -73,7 +73,12 @@ impl Fault {
         }
     }
 
-    /// strace's option.
+    /// strace's option for what it stops at; nothing else, so that all goes at nearly its own pace.
+    pub(crate) fn traced(&self) -> String {
+        format!("trace=execve,{}", self.call)
+    }
+
+    /// strace's option for what then happens.
     pub(crate) fn injection(&self) -> String {
         let Self { call, number, .. } = self;
         match self.error {
@@ -209,6 +214,8 @@ pub(crate) enum Theme {
     Storage,
     /// Its state directory vanishes and comes back.
     Vanishing,
+    /// The host's clock is stepped.
+    Clock,
 }
 
 impl Act {
@@ -231,7 +238,7 @@ impl Act {
             94..96 => Self::AskDamagedCopy(rng.u64(..)),
             96 => Self::AskAfterBoot,
             _ => match theme {
-                Theme::Plain => Self::Verb(verb(rng)),
+                Theme::Plain | Theme::Clock => Self::Verb(verb(rng)),
                 Theme::Storage | Theme::Vanishing => Self::Storage(theme.storage(rng)),
             },
         }
@@ -243,6 +250,7 @@ impl Theme {
         match rng.u8(..20) {
             0..2 => Self::Storage,
             2 => Self::Vanishing,
+            3 => Self::Clock,
             _ => Self::Plain,
         }
     }
@@ -251,7 +259,9 @@ impl Theme {
         use Storage::{Back, Full, Gone, ReadOnly, Roomy, Writable};
         match self {
             Self::Vanishing => [Gone, Back][rng.usize(..2)],
-            Self::Plain | Self::Storage => [Full, Roomy, ReadOnly, Writable][rng.usize(..4)],
+            Self::Plain | Self::Clock | Self::Storage => {
+                [Full, Roomy, ReadOnly, Writable][rng.usize(..4)]
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use domstate::domain::{Paused, Running, ShutOff, State};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::act::Act;
+use crate::act::{Act, Theme};
+use crate::harness::Said;
 use crate::machine::Machine;
 use crate::witness::Qemu;
 
@@ -47,6 +48,7 @@ impl Told {
 /// What may have come over the newest QEMU, and whether anything kept domstate from seeing it.
 pub(crate) struct Life<'a> {
     pub(crate) machine: &'a Machine,
+    pub(crate) theme: Theme,
     /// What was done while it may have lived.
     pub(crate) acts: &'a [Act],
     pub(crate) qemu: Option<&'a Qemu>,
@@ -94,6 +96,8 @@ impl Life<'_> {
             || self.commanded("quit")
             // The reset button is the host's where nobody asked domstate to press it.
             || (machine.no_reboot && self.commanded("system_reset"));
+        // By the clock a request may have been made long before what came of it, or after that.
+        let is_out_of_time = self.theme == Theme::Clock && machine.no_reboot;
         let resets = self.tried("reset")
             || self.tried("dompmwakeup")
             // It meets a BIOS that is not ready for it.
@@ -116,6 +120,7 @@ impl Life<'_> {
             (killed || hit, ShutOff::Crashed),
             (quits, ShutOff::Destroyed),
             (shuts_down, ShutOff::Shutdown),
+            (is_out_of_time && resets, ShutOff::Destroyed),
             (panics, ShutOff::Crashed),
             (watched, ShutOff::Crashed),
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
@@ -292,4 +297,26 @@ fn fits(state: State, status: &str) -> bool {
         ),
         _ => matches!(state, State::Paused(_)),
     }
+}
+
+/// Whether a command that met no fault of its own spoke as it should: status, and one clear line a complaint.
+pub(crate) fn judge_manners(words: &[&str], said: &Said) -> Result<(), String> {
+    let statuses: &[i32] = if words[0] == "wait" {
+        &[0, 1, 3, 124]
+    } else {
+        &[0, 1]
+    };
+    let knows = |line: &str| {
+        ["error: ", "hint: ", "warning: ", "  "]
+            .iter()
+            .any(|begin| line.starts_with(begin))
+            || line.is_empty()
+            || (words[0] == "--format" && line.starts_with("{\"error\":{"))
+    };
+    let is_clear = said.stderr.lines().all(knows);
+    let fits = said.code.is_some_and(|code| statuses.contains(&code));
+    if fits && is_clear && (said.code == Some(0) || !said.stderr.is_empty() || words[0] == "wait") {
+        return Ok(());
+    }
+    Err(format!("{words:?}: {said:?}"))
 }

@@ -4,9 +4,9 @@ use std::any::Any;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use domstate::domain::State;
@@ -15,7 +15,8 @@ use nix::unistd::Pid;
 
 use crate::act::{Act, Fault, Storage, Theme};
 use crate::harness::{Host, Said, finish, is_alive, processes_with, until};
-use crate::judge::{Life, Told, words};
+use crate::judge::{Life, Told, judge_manners, words};
+use crate::peer;
 use crate::story::Story;
 use crate::volume::Disk;
 use crate::witness::Witness;
@@ -24,7 +25,7 @@ use crate::witness::Witness;
 const LOOK_BOUND: Duration = Duration::from_secs(20);
 
 /// What acts gives up within this: 10 s for QEMU's answer, 10 for SIGTERM, 30 for SIGKILL, and those in a row.
-const ACT_BOUND: Duration = Duration::from_secs(100);
+pub(crate) const ACT_BOUND: Duration = Duration::from_secs(100);
 
 /// What a story came to.
 #[derive(Default)]
@@ -58,7 +59,13 @@ pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
         return Ok(Played::default());
     }
     let mut stage = Stage::new(story);
-    let outcome = catch_unwind(AssertUnwindSafe(|| stage.play()));
+    let outcome = catch_unwind(AssertUnwindSafe(|| match &story.peer {
+        Some((kind, verbs)) => {
+            stage.played = peer::play(&stage.host, kind, verbs, &|line| stage.note(line))?;
+            Ok(())
+        }
+        None => stage.play(),
+    }));
     let why = match outcome {
         Ok(Ok(())) => {
             stage.played.ran = true;
@@ -275,11 +282,14 @@ impl<'a> Stage<'a> {
     /// Runs a command of domstate within its bound, with something that fails in it.
     fn run(&self, args: &[&str], fault: Option<&Fault>) -> Result<Said, String> {
         let mut command = self.host.command(args);
+        self.step_clock(&mut command);
         if let Some(fault) = fault {
             let mut traced = Command::new("strace");
-            traced.args(["-o", "/dev/null", "-e", &fault.injection()]);
+            traced.args(["-e", &fault.traced(), "-o", "/dev/null"]);
+            traced.args(["-e", &fault.injection()]);
             traced.arg(command.get_program()).args(command.get_args());
             traced.env("DOMSTATE_DIR", self.host.state_dir());
+            self.step_clock(&mut traced);
             traced.stdin(Stdio::null());
             command = traced;
         }
@@ -309,11 +319,26 @@ impl<'a> Stage<'a> {
         Ok(said)
     }
 
+    /// The clock is another one for each command, and for what it starts, as when it was stepped in between.
+    fn step_clock(&self, command: &mut Command) {
+        if self.story.theme == Theme::Clock {
+            let steps = [0, 1, -1, 3600, -3600, 86400, -86400, 400_000_000];
+            let step: i64 = steps[fastrand::usize(..steps.len())];
+            command.env("DOMSTATE_CLOCK_STEP", step.to_string());
+            command.env("LD_PRELOAD", clock_library());
+        }
+    }
+
     /// Runs a command with something that fails in it and in all that it starts.
     fn run_following(&self, args: &[&str], fault: &Fault) -> Result<(), String> {
         let command = self.host.command(args);
         let mut traced = Command::new("strace");
-        traced.args(["-f", "-o", "/dev/null", "-e", &fault.injection()]);
+        let trace = self
+            .host
+            .folder()
+            .join(format!("trace-{}", fastrand::u64(..)));
+        traced.args(["-f", "-e", &fault.traced(), "-e", &fault.injection(), "-o"]);
+        traced.arg(&trace);
         traced.arg(command.get_program()).args(command.get_args());
         traced.env("DOMSTATE_DIR", self.host.state_dir());
         traced.stdin(Stdio::null()).stderr(Stdio::null());
@@ -322,17 +347,11 @@ impl<'a> Stage<'a> {
         let mut strace = traced.spawn().unwrap();
         // strace stays as long as anything of it does, so it is the command itself that is waited for.
         let begun = Instant::now();
-        let mut was_under_way = false;
-        while strace.try_wait().unwrap().is_none() {
-            let is_under_way = has_child(strace.id());
-            if was_under_way && !is_under_way {
-                break;
-            }
-            was_under_way |= is_under_way;
+        while strace.try_wait().unwrap().is_none() && !has_first_ended(&trace) {
             if begun.elapsed() > ACT_BOUND {
                 return Err(format!("{args:?} took more than {ACT_BOUND:?}"));
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(5));
         }
         let said = fs::read_to_string(said).unwrap_or_default();
         let short: Vec<&str> = args.iter().copied().take(3).collect();
@@ -344,7 +363,8 @@ impl<'a> Stage<'a> {
     fn break_supervisor(&self, fault: &Fault) {
         for pid in self.witness.supervisors() {
             let mut strace = Command::new("strace");
-            strace.args(["-o", "/dev/null", "-e", &fault.injection()]);
+            strace.args(["-e", &fault.traced(), "-o", "/dev/null"]);
+            strace.args(["-e", &fault.injection()]);
             strace.args(["-p", &pid.to_string()]);
             strace.stdin(Stdio::null()).stdout(Stdio::null());
             let Ok(child) = strace.stderr(Stdio::null()).spawn() else {
@@ -557,6 +577,7 @@ impl<'a> Stage<'a> {
             let newest = qemus.get(self.qemus_before..).and_then(<[_]>::last);
             let life = Life {
                 machine: &self.story.machine,
+                theme: self.story.theme,
                 acts: &self.acts,
                 // One that has only just begun has not connected.
                 qemu: newest
@@ -720,22 +741,25 @@ struct Outside {
     events: usize,
 }
 
-/// Whether the command of domstate that this process, strace, has started is under way.
-fn has_child(parent: u32) -> bool {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.any(|pid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let mut fields = stat
-            .rsplit_once(") ")
-            .map_or("", |(_, rest)| rest)
-            .split(' ');
-        let is_alive = fields.next() != Some("Z");
-        // strace forks for trials of its own before.
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let is_domstate = line.starts_with(env!("CARGO_BIN_EXE_domstate").as_bytes());
-        is_alive && is_domstate && fields.next() == Some(&parent.to_string())
-    })
+/// Whether the first process in strace's output has come to its end.
+fn has_first_ended(trace: &Path) -> bool {
+    let text = fs::read_to_string(trace).unwrap_or_default();
+    let pid = text.split_whitespace().next().unwrap_or_default();
+    let ends = format!("{pid} +++ ");
+    !pid.is_empty() && text.lines().any(|line| line.starts_with(&ends))
+}
+
+/// What steps the clock of who loads it, built once.
+fn clock_library() -> &'static Path {
+    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clock.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/campaign/clock.c");
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-o"]);
+        assert!(cc.arg(&library).arg(source).status().unwrap().success());
+        library
+    });
+    &LIBRARY
 }
 
 fn is_stopped(pid: i32) -> bool {
@@ -744,30 +768,8 @@ fn is_stopped(pid: i32) -> bool {
         .is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
 }
 
-/// Whether a command that met no fault of its own spoke as it should: status, and one clear line a complaint.
-fn judge_manners(words: &[&str], said: &Said) -> Result<(), String> {
-    let statuses: &[i32] = if words[0] == "wait" {
-        &[0, 1, 3, 124]
-    } else {
-        &[0, 1]
-    };
-    let knows = |line: &str| {
-        ["error: ", "hint: ", "warning: ", "  "]
-            .iter()
-            .any(|begin| line.starts_with(begin))
-            || line.is_empty()
-            || (words[0] == "--format" && line.starts_with("{\"error\":{"))
-    };
-    let is_clear = said.stderr.lines().all(knows);
-    let fits = said.code.is_some_and(|code| statuses.contains(&code));
-    if fits && is_clear && (said.code == Some(0) || !said.stderr.is_empty() || words[0] == "wait") {
-        return Ok(());
-    }
-    Err(format!("{words:?}: {said:?}"))
-}
-
 /// Damages a file somewhere below a folder: cut, overwritten, or something put in.
-fn damage(folder: &std::path::Path, seed: u64) {
+fn damage(folder: &Path, seed: u64) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];

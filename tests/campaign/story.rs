@@ -6,6 +6,7 @@ use fastrand::Rng;
 
 use crate::act::{Act, Fault, Theme};
 use crate::machine::Machine;
+use crate::peer;
 
 /// See the module.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Story {
     pub(crate) theme: Theme,
     /// What fails in everything that the first `start` starts.
     pub(crate) start: Option<Fault>,
+    /// Then it is no QEMU at all: what it says, and what is asked of it.
+    pub(crate) peer: Option<(&'static str, Vec<&'static [&'static str]>)>,
     /// One group after the other; what is in a group is done at once.
     pub(crate) groups: Vec<Vec<Act>>,
 }
@@ -30,17 +33,23 @@ impl Story {
                 (0..at_once).map(|_| Act::any(&mut rng, theme)).collect()
             })
             .collect();
-        if theme != Theme::Plain {
+        if matches!(theme, Theme::Storage | Theme::Vanishing) {
             // Before something that counts, else it would be for nothing.
             let at = rng.usize(..groups.len());
             groups.insert(at, vec![Act::Storage(theme.storage(&mut rng))]);
         }
         let start = (rng.u8(..12) == 0).then(|| Fault::any(&mut rng));
+        let peer = (rng.u8(..30) == 0).then(|| {
+            let verbs = (0..rng.usize(1..4)).map(|_| peer::VERBS[rng.usize(..peer::VERBS.len())]);
+            let verbs = verbs.collect();
+            (peer::KINDS[rng.usize(..peer::KINDS.len())], verbs)
+        });
         Self {
             seed,
             machine,
             theme,
             start,
+            peer,
             groups,
         }
     }
@@ -57,7 +66,14 @@ impl Story {
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {:?}", self.seed, self.machine)?;
+        if let Some((kind, verbs)) = &self.peer {
+            return writeln!(f, "seed {}: no QEMU, {kind}: {verbs:?}", self.seed);
+        }
+        writeln!(
+            f,
+            "seed {}: {:?}, {:?}",
+            self.seed, self.theme, self.machine
+        )?;
         if let Some(fault) = &self.start {
             writeln!(f, "  start: {fault}")?;
         }

@@ -99,6 +99,7 @@ fn story(start: Option<Fault>, groups: Vec<Vec<Act>>) -> Story {
         machine: Machine::plain(),
         theme: Theme::Plain,
         start,
+        peer: None,
         groups,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::act::Theme;
 use crate::harness;
 use crate::pairs;
 use crate::play::{Failure, Played};
@@ -46,7 +47,19 @@ impl Tally {
     pub(crate) fn add(&mut self, subject: &str, story: &Story, played: &Result<Played, Failure>) {
         self.stories += 1;
         *self.subjects.entry(subject.to_owned()).or_insert(0) += 1;
-        for act in story.groups.iter().flatten() {
+        if let Some((kind, _)) = &story.peer {
+            *self
+                .acts
+                .entry(format!("a peer that is no QEMU: {kind}"))
+                .or_insert(0) += 1;
+        } else if story.theme == Theme::Clock {
+            *self
+                .acts
+                .entry("the clock is stepped between commands".to_owned())
+                .or_insert(0) += 1;
+        }
+        let acts = story.groups.iter().flatten();
+        for act in acts.filter(|_| story.peer.is_none()) {
             *self.acts.entry(act.kind()).or_insert(0) += 1;
         }
         let Ok(played) = played else { return };

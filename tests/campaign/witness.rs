@@ -84,8 +84,7 @@ impl Witness {
         self.look(|qemus| {
             let open = qemus.iter().filter(|qemu| !qemu.serial_over);
             let pids = open.map(|qemu| qemu.pid);
-            pids.filter(|pid| is_alive(*pid) || has_threads(*pid))
-                .collect()
+            pids.filter(|pid| has_threads(*pid)).collect()
         })
     }
 
@@ -179,9 +178,15 @@ impl Drop for Witness {
     }
 }
 
+/// Whether a thread of it lives.
 fn has_threads(pid: i32) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
-    threads.is_ok_and(|threads| threads.count() > 1)
+    let mut threads = threads.into_iter().flatten().flatten();
+    threads.any(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+        state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+    })
 }
 
 fn is_qemu(pid: i32) -> bool {
