@@ -5,6 +5,7 @@
 # make campaign  RUNS random stories that try to make domstate tell a falsehood, from SEED; SWEEP=1 adds every system call
 #                of what counts, SWEEP=all with every error; ONLY=Clock plays those that have the word in
 #                them; KEEP=1 keeps the record for RELIABILITY.md
+# make load      GUESTS at once, DOMAINS defined, MINUTES of starts and ends: nothing lost, nothing left; KEEP=1 as above
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
 # make generate  renews the man page and the completions from the command line
@@ -37,8 +38,11 @@ SWEEP ?=
 JOBS ?=
 KEEP ?=
 ONLY ?=
+GUESTS ?= 300
+DOMAINS ?= 10000
+MINUTES ?= 10
 
-.PHONY: build check check-qemus parity campaign demo bench generate install
+.PHONY: build check check-qemus parity campaign load demo bench generate install
 
 build:
 	$(STATIC) $(CARGO) build $(RELEASE)
@@ -47,6 +51,7 @@ check:
 	scripts/install-needs $(NEEDS)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test pairs --test campaign --test load -- -D warnings
 	$(CARGO) test --locked --no-fail-fast
 	$(CARGO) test --locked --test pairs
 	RUNS=300 $(CARGO) test --locked --test campaign
@@ -72,6 +77,11 @@ campaign:
 	scripts/install-needs $(NEEDS)
 	RUNS='$(RUNS)' SEED='$(SEED)' SWEEP='$(SWEEP)' JOBS='$(JOBS)' ONLY='$(ONLY)' $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
 		$(CARGO) test --quiet --locked --release --test campaign
+
+load:
+	scripts/install-needs $(NEEDS)
+	GUESTS='$(GUESTS)' DOMAINS='$(DOMAINS)' MINUTES='$(MINUTES)' $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
+		$(CARGO) test --quiet --locked --release --test load
 
 demo:
 	@scripts/install-needs qemu-system-x86_64=qemu-system-x86

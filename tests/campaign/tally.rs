@@ -86,7 +86,6 @@ impl Tally {
         };
         let whole = [
             ("stories", self.stories),
-            ("false answers", 0),
             ("answers held against the witness", self.checks),
             ("commands of domstate run", self.commands),
             ("stories not run, for want of root", self.not_run),
