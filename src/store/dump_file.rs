@@ -21,6 +21,7 @@ fn dump_part_of(place: &Path, owner: &Owner<'_>) -> PathBuf {
 /// A dump that is being written.
 #[derive(Debug)]
 pub struct DumpFile {
+    place: PathBuf,
     file: File,
 }
 
@@ -38,7 +39,8 @@ impl DumpFile {
         } else {
             options.create_new(true).open(dump_part_of(place, owner))?
         };
-        Ok(Self { file })
+        let place = place.to_owned();
+        Ok(Self { place, file })
     }
 
     /// To copy the dump into. A FIFO's reader may be slow: then it takes nothing just now (`WouldBlock`).
@@ -51,12 +53,13 @@ impl DumpFile {
         is_same_file(&self.file, place)
     }
 
-    /// The dump is whole: puts it on the disk. It has not got its name yet.
+    /// The dump is whole: puts it on the disk, under its temporary name.
     pub fn seal(&self) -> io::Result<()> {
         match self.file.sync_all() {
             // A FIFO or a device has nothing to put there.
             Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
-            synced => synced,
+            // An fsync of a file promises nothing for its name.
+            synced => synced.and_then(|()| sync_folder_of(&self.place)),
         }
     }
 

@@ -25,6 +25,7 @@ use crate::journal::open_to_read;
 #[derive(Debug)]
 pub struct NewImage {
     image: SaveImage,
+    place: PathBuf,
     header_bytes: u64,
     file: File,
 }
@@ -56,6 +57,7 @@ impl NewImage {
         };
         let mut new = Self {
             image: image.clone(),
+            place: place.to_owned(),
             header_bytes,
             file,
         };
@@ -79,7 +81,8 @@ impl NewImage {
         is_same_file(&self.file, place)
     }
 
-    /// Says that the stream is whole; on return the image is on the disk, under its temporary name.
+    /// Says that the stream is whole; on return the image is on the disk, under its temporary name: whoever finds that the
+    /// save was carried out finds the image too.
     ///
     /// # Errors
     /// Of the disk, or that there is no stream.
@@ -92,7 +95,9 @@ impl NewImage {
             .filter(|bytes| *bytes > 0);
         let stream_bytes = stream_bytes.ok_or_else(|| io::Error::other("there is no stream"))?;
         self.write_header(Some(stream_bytes))?;
-        self.file.sync_all()
+        self.file.sync_all()?;
+        // An fsync of a file promises nothing for its name.
+        sync_folder_of(&self.place)
     }
 
     fn write_header(&self, stream_bytes: Option<u64>) -> io::Result<()> {
