@@ -4,7 +4,7 @@ use super::duty::ends_guest;
 use super::ending;
 use super::event::{Actor, Timestamp, Verb};
 use super::fold::Fold;
-use super::intent::Progress;
+use super::intent::{Intent, Progress};
 use super::job::{Before, Job, PendingJob};
 use super::policy::OnCrash;
 use super::state::{Paused, Running, State};
@@ -188,6 +188,12 @@ impl Fold {
         if let Some(panic) = &mut self.panic {
             panic.kept = Some(why.to_owned());
         }
+    }
+
+    /// Whether the guest ran, or may have: QEMU's word for it comes to the disk later than that it was let go.
+    pub fn may_have_run(&self) -> bool {
+        let let_go = |intent: &Intent| intent.verb == Verb::LetGo;
+        self.began.is_some() || self.intents.0.iter().any(let_go)
     }
 
     /// Whether somebody has aborted the job that is under way. QEMU tells only of one that it is writing a stream for.

@@ -35,6 +35,13 @@ impl Asking {
         Self::begin_with(run, verb, None)
     }
 
+    /// The same; on return that is on the disk, with everything before it.
+    pub fn begin_durably(run: &RunFolder, verb: Verb) -> Result<Self> {
+        let asking = Self::begin(run, verb)?;
+        asking.journal.sync()?;
+        Ok(asking)
+    }
+
     /// The same for a job, which is in the journal on the disk when this returns: whoever finds what it left behind must
     /// know whose it is. As long as the request is there, the job has its worker.
     pub fn begin_job(run: &RunFolder, verb: Verb, job: Job) -> Result<Self> {

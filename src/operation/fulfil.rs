@@ -228,7 +228,8 @@ pub(super) fn append(run: &RunFolder, event: &Event) -> Result<()> {
 
 /// Lets a restored guest run. If QEMU will not (another one has its disk), the run has failed: the supervisor ends it.
 fn let_go(run: &RunFolder, control: &mut Control) -> Result<()> {
-    let asking = Asking::begin(run, Verb::LetGo)?;
+    // On the disk before the guest can write to its own disks: what it was saved in must not be taken up after that.
+    let asking = Asking::begin_durably(run, Verb::LetGo)?;
     match control.execute("cont", None) {
         Ok(_) => asking.done(),
         Err(ControlError::Refused { desc, .. }) => asking.failed(&desc),

@@ -63,10 +63,11 @@ fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
     }
 }
 
-/// Whether a run after `saved`, the one that was saved, came so far that its guest ran.
+/// Whether a run after `saved`, the one that was saved, came so far that its guest ran, or may have before the host went
+/// down.
 fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
     for number in domain.run_numbers()?.unwrap_or_default() {
-        if number > saved && replay(&domain.run(number))?.fold.began.is_some() {
+        if number > saved && replay(&domain.run(number))?.fold.may_have_run() {
             return Ok(true);
         }
     }

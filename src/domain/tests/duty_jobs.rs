@@ -234,6 +234,25 @@ fn of_a_job_whose_qemu_is_gone_the_file_is_left_to_do() {
 }
 
 #[test]
+fn a_restored_guest_that_was_let_go_may_have_run_before_qemu_says_so() {
+    let restored = |further: &[Event]| {
+        let mut fold = Fold::default();
+        let events = [status("completed")]
+            .into_iter()
+            .chain(further.iter().cloned());
+        for event in events {
+            fold.apply(&Record { at: None, event });
+        }
+        fold.may_have_run()
+    };
+    assert!(!restored(&[]));
+    assert!(restored(&[asked(Verb::LetGo)]));
+    assert!(restored(&[asked(Verb::LetGo), Event::Resumed]));
+    // QEMU would not let it run: it is as it was saved.
+    assert!(!restored(&[asked(Verb::LetGo), failed(Verb::LetGo)]));
+}
+
+#[test]
 fn a_restored_guest_is_let_go_once_it_is_loaded_and_meant_to_run() {
     let completed = || status("completed");
     let arriving = || Event::StatusReported(RunStatus::InMigrate);
