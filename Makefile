@@ -6,6 +6,7 @@
 #                of what counts, SWEEP=all with every error; ONLY=Clock plays those that have the word in
 #                them; KEEP=1 keeps the record for RELIABILITY.md
 # make load      GUESTS at once, DOMAINS defined, MINUTES of starts and ends: nothing lost, nothing left; KEEP=1 as above
+# make power-cuts   every state that a power cut may leave, in every story; as root; KEEP=1 as above
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
 # make generate  renews the man page and the completions from the command line
@@ -42,7 +43,7 @@ GUESTS ?= 300
 DOMAINS ?= 10000
 MINUTES ?= 10
 
-.PHONY: build check check-qemus parity campaign load demo bench generate install
+.PHONY: build check check-qemus parity campaign power-cuts load demo bench generate install
 
 build:
 	$(STATIC) $(CARGO) build $(RELEASE)
@@ -82,6 +83,12 @@ load:
 	scripts/install-needs $(NEEDS)
 	GUESTS='$(GUESTS)' DOMAINS='$(DOMAINS)' MINUTES='$(MINUTES)' $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
 		$(CARGO) test --quiet --locked --release --test load
+
+# As root: the stories are recorded in another boot than that in which they are judged.
+power-cuts:
+	scripts/install-needs $(NEEDS)
+	DOMSTATE_EVERY_CRASH=1 $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
+		$(CARGO) test --locked --release --test stories power_cuts:: -- --nocapture --test-threads=1
 
 demo:
 	@scripts/install-needs qemu-system-x86_64=qemu-system-x86

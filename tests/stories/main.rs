@@ -82,6 +82,9 @@ mod concurrency;
 mod disk;
 /// The order in which things reach the disk.
 mod durable;
+/// The power goes at any moment.
+mod power_cuts;
+
 /// A request that did not come to its end does not colour what the guest did.
 mod intents;
 /// The answer needs no supervisor.

@@ -150,20 +150,29 @@ fn a_worker_that_was_stopped_and_died_after_its_guest_leaves_nothing_that_bars_t
 #[test]
 fn a_save_whose_folder_cannot_be_synced_is_a_save_all_the_same_and_says_so_until_it_is() {
     let host = Host::new();
-    let _guest = host.start("v", &[]);
+    let mut guest = host.start("v", &[]);
     let folder = host.folder().join("images");
     fs::create_dir(&folder).unwrap();
     let file = folder.join("v.save");
-    let mut command = Command::new("strace");
-    command.args(["-o", "/dev/null", "-e", "inject=fsync:error=EIO", "-P"]);
-    command
-        .arg(&folder)
-        .arg(env!("CARGO_BIN_EXE_domstate"))
-        .arg("save")
-        .arg("v")
-        .arg(&file)
-        .env("DOMSTATE_DIR", host.state_dir());
-    let said = finish(command);
+    let save = |inject: &str| {
+        let mut command = Command::new("strace");
+        command.args(["-o", "/dev/null", "-e", inject, "-P"]);
+        command
+            .arg(&folder)
+            .arg(env!("CARGO_BIN_EXE_domstate"))
+            .arg("save")
+            .arg("v")
+            .arg(&file)
+            .env("DOMSTATE_DIR", host.state_dir());
+        finish(command)
+    };
+    // Before it is carried out there is a way back.
+    let said = save("inject=fsync:error=EIO:when=1");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains("cannot write the image: "), "{said:?}");
+    guest.answers();
+    assert!(!file.exists() && !has_part(file.to_str().unwrap()));
+    let said = save("inject=fsync:error=EIO:when=2+");
     let warning = "warning: the file may lose its name by a power cut: its folder cannot be synced: I/O error\n";
     assert_eq!(
         (said.code, said.stderr.as_str()),

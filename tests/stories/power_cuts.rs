@@ -1,0 +1,191 @@
+//! The power goes at any moment, and what domstate says after the next boot is true.
+//!
+//! A story is recorded with all of its operations on files, QEMU's own included (`recording`, `trace`, `operations`). For
+//! every moment of it the states are made that a file system may be left in (`crash`), and in each domstate is asked
+//! (`judge`). The method is that of ALICE (Pillai and others, OSDI 2014).
+//!
+//! # What is assumed of the file system
+//! As little as ext4 (data=ordered), xfs and btrfs promise, and less:
+//!
+//! * What was written to a file, and the length that it has got, is on the disk once an fsync or fdatasync of that file,
+//!   begun after it, has returned. A name that appeared, went or changed is on the disk once an fsync of its folder has.
+//!   An fsync of a file does nothing for its name, and one of a folder nothing for what is in its files.
+//! * Until then each operation may be missing, or be there without those before it: a name without its file's content, the
+//!   later of two names and not the earlier. All that one process did may be lost while what another did later is there.
+//! * A write may be torn at any byte. Behind that the file ends, or has zeros as far as it was written, or has what was
+//!   written later: so a file may have its length and nothing in it, and a line may be gone in the middle.
+//! * A rename is one operation: it happened or not, and if it did the name leads to the one file or the other. A punched
+//!   hole is one too.
+//!
+//! # What is right
+//! What truly happened up to a moment that is no earlier than the last that anybody was told of by a command's output; or
+//! that the host went down (inferred), or `unknown` with the reason, for a guest of whose end nobody was told. Every file is
+//! whole that has its final name. Nothing is an error.
+
+use std::io::Write;
+use std::sync::Mutex;
+
+/// What happens while a guest lives.
+mod changes;
+/// What a power cut may leave.
+mod crash;
+/// Definitions.
+mod definitions;
+/// The file system.
+mod disk;
+/// How runs end.
+mod ends;
+/// Whether domstate is right.
+mod judge;
+/// Snapshots.
+mod kept;
+/// From system calls to what they did.
+mod operations;
+/// The power goes, over and over.
+mod outage;
+/// What is kept of a run for RELIABILITY.md.
+#[path = "../reliability/record.rs"]
+mod record;
+/// Stories, written down.
+mod recording;
+/// The commands themselves.
+mod sample;
+/// Images and dumps.
+mod saves;
+/// System calls.
+mod trace;
+/// What is true.
+mod world;
+
+use crash::Depth;
+use outage::{Tally, cut_power};
+use record::Record;
+use recording::{Recorded, may_record};
+
+fn depth() -> Depth {
+    match std::env::var_os("DOMSTATE_EVERY_CRASH") {
+        Some(_) => Depth::Every,
+        None => Depth::Bounded,
+    }
+}
+
+/// Cuts the power in a story at every moment; all that is said must be right.
+fn survives(test: &str, story: fn() -> Recorded, states_min: usize, wanted: &[&str]) {
+    if !may_record(test) {
+        return;
+    }
+    let tally = cut_power(&story(), depth());
+    // Past the test runner's capture: what was tried is seen although the test passes.
+    let _ = writeln!(std::io::stderr(), "{test}: {tally}");
+    tally.assert_right(test);
+    keep(test, &tally);
+    assert!(
+        tally.states >= states_min,
+        "{test}: only {} states",
+        tally.states
+    );
+    for answer in wanted {
+        let found = tally.answers.keys().any(|told| told.starts_with(answer));
+        assert!(found, "{test}: never {answer}: {:?}", tally.answers);
+    }
+}
+
+/// How many stories there are.
+const STORIES: usize = 7;
+
+/// The stories that are over, and when the first of them was.
+static RECORD: Mutex<Option<(Record, Vec<Vec<String>>)>> = Mutex::new(None);
+
+/// Keeps what came of a story, and writes it all down with the last of them.
+fn keep(test: &str, tally: &Tally) {
+    let mut record = RECORD.lock().unwrap();
+    let begin = || (Record::begin("power-cuts", "make power-cuts"), Vec::new());
+    let (_, rows) = record.get_or_insert_with(begin);
+    rows.push(tally.row(&test.replace('_', " ")));
+    if rows.len() < STORIES || depth() == Depth::Bounded {
+        return;
+    }
+    if let Some((mut record, rows)) = record.take() {
+        let columns = [
+            "Story",
+            "Operations",
+            "Syncs",
+            "Moments",
+            "States",
+            "With commands",
+            "Answers",
+        ];
+        record.table(
+            "What was asked after a power cut, and what was answered; none was wrong",
+            &columns,
+            &rows,
+        );
+        record.keep(&super::harness::qemu());
+    }
+}
+
+#[test]
+fn an_end_that_was_told_outlives_a_power_cut() {
+    let test = "an_end_that_was_told_outlives_a_power_cut";
+    let wanted = [
+        "shut off (shutdown): guest-shutdown",
+        "shut off (crashed): host-restart",
+    ];
+    survives(test, ends::ends, 300, &wanted);
+}
+
+#[test]
+fn a_guest_that_lived_when_the_power_went_is_not_said_to_have_shut_down() {
+    let test = "a_guest_that_lived_when_the_power_went_is_not_said_to_have_shut_down";
+    survives(
+        test,
+        changes::changes,
+        300,
+        &["shut off (crashed): host-restart"],
+    );
+}
+
+#[test]
+fn what_an_adopter_told_outlives_a_power_cut() {
+    let test = "what_an_adopter_told_outlives_a_power_cut";
+    survives(
+        test,
+        changes::adoption,
+        300,
+        &["shut off (crashed): signal"],
+    );
+}
+
+#[test]
+fn a_guest_that_was_saved_is_in_its_file_after_a_power_cut() {
+    let test = "a_guest_that_was_saved_is_in_its_file_after_a_power_cut";
+    survives(test, saves::saves, 300, &["shut off (saved): asked"]);
+}
+
+#[test]
+fn a_dump_is_whole_or_not_there_after_a_power_cut() {
+    let test = "a_dump_is_whole_or_not_there_after_a_power_cut";
+    survives(test, saves::dumps, 300, &["shut off (crashed): asked"]);
+}
+
+#[test]
+fn a_snapshot_that_was_told_outlives_a_power_cut() {
+    let test = "a_snapshot_that_was_told_outlives_a_power_cut";
+    survives(
+        test,
+        kept::snapshots,
+        300,
+        &["shut off (from snapshot): asked"],
+    );
+}
+
+#[test]
+fn a_definition_is_the_old_one_or_the_new_one_after_a_power_cut() {
+    let test = "a_definition_is_the_old_one_or_the_new_one_after_a_power_cut";
+    survives(
+        test,
+        definitions::definitions,
+        100,
+        &["shut off (unknown): never-run"],
+    );
+}

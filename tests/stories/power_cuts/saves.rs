@@ -1,0 +1,80 @@
+//! A guest goes into a file and comes back, and its memory into another.
+
+use std::path::Path;
+
+use super::super::harness::{Guest, Host};
+use super::ends::argv;
+use super::recording::{Recorded, Recording};
+use super::world::{Run, World, ended, saved};
+
+fn world(runs: &[Run]) -> World {
+    World::with("v", "saves", runs)
+}
+
+/// A guest that is saved to a file of the user's over an older one, restored, saved for its next start, started from that.
+pub(super) fn saves() -> Recorded {
+    let host = Host::new();
+    let line = host.line("v");
+    let argv = argv(&host, "saves");
+    let image = host.folder().join("files/image");
+    let image = image.to_str().unwrap();
+    let mut story = Recording::begin(host);
+    let lived = world(&[Run::Lived]);
+    story.runs_argv(&["start", "v"], &argv, &[world(&[]), lived]);
+    drop(Guest::connected(&line));
+    let first = saved("image");
+    let over = world(std::slice::from_ref(&first));
+    story.runs(
+        &["save", "v", image],
+        &[over.clone(), over.files(&["image"])],
+    );
+    let there = |runs: &[Run]| world(runs).files(&["image"]);
+    story.runs(&["restore", image], &[there(&[first.clone(), Run::Lived])]);
+    drop(Guest::taken(&line));
+    // Over the first: the old image is there, or the new one.
+    let again = [first.clone(), saved("image")];
+    story.runs(&["save", "v", image], &[there(&again)]);
+    let lived = there(&[first.clone(), saved("image"), Run::Lived]);
+    story.runs(&["restore", image], &[lived]);
+    drop(Guest::taken(&line));
+    let managed = there(&[first.clone(), saved("image"), saved("managed.save")]);
+    story.runs(&["managedsave", "v"], &[managed.clone(), managed.managed()]);
+    let taken = |run: Run| {
+        let kept = Run::Ended {
+            answer: "shut off (saved)",
+            cause: "asked",
+            image: None,
+        };
+        there(&[first.clone(), saved("image"), kept, run])
+    };
+    story.runs(
+        &["start", "v"],
+        &[taken(Run::Lived).managed(), taken(Run::Lived)],
+    );
+    let mut guest = Guest::taken(&line);
+    let over = taken(ended("shut off (shutdown)", "guest-shutdown"));
+    story.runs_while(&["wait", "v"], &[over], || guest.press('o'));
+    let mut recorded = story.end();
+    // It runs, and writes to its disks: what was saved does not fit them any more.
+    recorded.is_so_from(Path::new("00000004"), "\"RESUME\"", taken(Run::Lived));
+    recorded
+}
+
+/// A guest whose memory is dumped while it goes on, and again to end it.
+pub(super) fn dumps() -> Recorded {
+    let host = Host::new();
+    let line = host.line("v");
+    let argv = argv(&host, "saves");
+    let core = host.folder().join("files/core");
+    let core = core.to_str().unwrap();
+    let mut story = Recording::begin(host);
+    let lives = world(&[Run::Lived]);
+    story.runs_argv(&["start", "v"], &argv, &[world(&[]), lives.clone()]);
+    drop(Guest::connected(&line));
+    let there = lives.files(&["core"]);
+    story.runs(&["dump", "v", core], &[there]);
+    let over = world(&[ended("shut off (crashed)", "asked")]);
+    let over = over.files(&["core"]);
+    story.runs(&["dump", "v", core, "--crash"], &[over]);
+    story.end()
+}
