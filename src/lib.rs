@@ -77,8 +77,8 @@
 //! the one way that works on 7.2, 10 and 11 alike, and it breaks when the worker dies, so no job outlives its worker
 //! unseen. The feeder puts one byte into the pipe before QEMU starts: an empty incoming stream spins QEMU for ever, one
 //! that breaks off ends it. The rest waits until the recorder's status is in the journal: from then on QEMU tells when
-//! all is loaded. A managed image that was taken up is known by the journals: a later run began. So it is not taken up
-//! twice, whoever was killed before the file was removed.
+//! all is loaded. A managed image that was taken up is known by the journals: the guest of a later run was let go, which is
+//! on the disk before it runs. So it is not taken up twice, whoever was killed before the file was removed.
 //!
 //! A snapshot's job is QEMU's own: it goes on without its worker, and keeps its outcome under its id until that is
 //! dismissed. So who finds a revert without its worker asks QEMU whether the snapshot is loaded, and what was to be made
