@@ -50,7 +50,7 @@ fn follow(
         if !seen.is_active() {
             return Ok(Exit::Done);
         }
-        watcher.sleep(None)?;
+        watcher.sleep_on(domain, &seen, None)?;
     }
 }
 

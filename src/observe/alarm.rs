@@ -63,25 +63,32 @@ impl Alarm {
         }
     }
 
-    /// Watches the folder at `path` too. What is not there yet appears in a folder that is.
-    pub fn watch(&mut self, path: &Path) {
+    /// Watches the folder at `path` too; whether it was not watched before. What is not there yet appears in a folder that
+    /// is.
+    pub fn watch(&mut self, path: &Path) -> bool {
         if self.signals.is_none() {
-            return;
+            return false;
         }
         let Ok(folder) = File::open(path) else {
-            return;
+            return false;
         };
         let identity = folder.metadata().map(|m| (m.dev(), m.ino()));
         let known = |identity| self.folders.iter().any(|f| f.identity == identity);
         match identity {
             Ok(identity) if !known(identity) => match sys::signal_changes(folder.as_fd()) {
-                Ok(()) => self.folders.push(Folder {
-                    _open: folder,
-                    identity,
-                }),
-                Err(_) => self.sight = Sight::Partial,
+                Ok(()) => {
+                    self.folders.push(Folder {
+                        _open: folder,
+                        identity,
+                    });
+                    true
+                }
+                Err(_) => {
+                    self.sight = Sight::Partial;
+                    false
+                }
             },
-            Ok(_) | Err(_) => {}
+            Ok(_) | Err(_) => false,
         }
     }
 

@@ -26,6 +26,7 @@ pub enum ProcessState {
 pub fn process_state(process: Process) -> ProcessState {
     match Stat::read(process.pid) {
         Ok(Some(stat)) if stat.start_ticks == process.start_ticks => match stat.letter {
+            // Other threads of it may still be on their way out: how it ends is decided.
             'Z' | 'X' | 'x' => ProcessState::Zombie(zombie_exit(process.pid, stat.exit_code)),
             'T' | 't' => ProcessState::Stopped,
             _ => ProcessState::Alive,

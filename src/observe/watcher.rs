@@ -17,6 +17,10 @@ use crate::store::DomainFolder;
 pub struct Watcher {
     alarm: Alarm,
     processes: Vec<(Process, OwnedFd)>,
+    /// Those that were to be watched so far, dead or alive.
+    met: Vec<Process>,
+    /// Something is watched that was not when the last look was taken: it may have changed, or died, since.
+    has_news: bool,
     /// A process lives that cannot be watched from here: its end will not wake anybody.
     has_unwatched: bool,
 }
@@ -27,17 +31,19 @@ impl Watcher {
         Self {
             alarm: Alarm::new(),
             processes: Vec::new(),
+            met: Vec::new(),
+            has_news: false,
             has_unwatched: false,
         }
     }
 
     /// Watches the domain for new runs, and the run that `seen` is about. To be called before the look that the
-    /// waiting is based on, and again after each: watching twice is harmless.
+    /// waiting is based on: watching twice is harmless.
     pub fn watch(&mut self, domain: &DomainFolder, seen: &Observation) {
-        self.alarm.watch(domain.path());
-        self.alarm.watch(&domain.runs());
+        self.has_news |= self.alarm.watch(domain.path());
+        self.has_news |= self.alarm.watch(&domain.runs());
         if let Some(run) = &seen.run {
-            self.alarm.watch(run.path());
+            self.has_news |= self.alarm.watch(run.path());
         }
         if !seen.is_active() {
             return;
@@ -47,15 +53,27 @@ impl Watcher {
             self.has_unwatched |= !self.watch_process(process);
         }
         // Its death is no news of the guest; but what it was about to do has to be done by somebody else.
-        if let Supervised::By(Some(pid)) = seen.supervised
-            && let Some(supervisor) = process(pid)
-        {
-            self.watch_process(supervisor);
+        match seen.supervised {
+            Supervised::By(Some(pid)) => {
+                // No process has begun with the kernel: this one is gone.
+                let gone = Process {
+                    pid,
+                    start_ticks: 0,
+                };
+                self.watch_process(process(pid).unwrap_or(gone));
+            }
+            // It is just beginning, and would die without a trace.
+            Supervised::By(None) => self.has_unwatched = true,
+            Supervised::Nobody => {}
         }
     }
 
     /// Watches a process. Whether its end will wake us.
     fn watch_process(&mut self, process: Process) -> bool {
+        if !self.met.contains(&process) {
+            self.met.push(process);
+            self.has_news = true;
+        }
         let watched = self.processes.iter().any(|(known, _)| *known == process);
         let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
         if watched {
@@ -72,8 +90,23 @@ impl Watcher {
         false
     }
 
-    /// Sleeps until something happened, or `deadline`.
+    /// Watches all that `seen`, the last look, is about, and sleeps until something has happened since, or `deadline`.
+    pub fn sleep_on(
+        &mut self,
+        domain: &DomainFolder,
+        seen: &Observation,
+        deadline: Option<Instant>,
+    ) -> Result<()> {
+        self.watch(domain, seen);
+        self.sleep(deadline)
+    }
+
+    /// Sleeps until something happened, or `deadline`; not at all if something is watched that was not when the last look
+    /// was taken.
     pub fn sleep(&mut self, deadline: Option<Instant>) -> Result<()> {
+        if std::mem::take(&mut self.has_news) {
+            return Ok(());
+        }
         // Found anew by the next look, if it is still so.
         let sight = match std::mem::take(&mut self.has_unwatched) {
             true => Sight::Partial,

@@ -193,7 +193,7 @@ fn wait_for_spawn(
         watcher.watch(domain, &seen);
         seen = look_at_run(domain, run)?;
         if seen.is_active() && seen.fold.launcher.is_none() {
-            watcher.sleep(Some(deadline))?;
+            watcher.sleep_on(domain, &seen, Some(deadline))?;
         }
     }
     Ok(seen)
@@ -217,6 +217,6 @@ fn wait_for_end(domain: &DomainFolder, run: &RunFolder, deadline: Instant) -> Re
         if is_over || Instant::now() >= limit {
             return Ok(seen);
         }
-        watcher.sleep(Some(limit))?;
+        watcher.sleep_on(domain, &seen, Some(limit))?;
     }
 }

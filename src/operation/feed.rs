@@ -101,7 +101,7 @@ pub fn feed(run: &RunFolder, image: OwnedFd, pipe: OwnedFd) -> Result<()> {
         if !seen.is_active() {
             bail!("QEMU is gone");
         }
-        watcher.sleep(None)?;
+        watcher.sleep_on(&domain, &seen, None)?;
     }
     io::copy(&mut File::from(image), &mut File::from(pipe))?;
     Ok(())

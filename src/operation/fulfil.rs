@@ -156,7 +156,7 @@ fn await_departure(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
         watcher.watch(domain, &seen);
         seen = look_at_run(domain, run)?;
         if matches!(seen.fold.transfer, Transfer::Leaving(_)) {
-            watcher.sleep(Some(deadline))?;
+            watcher.sleep_on(domain, &seen, Some(deadline))?;
         }
     }
     Ok(())

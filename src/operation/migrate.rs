@@ -183,7 +183,11 @@ impl Watch<'_> {
             }
             progress();
             let tick = Instant::now() + PROGRESS_INTERVAL;
-            watcher.sleep(Some(self.hurry_at.map_or(tick, |at| at.min(tick))))?;
+            watcher.sleep_on(
+                self.domain,
+                &seen,
+                Some(self.hurry_at.map_or(tick, |at| at.min(tick))),
+            )?;
         }
     }
 

@@ -52,7 +52,7 @@ pub(super) fn settled(domain: &DomainFolder, seen: Observation) -> Result<Observ
         watcher.watch(domain, &seen);
         seen = look(domain)?;
         if seen.answer.state == State::Paused(Paused::StartingUp) && seen.duty().is_none() {
-            watcher.sleep(Some(deadline))?;
+            watcher.sleep_on(domain, &seen, Some(deadline))?;
         }
     }
 }

@@ -310,6 +310,6 @@ pub fn await_start(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
             // Its supervisor was to let it go.
             adopt(domain, &seen);
         }
-        watcher.sleep(limit)?;
+        watcher.sleep_on(domain, &seen, limit)?;
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn await_transfer(domain: &DomainFolder, run: &RunFolder) -> Result<(
         if Instant::now() >= deadline {
             bail!("QEMU does not say what came of it");
         }
-        watcher.sleep(Some(deadline))?;
+        watcher.sleep_on(domain, &seen, Some(deadline))?;
     }
 }
 

@@ -107,7 +107,7 @@ pub(super) enum Patience {
 impl Watch {
     pub(super) fn new(run: RunFolder, lock: Lock, patience: Patience) -> Result<Self> {
         let mut alarm = Alarm::new();
-        alarm.watch(run.path());
+        let _ = alarm.watch(run.path());
         let recorder = Recorder::open(&run)?;
         let mut watch = Self {
             run,

@@ -78,14 +78,21 @@ impl Witness {
         look(&self.seen.qemus.lock().unwrap())
     }
 
-    /// The QEMUs that live, of those that have connected. A zombie does not, unless threads of it are left: of one that is
-    /// dying the first may be gone before the others, and its lines are open until they all are.
+    /// The QEMUs that live, of those that have connected. A zombie does not; one that is dying is waited for: its first
+    /// thread may be gone before the others, and what is told of it then is true both ways.
     pub(crate) fn connected(&self) -> Vec<i32> {
-        self.look(|qemus| {
+        let open = |qemus: &[Qemu]| -> Vec<i32> {
             let open = qemus.iter().filter(|qemu| !qemu.serial_over);
-            let pids = open.map(|qemu| qemu.pid);
-            pids.filter(|pid| has_threads(*pid)).collect()
-        })
+            open.map(|qemu| qemu.pid).collect()
+        };
+        let mut pids = self.look(open);
+        pids.retain(|pid| {
+            while !is_alive(*pid) && has_threads(*pid) {
+                std::thread::yield_now();
+            }
+            is_alive(*pid)
+        });
+        pids
     }
 
     /// The QEMUs that live, also those that have not connected: all processes are looked at.

@@ -1,12 +1,12 @@
 //! The answer needs no supervisor: it may be dead, or stopped, or die a moment after QEMU.
 
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, finish_child, is_alive, send, spawn, until, with_argv};
+use super::harness::{Guest, Host, finish, finish_child, is_alive, send, spawn, until, with_argv};
 
 /// A guest without a supervisor is given one.
 mod adoption;
@@ -355,4 +355,26 @@ fn a_run_that_is_stopped_while_its_guest_ends_tells_the_end_when_it_goes_on() {
     assert_eq!(said.stdout, "shut off (crashed)\n");
     assert_eq!(host.json("v")["cause"]["signal"], "SIGKILL");
     assert_eq!(exits_on_record(&host), 1);
+}
+
+#[test]
+fn a_start_whose_supervisor_dies_before_its_first_word_fails_and_does_not_wait() {
+    let host = Host::new();
+    let argv = host.argv("v", &[]);
+    let _line = host.line("v");
+    let mut command = Command::new("strace");
+    // Only it makes this call, before it has spawned QEMU.
+    command.args([
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        "inject=close_range:signal=SIGKILL",
+    ]);
+    command.arg(env!("CARGO_BIN_EXE_domstate"));
+    command.args(with_argv(&["start", "v"], &argv));
+    command.env("DOMSTATE_DIR", host.state_dir());
+    let said = finish(command);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(host.answer("v"), "shut off (failed)");
 }
