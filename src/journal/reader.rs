@@ -9,6 +9,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
+
 use super::parse::parse_line;
 use crate::domain::{Event, Record};
 
@@ -70,14 +73,29 @@ pub(super) fn read_lines(
             result => result?,
         };
         if read == 0 {
+            if overlong {
+                // Whoever goes on from here does not know that it is within a line.
+                each(Line::Lost, at);
+            }
             return Ok(Position {
                 offset: at,
                 unfinished: !pending.is_empty(),
             });
         }
         // What was pending holds no end: looking through it again would take for ever with lines that are endless.
+        let chunk = chunk.get(..read).unwrap_or_default();
+        if chunk.iter().all(|byte| *byte == 0) {
+            // A hole may be larger than any disk. Its last byte stands for it: damage in front of what follows.
+            let from = at + pending.len() as u64;
+            let last = next_data(file, from)?.saturating_sub(1);
+            if last >= from + read as u64 {
+                pending.clear();
+                at = last;
+                continue;
+            }
+        }
         let mut searched = pending.len();
-        pending.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        pending.extend_from_slice(chunk);
         let mut consumed = 0;
         while let Some(found) = pending
             .get(searched..)
@@ -103,17 +121,23 @@ pub(super) fn read_lines(
     }
 }
 
-/// The first byte at or behind `offset` that is no hole.
+/// The first byte at or behind `offset` that is no hole. Of a hole at the end, its beginning.
 fn skip_hole(file: &File, offset: u64) -> u64 {
-    use nix::unistd::{Whence, lseek};
-    let Ok(from) = i64::try_from(offset) else {
-        return offset;
-    };
-    // ENXIO: nothing but hole up to the end, or the end itself.
-    match lseek(file, from, Whence::SeekData) {
-        Ok(data) => u64::try_from(data).unwrap_or(offset).max(offset),
-        Err(_) => offset,
+    seek_data(file, offset).unwrap_or(offset)
+}
+
+/// The same; of a hole at the end, the end.
+fn next_data(file: &File, offset: u64) -> io::Result<u64> {
+    match seek_data(file, offset) {
+        Err(Errno::ENXIO) => Ok(file.metadata()?.len().max(offset)),
+        found => Ok(found.unwrap_or(offset)),
     }
+}
+
+fn seek_data(file: &File, offset: u64) -> nix::Result<u64> {
+    let from = i64::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
+    let data = lseek(file, from, Whence::SeekData)?;
+    Ok(u64::try_from(data).unwrap_or(offset).max(offset))
 }
 
 fn gap() -> Record {
@@ -159,7 +183,7 @@ pub(super) fn last_start(line: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{Seek, Write};
 
     const STOP: &str = r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}"#;
 
@@ -256,12 +280,44 @@ mod tests {
     #[test]
     fn a_hole_of_a_gigabyte_is_not_read_byte_by_byte() {
         let mut file = tempfile();
-        use std::io::Seek;
         file.seek(io::SeekFrom::Start(1 << 40)).unwrap();
         file.write_all(format!("\n{STOP}\n").as_bytes()).unwrap();
         let mut events = Vec::new();
         read_records(&file, 0, &mut |record| events.push(record.event)).unwrap();
         assert_eq!(events.last(), Some(&Event::Stopped));
         assert_eq!(events.first(), Some(&Event::Gap));
+    }
+
+    #[test]
+    fn holes_of_a_terabyte_anywhere_are_gaps_and_what_is_round_them_is_read() {
+        let mut file = tempfile();
+        let stop = format!("{STOP}\r\n");
+        let mut end = 0;
+        for _ in 0..3 {
+            file.write_all_at(stop.as_bytes(), end).unwrap();
+            end += stop.len() as u64 + (1 << 40);
+            file.set_len(end).unwrap();
+        }
+        let mut events = Vec::new();
+        let position = read_records(&file, 0, &mut |r| events.push(r.event)).unwrap();
+        let (stop, gap) = (Event::Stopped, Event::Gap);
+        assert_eq!(events, [&stop, &gap, &stop, &gap, &stop].map(Clone::clone));
+        assert!(position.unfinished);
+        // Somebody goes on behind the last hole.
+        file.seek(io::SeekFrom::Start(end)).unwrap();
+        file.write_all(format!("\n{STOP}\n").as_bytes()).unwrap();
+        let mut events = Vec::new();
+        read_records(&file, position.offset, &mut |r| events.push(r.event)).unwrap();
+        assert_eq!(events, [gap, stop]);
+    }
+
+    #[test]
+    fn what_goes_on_with_an_endless_line_is_damage_too() {
+        let mut file = tempfile();
+        file.write_all(&vec![b'x'; LINE_BYTES_MAX + 1]).unwrap();
+        let mut events = Vec::new();
+        let position = read_records(&file, 0, &mut |r| events.push(r.event)).unwrap();
+        assert_eq!(events, [Event::Gap]);
+        assert_eq!(position.offset, LINE_BYTES_MAX as u64 + 1);
     }
 }
