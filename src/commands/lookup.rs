@@ -3,7 +3,7 @@
 use crate::cli::is_virsh_verb;
 use crate::domain::{Name, Uuid};
 use crate::observe::{Observation, look};
-use crate::store::{Definition, DomainFolder, StateDir};
+use crate::store::{Definition, DomainFolder, StateDir, refuse_link};
 
 use super::failure::Failure;
 
@@ -16,7 +16,9 @@ pub(super) fn find(state: &StateDir, typed: &str) -> Result<DomainFolder, Failur
     let named = name
         .map(|name| state.domain(&name))
         .filter(DomainFolder::exists);
-    named.ok_or_else(|| unknown(state, typed))
+    let domain = named.ok_or_else(|| unknown(state, typed))?;
+    refuse_link(domain.path())?;
+    Ok(domain)
 }
 
 /// The same without names: `domname` turns the other two into one.

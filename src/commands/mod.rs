@@ -43,6 +43,7 @@ mod undefine;
 mod wait;
 
 use crate::cli::Verb;
+use crate::store::Access;
 
 pub use context::Context;
 pub use failure::{Exit, Failure};
@@ -52,6 +53,14 @@ pub use failure::{Exit, Failure};
 /// # Errors
 /// What to complain about, and the exit status that goes with it.
 pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
+    let uid = nix::unistd::geteuid().as_raw();
+    if let Err(error) = context.state.check(uid, access(verb)) {
+        let failure = Failure::from(error);
+        return Err(match matches!(verb, Verb::Run(_)) {
+            true => failure.exiting(Exit::Ourselves),
+            false => failure,
+        });
+    }
     match verb {
         Verb::State(args) => state::run(args, context),
         Verb::List(args) => list::run(args, context),
@@ -91,5 +100,51 @@ pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
         Verb::Domid(args) => fields::domid(args, context),
         Verb::Domuuid(args) => fields::domuuid(args, context),
         Verb::Domname(args) => fields::domname(args, context),
+    }
+}
+
+/// What the verb does to the domains. `wait` and the verbs that tell give a run a new supervisor only where it is the
+/// caller's own.
+fn access(verb: &Verb) -> Access {
+    match verb {
+        Verb::State(_)
+        | Verb::List(_)
+        | Verb::Explain(_)
+        | Verb::History(_)
+        | Verb::Logs(_)
+        | Verb::Wait(_)
+        | Verb::SnapshotList(_)
+        | Verb::Domblkerror(_)
+        | Verb::Show(_)
+        | Verb::Dominfo(_)
+        | Verb::Domid(_)
+        | Verb::Domuuid(_)
+        | Verb::Domname(_) => Access::Look,
+        Verb::Run(_)
+        | Verb::Start(_)
+        | Verb::Shutdown(_)
+        | Verb::Reboot(_)
+        | Verb::Destroy(_)
+        | Verb::Reset(_)
+        | Verb::Suspend(_)
+        | Verb::Resume(_)
+        | Verb::Save(_)
+        | Verb::Restore(_)
+        | Verb::Managedsave(_)
+        | Verb::ManagedsaveRemove(_)
+        | Verb::Dump(_)
+        | Verb::Migrate(_)
+        | Verb::SnapshotCreateAs(_)
+        | Verb::SnapshotRevert(_)
+        | Verb::SnapshotDelete(_)
+        // These two speak to QEMU.
+        | Verb::Domjobinfo(_)
+        | Verb::Domjobabort(_)
+        | Verb::InjectNmi(_)
+        | Verb::Dompmwakeup(_)
+        | Verb::QemuMonitorCommand(_)
+        | Verb::Domrename(_)
+        | Verb::Define(_)
+        | Verb::Undefine(_) => Access::Act,
     }
 }

@@ -45,7 +45,7 @@ impl Journal {
     /// Opens the journal of a run to append to it.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join(JOURNAL_FILE);
-        let file = open_file(&path, OpenOptions::new().read(true).append(true))?;
+        let file = open_own(&path, OpenOptions::new().read(true).append(true))?;
         Ok(Self { file })
     }
 
@@ -124,14 +124,31 @@ impl Journal {
     }
 }
 
-/// Opens a file of ours to read. What stands in its place and is none (a FIFO would keep us waiting for a writer, a device
-/// might never end) is an error.
+/// Opens a file of ours to read; see [`open_own`].
 pub fn open_to_read(path: &Path) -> io::Result<File> {
-    open_file(path, OpenOptions::new().read(true))
+    open_own(path, OpenOptions::new().read(true))
 }
 
-fn open_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;
+/// Opens a file of a user's to read: the same, but it may be a link to one.
+pub fn open_users_to_read(path: &Path) -> io::Result<File> {
+    open_file(path, OpenOptions::new().read(true), 0)
+}
+
+/// Opens a file of ours. What stands in its place and is none (a FIFO would keep us waiting for a writer, a device might
+/// never end, a link leads to somebody else's) is an error.
+pub fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    match open_file(path, options, libc::O_NOFOLLOW) {
+        // A loop of links further up is told in the same words: there is a link either way.
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            Err(io::Error::other("it is a symbolic link"))
+        }
+        opened => opened,
+    }
+}
+
+fn open_file(path: &Path, options: &mut OpenOptions, flags: libc::c_int) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | flags;
+    let file = options.custom_flags(flags).open(path)?;
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
         Ok(file)

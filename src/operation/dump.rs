@@ -24,7 +24,7 @@ use crate::qemu::Control;
 use crate::store::encode::time_text;
 use crate::store::{
     DomainFolder, DumpFile, Owner, Placed, RunFolder, create_folder, discard_dump,
-    put_dump_in_place,
+    put_dump_in_place, refuse_link,
 };
 
 /// As many core files as are kept of a domain: each is as large as the guest's memory.
@@ -130,6 +130,7 @@ pub(super) fn dump_core(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
 fn make_room(domain: &DomainFolder) -> Result<()> {
     let folder = domain.dumps();
     let context = || format!("cannot write {}", folder.display());
+    refuse_link(&folder)?;
     create_folder(&folder).with_context(context)?;
     let mut cores: Vec<PathBuf> = std::fs::read_dir(&folder)
         .with_context(context)?
@@ -145,7 +146,7 @@ fn make_room(domain: &DomainFolder) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file is one of ours: the folder may lead to a disk with other people's files on it.
+/// Whether a file is one of ours: on the folder another disk may be mounted, with other people's files on it.
 fn is_core(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::as_encoded_bytes);
     let name = name.unwrap_or_default();

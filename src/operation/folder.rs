@@ -35,7 +35,8 @@ pub(super) fn make_folder(domain: &DomainFolder) -> Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(domain.path());
-    made.with_context(|| format!("cannot create {}", domain.path().display()))
+    made.with_context(|| format!("cannot create {}", domain.path().display()))?;
+    domain.check()
 }
 
 /// Writes the definition. To be called with the folder's lock held.
@@ -54,6 +55,7 @@ pub(super) fn save(domain: &DomainFolder, definition: &Definition) -> Result<()>
 /// Takes the right to change the domain. Who holds it either starts it, and is done when it is active, or is done in
 /// a moment.
 pub(super) fn take_folder_lock(domain: &DomainFolder) -> Result<FolderLock> {
+    domain.check()?;
     let deadline = Instant::now() + FOLDER_WAIT;
     loop {
         if let Some(lock) = FolderLock::try_take(domain.path())? {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::folder::take_folder_lock;
 use crate::observe::replay;
-use crate::store::{Definition, DomainFolder, OpenImage, snapshot_count, sync_folder};
+use crate::store::{Definition, DomainFolder, OpenImage, refuse_link, snapshot_count, sync_folder};
 
 /// Opens the image that the domain's next start takes up; `None` if there is none.
 ///
@@ -18,6 +18,7 @@ use crate::store::{Definition, DomainFolder, OpenImage, snapshot_count, sync_fol
 pub fn managed_image(domain: &DomainFolder) -> Result<Option<OpenImage>> {
     let path = domain.managed_save();
     let context = || format!("cannot restore {}", path.display());
+    refuse_link(&path)?;
     let image = match OpenImage::open(&path) {
         Ok(image) => image,
         Err(error) if is_missing(&error) => return Ok(None),

@@ -23,7 +23,7 @@ use crate::observe::{Observation, look_at_run};
 use crate::qemu::Control;
 use crate::store::{
     Definition, DomainFolder, NewImage, OpenImage, Owner, Placed, RunFolder, SaveImage, StateDir,
-    discard, part_of, place_of, put_in_place,
+    discard, part_of, place_of, put_in_place, refuse_link,
 };
 
 /// Where the guest goes.
@@ -47,7 +47,10 @@ impl SaveTo {
         let managed = domain.managed_save();
         let path = match self {
             Self::File(path) => path,
-            Self::Managed => &managed,
+            Self::Managed => {
+                refuse_link(&managed)?;
+                &managed
+            }
         };
         place_of(path).with_context(|| format!("cannot write {}", path.display()))
     }

@@ -7,10 +7,12 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::AtFlags;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt,
     sendmsg, socket, sockopt,
 };
+use nix::sys::stat::{SFlag, fstatat};
 
 use super::control_error::ControlError;
 
@@ -146,6 +148,11 @@ impl Wire {
 
 /// Connects by the folder's descriptor: the path of a socket has 108 bytes at most, the folder's may be longer.
 pub(super) fn dial(run_dir: BorrowedFd<'_>, deadline: Instant) -> io::Result<UnixStream> {
+    // A link would be followed, to a socket of somebody else's.
+    let found = fstatat(run_dir, SOCKET_NAME, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    if SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT != SFlag::S_IFSOCK {
+        return Err(io::Error::other("it is no socket"));
+    }
     let path = format!("/proc/self/fd/{}/{SOCKET_NAME}", run_dir.as_raw_fd());
     let address = UnixAddr::new(path.as_str())?;
     let stream = UnixStream::from(socket(

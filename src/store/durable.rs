@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::journal::open_to_read;
+use crate::journal::{open_own, open_to_read};
 
 /// The format version that every JSON file carries. Older ones are read, newer ones refused.
 pub const FORMAT: u64 = 2;
@@ -69,7 +69,7 @@ fn temporary(path: &Path) -> std::path::PathBuf {
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(path)?;
+    let mut file = open_own(path, &mut options)?;
     file.write_all(bytes)?;
     Ok(file)
 }

@@ -14,6 +14,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
 use nix::libc;
 
+use crate::journal::open_own;
+
 /// A held OFD lock: as long as any copy of the descriptor is open anywhere.
 #[derive(Debug)]
 pub struct Lock {
@@ -31,7 +33,7 @@ impl Lock {
             .create(true)
             .truncate(false)
             .mode(0o600);
-        let file = options.open(path)?;
+        let file = open_own(path, &mut options)?;
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
             Ok(_) => Ok(Some(Self { file: file.into() })),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),

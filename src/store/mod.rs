@@ -28,6 +28,7 @@ mod paths;
 mod run;
 mod save_image;
 mod snapshot;
+mod trust;
 
 pub use checkpoint::{Agreement, StoredCheckpoint, Sync};
 pub use definition::Definition;
@@ -44,3 +45,4 @@ pub use snapshot::{
     Snapshot, SnapshotDisk, discard_snapshot, forget_snapshot, put_snapshot_in_place,
     snapshot_count, tag_of,
 };
+pub use trust::{Access, refuse_link};

@@ -166,18 +166,28 @@ impl DomainFolder {
 
     /// Reads the numbers of the runs, oldest first. `None` if there never was one.
     pub fn run_numbers(&self) -> io::Result<Option<Vec<u32>>> {
+        self.check().map_err(io::Error::other)?;
         let entries = match std::fs::read_dir(self.runs()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             entries => entries?,
         };
         let mut numbers = Vec::new();
         for entry in entries {
-            let name = entry?.file_name();
+            let entry = entry?;
+            let name = entry.file_name();
             // Eight digits: a run that is still being made has another name.
             let number = name
                 .to_str()
                 .filter(|n| n.len() >= 8 && n.bytes().all(|b| b.is_ascii_digit()));
-            numbers.extend(number.and_then(|n| n.parse::<u32>().ok()));
+            let Some(number) = number.and_then(|n| n.parse::<u32>().ok()) else {
+                continue;
+            };
+            // Not passed over: then an older run would be the current one.
+            if entry.file_type()?.is_symlink() {
+                let what = format!("{} is a symbolic link", entry.path().display());
+                return Err(io::Error::other(what));
+            }
+            numbers.push(number);
         }
         numbers.sort_unstable();
         Ok(Some(numbers))

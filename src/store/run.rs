@@ -10,6 +10,7 @@ use super::durable::{create_folder, sync_folder, write_lightly};
 use super::lock::Lock;
 use super::log::Log;
 use super::paths::{DomainFolder, RunFolder};
+use super::trust::refuse_link;
 use crate::domain::{Event, Launch, Timestamp};
 use crate::journal::Journal;
 
@@ -32,6 +33,7 @@ impl NewRun {
         definition: &Definition,
         recorder_commands: &str,
     ) -> io::Result<Self> {
+        refuse_link(&domain.runs()).map_err(io::Error::other)?;
         create_folder(&domain.runs())?;
         let last = domain.run_numbers()?.and_then(|n| n.last().copied());
         let run = domain.run(last.map_or(1, |last| last.saturating_add(1)));

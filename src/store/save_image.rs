@@ -23,12 +23,12 @@ use super::durable::{self, check_format};
 use super::encode::time_text;
 use super::owner::Owner;
 use crate::domain::{Begin, Name, Timestamp};
-use crate::journal::open_to_read;
+use crate::journal::open_users_to_read;
 
 /// The format version of the whole file. Older ones are read, newer ones refused.
 const FORMAT: u64 = 1;
 
-const MAGIC: &[u8] = b"domstate save image\n";
+pub(super) const MAGIC: &[u8] = b"domstate save image\n";
 
 /// The last key of the header's line; its value is the digest of the line before it. Within a JSON string its quotes
 /// would be escaped, so it cannot stand there.
@@ -120,7 +120,7 @@ impl OpenImage {
     /// # Errors
     /// The chain says what is wrong, without the path.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut file = open_to_read(path)?;
+        let mut file = open_users_to_read(path)?;
         let header = Header::read(&file)?;
         let Some(stream_bytes) = header.stream_bytes else {
             bail!("it was not written to its end");

@@ -18,6 +18,7 @@ use super::new_image::Placed;
 use super::owner::Owner;
 use super::paths::DomainFolder;
 use super::save_image::time_of;
+use super::trust::refuse_link;
 use crate::domain::{Begin, Name, Timestamp};
 use crate::journal::{os_from_json, os_to_json};
 
@@ -77,7 +78,10 @@ impl Snapshot {
 
     /// Says that it is about to be made; on return that is on the disk.
     pub fn announce(&self, place: &Path) -> io::Result<()> {
-        place.parent().map_or(Ok(()), create_folder)?;
+        if let Some(folder) = place.parent() {
+            refuse_link(folder).map_err(io::Error::other)?;
+            create_folder(folder)?;
+        }
         write_durably(
             &draft_of(place),
             format!("{:#}\n", self.to_json()).as_bytes(),
@@ -139,6 +143,7 @@ fn disk_from_json(value: &Value) -> Option<SnapshotDisk> {
 fn names(domain: &DomainFolder) -> Result<Vec<Name>> {
     let folder = domain.snapshots();
     let context = || format!("cannot read {}", folder.display());
+    refuse_link(&folder)?;
     let entries = match std::fs::read_dir(&folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(context)?,

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -39,6 +40,7 @@ fn try_launch(order: &LaunchOrder) -> Result<()> {
 
     let log = OpenOptions::new()
         .append(true)
+        .custom_flags(nix::libc::O_NOFOLLOW)
         .open(order.run.path().join(LOG_FILE))?;
     let mut command = command(&order.argv);
     command

@@ -371,19 +371,44 @@ fn core_files_make_room_for_each_other_and_nobody_elses() {
         &["--on-crash", "coredump-destroy"],
         &["-device", "pvpanic"],
     );
-    let elsewhere = host.folder().join("elsewhere");
-    fs::create_dir(&elsewhere).unwrap();
+    // A disk may be mounted there, with other files on it.
+    let dump = host.state_dir().join("v/dump");
+    fs::create_dir(&dump).unwrap();
     for number in 0..7 {
-        fs::write(elsewhere.join(format!("{number}precious")), "mine").unwrap();
+        fs::write(dump.join(format!("{number}precious")), "mine").unwrap();
     }
-    std::os::unix::fs::symlink(&elsewhere, host.state_dir().join("v/dump")).unwrap();
     guest.press('p');
     assert_eq!(host.wait("v"), "shut off (crashed)");
-    let files: Vec<String> = fs::read_dir(&elsewhere)
+    let files: Vec<String> = fs::read_dir(&dump)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     let mine = files.iter().filter(|name| name.ends_with("precious"));
     assert_eq!(mine.count(), 7, "{files:?}");
     assert_eq!(files.len(), 8, "{files:?}");
+}
+
+#[test]
+fn a_folder_of_core_files_that_is_a_link_is_not_followed_and_the_guest_is_kept() {
+    let host = Host::new();
+    let mut guest = host.start_with(
+        "v",
+        &["--on-crash", "coredump-destroy"],
+        &["-device", "pvpanic"],
+    );
+    let elsewhere = host.folder().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, host.state_dir().join("v/dump")).unwrap();
+    guest.press('p');
+    until("a word of it", || {
+        !host.json("v")["cause"]["kept"].is_null()
+    });
+    let kept = format!(
+        "{} is a symbolic link",
+        host.state_dir().join("v/dump").display()
+    );
+    assert_eq!(host.json("v")["cause"]["kept"], kept.as_str());
+    assert_eq!(host.answer("v"), "crashed (panicked)");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    host.ok(&["destroy", "v"]);
 }

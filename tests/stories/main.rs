@@ -89,5 +89,7 @@ mod power_cuts;
 mod intents;
 /// The answer needs no supervisor.
 mod supervisor;
+/// Whose the state directory is.
+mod trusted;
 /// What is started need not be QEMU itself.
 mod wrappers;

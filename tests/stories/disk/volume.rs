@@ -19,8 +19,10 @@ impl Disk {
     /// One in a folder that is made for it.
     pub(crate) fn mount_at(path: PathBuf, options: &str) -> Self {
         fs::create_dir_all(&path).unwrap();
+        // Else anybody may write to it, as to /tmp.
+        let options = format!("mode=0700,{options}");
         run(Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
             .arg(&path));
         Self(path)
     }
