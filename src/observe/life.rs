@@ -7,14 +7,17 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
 use super::host::{boot_id, pid_namespace};
-use super::process::{ProcessState, process, process_state};
+use super::process::{ProcessState, parent_pid, process, process_state};
 use crate::domain::{Exit, Exited, Fold, Life, LogWords, Process};
 use crate::journal::{JOURNAL_FILE, open_to_read};
+use crate::qemu::listener_pid;
 use crate::store::{DomainFolder, Log, RunFolder, is_held};
 
 /// Whether a run has a supervisor now.
@@ -128,14 +131,50 @@ pub fn find_qemu(run: &RunFolder) -> Option<Process> {
     let processes = fs::read_dir("/proc").ok()?;
     processes.filter_map(Result::ok).find_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let descriptors = fs::read_dir(entry.path().join("fd")).ok()?;
-        let mut descriptors = descriptors.filter_map(Result::ok);
-        descriptors.find(|descriptor| {
-            let is_journal = fs::metadata(descriptor.path())
-                .is_ok_and(|m| m.ino() == journal.ino() && m.dev() == journal.dev());
-            is_journal && is_write_only(pid, &descriptor.file_name().to_string_lossy())
-        })?;
-        process(pid)
+        has_open(pid, &journal, Mode::WriteOnly).then(|| process(pid))?
+    })
+}
+
+/// Whether `process` is one of the run's own. A QEMU that a guest broke out of may write any line into its journal, so a
+/// process is sent no signal only because it stands there.
+pub fn is_of_run(run: &RunFolder, process: Process) -> bool {
+    let pid = process.pid;
+    let is_child = || match Supervised::look(run) {
+        // It is a subreaper, too: what it has for children was started for this run.
+        Supervised::By(Some(supervisor)) => parent_pid(pid) == Some(supervisor),
+        Supervised::By(None) | Supervised::Nobody => false,
+    };
+    let has_open = |path: PathBuf, mode| {
+        let file = fs::symlink_metadata(path);
+        file.is_ok_and(|file| has_open(pid, &file, mode))
+    };
+    is_child()
+        || has_open(run.path().join(JOURNAL_FILE), Mode::WriteOnly)
+        || run
+            .domain()
+            .is_some_and(|domain| has_open(domain.lock(), Mode::Any))
+        // Last, because it may take a second: one whose descriptors are hidden from us.
+        || fs::File::open(run.path())
+            .and_then(|folder| listener_pid(folder.as_fd()))
+            .is_ok_and(|listener| listener == pid)
+}
+
+/// How a file is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    WriteOnly,
+    Any,
+}
+
+fn has_open(pid: u32, file: &fs::Metadata, mode: Mode) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    descriptors.filter_map(Result::ok).any(|descriptor| {
+        let is_it = fs::metadata(descriptor.path())
+            .is_ok_and(|m| m.ino() == file.ino() && m.dev() == file.dev());
+        let number = descriptor.file_name();
+        is_it && (mode == Mode::Any || is_write_only(pid, &number.to_string_lossy()))
     })
 }
 

@@ -46,6 +46,11 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     Stat::read(pid).ok()?.map(|stat| stat.start_ticks)
 }
 
+/// The parent of the process that has this pid now.
+pub(super) fn parent_pid(pid: u32) -> Option<u32> {
+    Stat::read(pid).ok()?.map(|stat| stat.parent_pid)
+}
+
 /// The wait status as `wait(2)` has it.
 pub fn exit_of_wait_status(status: i32) -> Exit {
     match status & 0x7f {
@@ -60,6 +65,7 @@ pub fn exit_of_wait_status(status: i32) -> Exit {
 /// The fields of `/proc/PID/stat` (proc(5)) that matter here.
 struct Stat {
     letter: char,
+    parent_pid: u32,
     start_ticks: u64,
     exit_code: Option<i32>,
 }
@@ -89,11 +95,13 @@ impl Stat {
         let (_, fields) = text.rsplit_once(')')?;
         let mut fields = fields.split_ascii_whitespace();
         let letter = fields.next()?.chars().next()?;
-        // Field 3 is taken; 22 is the 19th after it, 52 the 30th after that.
-        let start_ticks = fields.nth(18)?.parse().ok()?;
+        let parent_pid = fields.next()?.parse().ok()?;
+        // Field 4 is taken; 22 is the 18th after it, 52 the 30th after that.
+        let start_ticks = fields.nth(17)?.parse().ok()?;
         let exit_code = fields.nth(29).and_then(|code| code.parse().ok());
         Some(Self {
             letter,
+            parent_pid,
             start_ticks,
             exit_code,
         })
@@ -140,6 +148,7 @@ mod tests {
         let fields: Vec<String> = (4..=52).map(|n| n.to_string()).collect();
         let stat = Stat::parse(&format!("7 (a) R (b) Z {}\n", fields.join(" "))).unwrap();
         assert_eq!(stat.letter, 'Z');
+        assert_eq!(stat.parent_pid, 4);
         assert_eq!(stat.start_ticks, 22);
         assert_eq!(stat.exit_code, Some(52));
     }

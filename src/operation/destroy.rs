@@ -8,9 +8,10 @@ use super::adopt::adopt_and_wait;
 use super::asking::{Asking, one_line};
 use super::settle::{NOT_RUNNING, connect};
 use super::ward::Ward;
-use crate::domain::{Certainty, Verb};
+use crate::domain::{Certainty, Process, Verb};
 use crate::observe::{
-    Observation, ProcessState, Reach, Watcher, find_qemu, look_at_run, process_state, reach,
+    Observation, ProcessState, Reach, Watcher, find_qemu, is_of_run, look_at_run, process_state,
+    reach,
 };
 use crate::qemu::Control;
 use crate::store::{DomainFolder, RunFolder};
@@ -106,11 +107,9 @@ fn end(
         }
         return Ok(());
     }
-    let known = seen
-        .fold
-        .qemu
-        .or_else(|| find_qemu(run))
-        .or(seen.fold.launcher);
+    let is_it = |qemu: &Process| Ward::of(*qemu).has_ended() || is_of_run(run, *qemu);
+    let named = seen.fold.qemu.filter(is_it);
+    let known = named.or_else(|| find_qemu(run)).or(seen.fold.launcher);
     let Some(target) = known else {
         bail!("QEMU has not been started yet");
     };
@@ -122,10 +121,10 @@ fn end(
     let is_stopped = process_state(target) == ProcessState::Stopped;
     if mercy == Mercy::None && is_stopped {
         // A stopped process obeys nothing else.
-        ward.kill()?;
+        ward.kill(run)?;
         asking.sent();
     } else {
-        if let Err(error) = ward.terminate() {
+        if let Err(error) = ward.terminate(run) {
             quit(run).map_err(|_| error)?;
         }
         asking.sent();
@@ -143,7 +142,7 @@ fn end(
     if mercy == Mercy::Graceful {
         bail!("QEMU did not end within {} s", TERM_GRACE.as_secs());
     }
-    ward.kill()?;
+    ward.kill(run)?;
     let seen = wait_for_end(domain, run, Instant::now() + KILL_GRACE)?;
     if seen.is_active() {
         bail!(
@@ -165,7 +164,7 @@ pub(super) fn end_qemu(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
         asked?;
         bail!("QEMU does not end");
     };
-    Ward::of(qemu).kill()?;
+    Ward::of(qemu).kill(run)?;
     if wait_for_end(domain, run, Instant::now() + KILL_GRACE)?.is_active() {
         bail!(
             "QEMU is still there {} s after SIGKILL",

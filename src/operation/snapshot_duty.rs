@@ -48,10 +48,15 @@ fn is_create(verb: Verb) -> bool {
     matches!(verb, Verb::SnapshotCreate | Verb::SnapshotHalt)
 }
 
-/// Where the snapshot is kept now: the domain may have another name by now than its journal knows.
+/// Where the snapshot is kept now: the domain may have another name by now than its journal knows. Never anywhere but in
+/// the domain's own folder: a guest that broke out of QEMU may have written that line.
 fn place(domain: &DomainFolder, pending: &PendingJob) -> PathBuf {
     let file = &pending.job.file;
-    tag_of(file).map_or_else(|| file.clone(), |tag| domain.snapshot(&tag))
+    let name = file.file_name().unwrap_or_default();
+    tag_of(file).map_or_else(
+        || domain.snapshots().join(name),
+        |tag| domain.snapshot(&tag),
+    )
 }
 
 /// Undoes what was not carried out, or finishes it where QEMU did.

@@ -12,7 +12,8 @@ use rustix::process::{
 };
 
 use crate::domain::{Exit, Process};
-use crate::observe::{ProcessState, exit_of_wait_status, process_state};
+use crate::observe::{ProcessState, exit_of_wait_status, is_of_run, process_state};
+use crate::store::RunFolder;
 use crate::sys;
 
 /// How long after its death somebody else may take to reap a process whose status we may not read before.
@@ -137,21 +138,29 @@ impl Ward {
     /// Asks it to end, as `kill` does by default.
     ///
     /// # Errors
-    /// EPERM: it is another user's (sudo). Or no descriptor of it was to be had.
-    pub fn terminate(&self) -> io::Result<()> {
-        self.send(Signal::TERM)
+    /// EPERM: it is another user's (sudo). Or no descriptor of it was to be had, or it is none of the processes of `run`.
+    pub fn terminate(&self, run: &RunFolder) -> io::Result<()> {
+        self.send(run, Signal::TERM)
     }
 
     /// Ends it, whether it wants to or not.
     ///
     /// # Errors
-    /// EPERM: it is another user's (sudo). Or no descriptor of it was to be had.
-    pub fn kill(&self) -> io::Result<()> {
-        self.send(Signal::KILL)
+    /// As [`Self::terminate`] has them.
+    pub fn kill(&self, run: &RunFolder) -> io::Result<()> {
+        self.send(run, Signal::KILL)
     }
 
-    fn send(&self, signal: Signal) -> io::Result<()> {
+    fn send(&self, run: &RunFolder, signal: Signal) -> io::Result<()> {
         let descriptor = match &self.handle {
+            Handle::Open(_) if self.has_ended() => return Ok(()),
+            // Looked at by its number, which stays its own while we have its descriptor.
+            Handle::Open(_) if !is_of_run(run, self.process) => {
+                let pid = self.process.pid;
+                return Err(io::Error::other(format!(
+                    "process {pid} is no QEMU of this run"
+                )));
+            }
             Handle::Open(descriptor) => descriptor,
             Handle::Gone => return Ok(()),
             Handle::Refused(_) if self.has_ended() => return Ok(()),

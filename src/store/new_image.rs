@@ -18,7 +18,7 @@ use nix::libc;
 use super::durable::{NewerFormat, sync_folder};
 use super::encode::time_text;
 use super::owner::Owner;
-use super::save_image::{Header, OpenImage, SaveImage};
+use super::save_image::{Header, MAGIC, OpenImage, SaveImage};
 use crate::journal::open_to_read;
 
 /// An image that is being written.
@@ -183,6 +183,15 @@ pub fn discard(place: &Path, owner: &Owner<'_>) -> io::Result<()> {
     })
 }
 
+/// Whether a file without a sound header can be an image that was just begun, and not a file of another kind.
+fn is_beginning(file: &File) -> io::Result<bool> {
+    let mut bytes = vec![0; MAGIC.len()];
+    let read = file.read_at(&mut bytes, 0)?;
+    let start = bytes.get(..read).unwrap_or_default();
+    // Zeros are what a power cut leaves of it.
+    Ok(MAGIC.starts_with(start) || start.iter().all(|byte| *byte == 0))
+}
+
 /// Removes what lies beside `place` if its header, or that it has none, says that it may be.
 fn discard_if(place: &Path, may_go: impl Fn(Option<&Header>) -> bool) -> io::Result<()> {
     let part = part_of(place);
@@ -192,7 +201,7 @@ fn discard_if(place: &Path, may_go: impl Fn(Option<&Header>) -> bool) -> io::Res
     };
     let goes = match Header::read(&file) {
         Ok(header) => may_go(Some(&header)),
-        Err(error) => !error.is::<NewerFormat>() && may_go(None),
+        Err(error) => !error.is::<NewerFormat>() && is_beginning(&file)? && may_go(None),
     };
     if !goes {
         return Ok(());

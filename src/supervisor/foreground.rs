@@ -101,7 +101,7 @@ pub fn run_in_foreground(
         let is_time_up = deadline.is_some_and(|at| at <= Instant::now());
         if ending.is_asked() {
             if is_time_up && let Some(ward) = watch.target() {
-                let _ = ward.kill();
+                let _ = ward.kill(watch.run());
             }
         } else if told_to_stop || is_time_up {
             ending.ask(
@@ -191,7 +191,7 @@ impl Ending {
             job: None,
         });
         if let Some(ward) = watch.target() {
-            let _ = ward.terminate();
+            let _ = ward.terminate(watch.run());
         }
         let _ = watch.note(&Event::Sent { verb, pid });
     }

@@ -137,6 +137,10 @@ impl Watch {
         Ok(watch)
     }
 
+    pub(super) fn run(&self) -> &RunFolder {
+        &self.run
+    }
+
     pub(super) fn fold(&self) -> &Fold {
         self.recorder.fold()
     }
@@ -186,7 +190,7 @@ impl Watch {
         if (refused || overstays)
             && let Some(ward) = self.target()
         {
-            let _ = ward.kill();
+            let _ = ward.kill(&self.run);
         }
         let leave_by = leave_by.filter(|by| *by > Instant::now());
         let tidy_at = self.tidy_up(was_news == News::Some || had_news);
