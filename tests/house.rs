@@ -348,6 +348,24 @@ fn only_sys_is_unsafe() {
     assert_none("unsafe code stands in sys.rs", &found);
 }
 
+/// The stories look by strace at what is executed.
+#[test]
+fn no_shell_is_ever_run() {
+    const SHELLS: &[&str] = &[
+        "\"sh\"",
+        "\"bash\"",
+        "\"/bin/sh\"",
+        "\"-c\"",
+        "system(",
+        "popen(",
+    ];
+    let found = offenders(|source| {
+        let shell = SHELLS.iter().find(|shell| source.code.contains(**shell));
+        shell.map(|shell| format!("says {shell}"))
+    });
+    assert_none("domstate runs no shell", &found);
+}
+
 #[test]
 fn no_file_is_longer_than_it_can_be_read() {
     let found = offenders(|source| {

@@ -73,6 +73,8 @@ mod boot;
 mod bounds;
 /// What the caller of domstate has set up reaches QEMU, and nothing else of it.
 mod caller;
+/// A QEMU that has few rights, and what domstate executes.
+mod confined;
 /// What a QEMU that a guest broke out of may write.
 mod forged;
 /// Verbs that are killed at each of their system calls.
