@@ -19,6 +19,8 @@ pub enum Cause {
     GuestExit { status: i32 },
     /// A signal ended QEMU.
     Signal { signal: i32, core_dumped: bool },
+    /// The kernel ended QEMU for want of memory, and says so.
+    OomKill(OomKill),
     /// QEMU ended by itself with this status and no word of a shutdown.
     ExitStatus { status: i32 },
     /// The guest's watchdog fired; `action` is QEMU's word for what it then did.
@@ -48,6 +50,34 @@ pub enum Cause {
     StatusLost,
     /// QEMU ended while it handed the last of the guest over to another, and had not said yet whether that has it.
     MaybeMigrated,
+}
+
+/// The kernel's word that it killed a very process for want of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OomKill {
+    pub scope: OomScope,
+    /// The kernel's own words.
+    pub evidence: String,
+}
+
+/// Whose memory was used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OomScope {
+    /// That of its control group, or of one further up.
+    Cgroup,
+    Host,
+}
+
+impl OomScope {
+    pub const ALL: &[Self] = &[Self::Cgroup, Self::Host];
+
+    /// The word in JSON and in journals.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Host => "host",
+        }
+    }
 }
 
 /// A failed disk request, as QEMU reports it (BLOCK_IO_ERROR; `node` since 2.8, `error` since 2.2).

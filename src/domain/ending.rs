@@ -4,7 +4,7 @@
 //! can be inferred, or `unknown` with why. Where the truth is in doubt, the worse news is told.
 
 use super::answer::{Answer, Certainty};
-use super::cause::Cause;
+use super::cause::{Cause, OomKill};
 use super::duty::ENDING_JOBS;
 use super::event::{Exit, LogWords, ShutdownCause, SignalSender, Timestamp, Verb};
 use super::fold::Fold;
@@ -28,6 +28,8 @@ struct Case<'a> {
     fold: &'a Fold,
     exit: Option<Exit>,
     words: &'a LogWords,
+    /// The kernel's word, if it killed QEMU.
+    oom: Option<&'a OomKill>,
     /// Gone since the boot that the run began in, as far as anybody saw.
     other_boot: bool,
     /// When the end was seen.
@@ -57,6 +59,8 @@ const RULES: &[Rule] = &[
     may_run_elsewhere,
     host_ended_it,
     host_ended_it_by_its_own_words,
+    // A verb that only said that it would end the guest has no better claim than who says that it did.
+    killed_for_memory,
     asked_and_gone,
     signalled,
     guest_exit_device,
@@ -74,6 +78,7 @@ pub(super) fn conclude(fold: &Fold, seen: &Exited) -> Answer {
         fold,
         exit: end.exit.or(seen.exit),
         words: &end.words,
+        oom: end.oom.as_deref(),
         other_boot: fold.launch.as_ref().is_some_and(|l| l.boot != end.boot),
         at: end.at,
     };
@@ -102,6 +107,7 @@ pub(super) fn pending(fold: &Fold) -> Option<Verdict> {
         fold,
         exit: None,
         words: &LogWords::default(),
+        oom: None,
         other_boot: false,
         at: None,
     };
@@ -217,6 +223,7 @@ fn never_began(case: &Case<'_>) -> Option<Verdict> {
         return fold.shutdown.is_none().then(lost);
     }
     let message = fold.refusal.clone();
+    let message = message.or_else(|| oom_kill(case).map(|oom| oom.evidence.clone()));
     let cause = Cause::StartFailure {
         exit: case.exit,
         message: message.or_else(|| case.words.last_line.clone()),
@@ -357,6 +364,17 @@ fn asked_and_gone(case: &Case<'_>) -> Option<Verdict> {
 fn may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {
     let may_have_left = case.fold.may_have_left();
     may_have_left.then(|| verdict_unknown(Cause::MaybeMigrated))
+}
+
+/// The signal that the kernel sends for want of memory, and its word that it sent it to this very process.
+fn oom_kill<'a>(case: &Case<'a>) -> Option<&'a OomKill> {
+    let killed = matches!(case.exit, Some(Exit::Signal { signal: 9, .. }));
+    case.oom.filter(|_| killed)
+}
+
+fn killed_for_memory(case: &Case<'_>) -> Option<Verdict> {
+    let oom = oom_kill(case)?;
+    Some(witnessed(ShutOff::Crashed, Cause::OomKill(oom.clone())))
 }
 
 fn signalled(case: &Case<'_>) -> Option<Verdict> {

@@ -1,7 +1,7 @@
 //! What can happen to a domain, in domstate's own words: what QEMU announced, what a user asked for, and
 //! how the process ended. The `journal` room reads and writes the lines that these come from.
 
-use super::cause::IoError;
+use super::cause::{IoError, OomKill};
 use super::fold::Fold;
 use super::job::Job;
 use super::policy::Lifecycle;
@@ -82,6 +82,7 @@ pub enum Event {
         /// The boot in which it was seen to be gone.
         boot: BootId,
         words: LogWords,
+        oom: Option<Box<OomKill>>,
     },
     /// Everything before this line, folded.
     Checkpoint(Box<Checkpoint>),

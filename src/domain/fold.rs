@@ -5,8 +5,7 @@
 //! guest, RESET or RESUME, clears every pending end: a panic that was survived is no longer why it ended.
 
 use super::event::{
-    Begin, BootId, Event, Exit, Launch, LaunchKind, LogWords, Process, Record, RunStatus,
-    ShutdownCause, Timestamp,
+    Begin, Event, Launch, LaunchKind, Process, Record, RunStatus, ShutdownCause, Timestamp,
 };
 use super::intent::{Intents, Progress};
 use super::job::PendingJob;
@@ -142,7 +141,17 @@ impl Fold {
                 exit,
                 boot,
                 words,
-            } => self.exited(*pid, *exit, boot, words, at),
+                oom,
+            } => {
+                let exited = Exited {
+                    exit: *exit,
+                    boot: boot.clone(),
+                    words: words.clone(),
+                    oom: oom.clone(),
+                    at,
+                };
+                self.exited(*pid, exited);
+            }
             Event::Checkpoint(checkpoint) => *self = checkpoint.fold.clone(),
             Event::SpawnFailed { message } => self.refusal = Some(message.clone()),
             Event::Gap => self.lines_lost(),
@@ -265,20 +274,7 @@ impl Fold {
         }
     }
 
-    fn exited(
-        &mut self,
-        pid: Option<u32>,
-        exit: Option<Exit>,
-        boot: &BootId,
-        words: &LogWords,
-        at: Option<Timestamp>,
-    ) {
-        let exited = Exited {
-            exit,
-            boot: boot.clone(),
-            words: words.clone(),
-            at,
-        };
+    fn exited(&mut self, pid: Option<u32>, exited: Exited) {
         let is_launcher = match (pid, self.qemu, self.launcher) {
             (Some(pid), Some(qemu), _) => pid != qemu.pid,
             (Some(pid), None, Some(launcher)) => pid == launcher.pid,

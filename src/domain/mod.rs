@@ -21,7 +21,7 @@ mod trace;
 mod transfer;
 
 pub use answer::{Answer, Certainty, Damage, Life};
-pub use cause::{Cause, IoError};
+pub use cause::{Cause, IoError, OomKill, OomScope};
 pub use duty::Duty;
 pub use event::{
     Actor, Begin, BootId, Checkpoint, Event, Exit, Launch, LaunchKind, LogWords, PanicAction,

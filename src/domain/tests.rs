@@ -128,6 +128,7 @@ fn exited(pid: Option<u32>, exit: Option<Exit>) -> Event {
         exit,
         boot: boot_id("b"),
         words: LogWords::default(),
+        oom: None,
     }
 }
 

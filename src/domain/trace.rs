@@ -1,7 +1,7 @@
 //! What events leave behind in the fold until the guest is started afresh: why it stopped, how it may end, how its
 //! process was seen to end.
 
-use super::cause::IoError;
+use super::cause::{IoError, OomKill};
 use super::event::{BootId, Exit, LogWords, ShutdownCause, Timestamp};
 use super::state::Running;
 
@@ -91,5 +91,6 @@ pub struct Exited {
     pub exit: Option<Exit>,
     pub boot: BootId,
     pub words: LogWords,
+    pub oom: Option<Box<OomKill>>,
     pub at: Option<Timestamp>,
 }

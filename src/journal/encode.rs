@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::fold_json::fold_to_json;
 use super::os_text::os_to_json;
 use crate::domain::{
-    Actor, Before, Begin, Event, Exit, Job, Launch, LaunchKind, LogWords, Process, SignalSender,
-    Timestamp, Verb,
+    Actor, Before, Begin, Event, Exit, Job, Launch, LaunchKind, LogWords, OomKill, Process,
+    SignalSender, Timestamp, Verb,
 };
 
 /// The bytes to append for `event`, or `None` for events that only QEMU writes.
@@ -47,8 +47,10 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
             exit,
             boot,
             words,
+            oom,
         } => {
             let mut data = exit_fields(*exit);
+            data.extend(oom.as_ref().map(|oom| ("oom".to_owned(), oom_to_json(oom))));
             data.insert("pid".to_owned(), json!(pid));
             data.insert("boot".to_owned(), json!(boot.0));
             data.insert("log".to_owned(), words_to_json(words));
@@ -156,11 +158,15 @@ pub(super) fn words_to_json(words: &LogWords) -> Value {
     })
 }
 
+pub(super) fn oom_to_json(oom: &OomKill) -> Value {
+    json!({"scope": oom.scope.word(), "evidence": oom.evidence})
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::parse_line;
     use super::*;
-    use crate::domain::{BootId, Checkpoint, Fold, Lifecycle, OnCrash, Record};
+    use crate::domain::{BootId, Checkpoint, Fold, Lifecycle, OnCrash, OomScope, Record};
 
     #[test]
     fn what_domstate_writes_it_reads_back() {
@@ -212,6 +218,7 @@ mod tests {
             exit,
             boot: BootId("b".into()),
             words: words.clone(),
+            oom: None,
         };
         let signal = Exit::Signal {
             signal: 11,
@@ -249,18 +256,34 @@ mod tests {
                 message: "no".into(),
             },
         ] {
-            let at = Timestamp(1_763_866_800_000_001);
-            let line = encode(at, &event).unwrap();
-            assert!(line.starts_with(b"\n{\"timestamp\""));
-            assert_eq!(line.iter().filter(|b| **b == b'\n').count(), 2, "one line");
-            let record = parse_line(line.trim_ascii()).unwrap();
-            assert_eq!(
-                record,
-                Record {
-                    at: Some(at),
-                    event
-                }
-            );
+            assert_reads_back(event);
         }
+    }
+
+    #[test]
+    fn that_the_kernel_killed_it_it_reads_back_too() {
+        for scope in OomScope::ALL {
+            let oom = OomKill {
+                scope: *scope,
+                evidence: "Killed process 3 (\"q\")".to_owned(),
+            };
+            assert_reads_back(Event::Exited {
+                pid: None,
+                exit: None,
+                boot: BootId("b".into()),
+                words: LogWords::default(),
+                oom: Some(Box::new(oom)),
+            });
+        }
+    }
+
+    fn assert_reads_back(event: Event) {
+        let at = Timestamp(1_763_866_800_000_001);
+        let line = encode(at, &event).unwrap();
+        assert!(line.starts_with(b"\n{\"timestamp\""));
+        assert_eq!(line.iter().filter(|b| **b == b'\n').count(), 2, "one line");
+        let record = parse_line(line.trim_ascii()).unwrap();
+        let at = Some(at);
+        assert_eq!(record, Record { at, event });
     }
 }

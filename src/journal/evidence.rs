@@ -155,7 +155,12 @@ fn exit_lines(at: Option<Timestamp>, data: &Map<String, Value>) -> Vec<EvidenceL
         (Some(signal), _) => {
             let dumped = data.get("core_dumped").and_then(Value::as_bool) == Some(true);
             let dumped = if dumped { ", core dumped" } else { "" };
-            format!("signal {signal}{dumped}")
+            let oom = data.get("oom").and_then(|oom| oom.get("evidence"));
+            let oom = oom.and_then(Value::as_str);
+            let oom = oom
+                .map(|oom| format!("; kernel: {oom}"))
+                .unwrap_or_default();
+            format!("signal {signal}{dumped}{oom}")
         }
         (None, Some(status)) => format!("status {status}"),
         (None, None) if data.get("pid").is_none_or(Value::is_null) => {

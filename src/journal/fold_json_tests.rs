@@ -3,8 +3,8 @@
 use super::*;
 use crate::domain::{
     Before, Begin, Copying, Core, Exit, Exited, IoError, Job, LaunchKind, Lifecycle, LogWords,
-    Machine, OnPoweroff, Panic, Paused, PendingJob, Progress, Restart, Running, Shutdown,
-    ShutdownCause, StopCause, Transfer, Verb,
+    Machine, OnPoweroff, OomKill, OomScope, Panic, Paused, PendingJob, Progress, Restart, Running,
+    Shutdown, ShutdownCause, StopCause, Transfer, Verb,
 };
 
 #[test]
@@ -79,6 +79,10 @@ fn a_fold_comes_back_as_it_went() {
         exit: Some(Exit::Status(3)),
         boot: BootId("b".into()),
         words: LogWords::default(),
+        oom: Some(Box::new(OomKill {
+            scope: OomScope::Host,
+            evidence: "killed".into(),
+        })),
         at: Some(Timestamp(9)),
     });
     assert_eq!(fold_from_json(&fold_to_json(&fold)), Some(fold));

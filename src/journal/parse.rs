@@ -9,8 +9,8 @@ use super::os_text::os_from_json;
 use super::trace_json::shutdown_cause;
 use crate::domain::{
     Actor, Before, Begin, BootId, Checkpoint, Event, Exit, IoError, Job, Launch, LaunchKind,
-    Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, PanicAction, Process, Record, ResetBy,
-    RunStatus, SignalSender, Timestamp, Verb, WatchdogAction,
+    Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, OomKill, OomScope, PanicAction, Process,
+    Record, ResetBy, RunStatus, SignalSender, Timestamp, Verb, WatchdogAction,
 };
 
 /// The ids of the recorder's own commands, whose replies tell something.
@@ -141,6 +141,7 @@ fn own_event(name: &str, data: &Map<String, Value>) -> Option<Event> {
             exit: exit_from_json(data),
             boot: BootId(owned(data, "boot")?),
             words: words_from_json(data.get("log")),
+            oom: oom_from_json(data.get("oom")),
         },
         "SPAWN_FAILED" => Event::SpawnFailed {
             message: owned(data, "message")?,
@@ -273,6 +274,17 @@ pub(super) fn words_from_json(log: Option<&Value>) -> LogWords {
         gdb_killed: log.get("gdb_killed").and_then(Value::as_bool) == Some(true),
         last_line: owned(log, "last_line"),
     }
+}
+
+/// A scope of a newer domstate's is as good as none: then it is a signal like any other.
+pub(super) fn oom_from_json(oom: Option<&Value>) -> Option<Box<OomKill>> {
+    let oom = oom?.as_object()?;
+    let word = text(oom, "scope")?;
+    let scope = OomScope::ALL.iter().find(|scope| scope.word() == word);
+    Some(Box::new(OomKill {
+        scope: *scope?,
+        evidence: owned(oom, "evidence")?,
+    }))
 }
 
 pub(super) fn verb(data: &Map<String, Value>) -> Option<Verb> {

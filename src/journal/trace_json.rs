@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::encode::{exit_fields, words_to_json};
+use super::encode::{exit_fields, oom_to_json, words_to_json};
 use super::fields::{optional, time, time_from};
-use super::parse::{exit_from_json, owned, text, words_from_json};
+use super::parse::{exit_from_json, oom_from_json, owned, text, words_from_json};
 use crate::domain::{
     BootId, Core, Exited, IoError, Machine, Panic, Restart, Running, Shutdown, ShutdownCause,
     StopCause, Timestamp,
@@ -145,6 +145,8 @@ pub(super) fn exited_to_json(exited: &Exited) -> Value {
     fields.insert("boot".to_owned(), json!(exited.boot.0));
     fields.insert("at".to_owned(), time(exited.at));
     fields.insert("log".to_owned(), words_to_json(&exited.words));
+    let oom = exited.oom.as_deref().map(oom_to_json);
+    fields.extend(oom.map(|oom| ("oom".to_owned(), oom)));
     Value::Object(fields)
 }
 
@@ -154,6 +156,7 @@ pub(super) fn exited_from_json(value: &Value) -> Option<Exited> {
         exit: exit_from_json(data),
         boot: BootId(owned(data, "boot")?),
         words: words_from_json(data.get("log")),
+        oom: oom_from_json(data.get("oom")),
         at: time_from(data, "at")?,
     })
 }

@@ -61,6 +61,7 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
             exit,
             boot: boot.clone(),
             words: words.unwrap_or_default(),
+            oom: None,
             at: None,
         }))
     };

@@ -227,6 +227,7 @@ fn record_refusal(run: &RunFolder, message: &str) -> Result<()> {
         exit: None,
         boot: boot_id()?,
         words: LogWords::default(),
+        oom: None,
     };
     journal.append(now(), &gone)?;
     Ok(journal.sync()?)

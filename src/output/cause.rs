@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::domain::{Actor, Cause, Exit, IoError, SignalSender};
+use crate::domain::{Actor, Cause, Exit, IoError, OomScope, SignalSender};
 use crate::store::encode::{cause_kind, signal_name};
 
 /// `host-signal: SIGTERM from pid 811 (systemd)`. Not escaped.
@@ -27,6 +27,16 @@ fn detail(cause: &Cause) -> String {
             signal,
             core_dumped,
         } => ended_by(*signal, *core_dumped),
+        Cause::OomKill(oom) => {
+            let whose = match oom.scope {
+                OomScope::Cgroup => "the memory of its control group",
+                OomScope::Host => "the memory of the host",
+            };
+            format!(
+                "SIGKILL from the kernel, {whose} was used up: {}",
+                oom.evidence
+            )
+        }
         Cause::Watchdog { action } => format!("it fired, and QEMU's action was {action}"),
         Cause::IoError(error) => io_error(error),
         Cause::HostSignal(sender) => sent(sender),

@@ -23,6 +23,7 @@ pub fn cause_kind(cause: &Cause) -> &'static str {
         Cause::GuestPanic { .. } => "guest-panic",
         Cause::GuestExit { .. } => "guest-exit",
         Cause::Signal { .. } => "signal",
+        Cause::OomKill(_) => "oom-kill",
         Cause::ExitStatus { .. } => "exit-status",
         Cause::Watchdog { .. } => "watchdog",
         Cause::IoError(_) => "io-error",
@@ -57,6 +58,10 @@ pub fn cause_fields(cause: &Cause) -> Vec<(&'static str, Value)> {
             fields.push(("signal", json!(signal_name(*signal))));
             fields.push(("core_dumped", json!(core_dumped)));
         }
+        Cause::OomKill(oom) => fields.extend([
+            ("scope", json!(oom.scope.word())),
+            ("evidence", json!(oom.evidence)),
+        ]),
         Cause::Watchdog { action } => fields.push(("action", json!(action))),
         Cause::IoError(IoError {
             device,
@@ -167,7 +172,7 @@ fn panic_to_json(text: Option<&str>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Certainty, Running, ShutOff, State, Verb};
+    use crate::domain::{Certainty, OomKill, OomScope, Running, ShutOff, State, Verb};
 
     fn actor() -> Actor {
         Actor {
@@ -223,6 +228,13 @@ mod tests {
                     core_dumped: false,
                 },
                 json!({"kind": "signal", "signal": "SIGKILL", "core_dumped": false}),
+            ),
+            (
+                Cause::OomKill(OomKill {
+                    scope: OomScope::Cgroup,
+                    evidence: "Killed process 7 (qemu)".to_owned(),
+                }),
+                json!({"kind": "oom-kill", "scope": "cgroup", "evidence": "Killed process 7 (qemu)"}),
             ),
             (
                 Cause::ExitStatus { status: 1 },

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::domain::{
-    Answer, BootId, Checkpoint, Event, Exit, Exited, Fold, Life, Record, Timestamp,
+    Answer, BootId, Checkpoint, Event, Exit, Exited, Fold, Life, OomKill, Record, Timestamp,
 };
 use crate::journal::Journal;
 use crate::observe::{boot_id, last_words, now, replay};
@@ -38,6 +38,14 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) enum News {
     Some,
     None,
+}
+
+/// What was seen of the end of a process.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    pub(super) pid: Option<u32>,
+    pub(super) exit: Option<Exit>,
+    pub(super) oom: Option<OomKill>,
 }
 
 #[derive(Debug)]
@@ -139,25 +147,26 @@ impl Recorder {
     }
 
     /// Puts an end on the disk.
-    pub(super) fn record_exit(&mut self, pid: Option<u32>, exit: Option<Exit>) -> io::Result<()> {
-        let event = self.exited(pid, exit);
+    pub(super) fn record_exit(&mut self, end: &End) -> io::Result<()> {
+        let event = self.exited(end);
         self.append(&event)?;
         self.journal.sync()
     }
 
     /// Takes an end as known that could not be written down.
-    pub(super) fn presume_exit(&mut self, pid: Option<u32>, exit: Option<Exit>) {
-        let event = self.exited(pid, exit);
+    pub(super) fn presume_exit(&mut self, end: &End) {
+        let event = self.exited(end);
         let at = Some(now());
         self.fold.apply(&Record { at, event });
     }
 
-    fn exited(&self, pid: Option<u32>, exit: Option<Exit>) -> Event {
+    fn exited(&self, end: &End) -> Event {
         Event::Exited {
-            pid,
-            exit,
+            pid: end.pid,
+            exit: end.exit,
             boot: self.boot.clone(),
             words: last_words(&self.run),
+            oom: end.oom.clone().map(Box::new),
         }
     }
 

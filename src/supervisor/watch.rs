@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::memory::give_back;
-use super::recorder::{News, Recorder};
+use super::recorder::{End, News, Recorder};
 use super::service::Service;
 use crate::domain::{Answer, Event, Exit, Fold, Process};
-use crate::observe::{Alarm, Reach, Sight, find_qemu, lock_is_held, process, reach};
+use crate::observe::{Alarm, KernelLog, Reach, Sight, find_qemu, lock_is_held, process, reach};
 use crate::operation::{Ward, fulfil};
 use crate::qemu;
 use crate::store::{Lock, RunFolder};
@@ -94,6 +94,7 @@ pub(super) struct Watch {
     tidy_next: bool,
     patience: Patience,
     unrecorded: Option<io::Error>,
+    kernel_log: KernelLog,
     _lock: Lock,
 }
 
@@ -121,6 +122,8 @@ impl Watch {
             tidy_next: false,
             patience,
             unrecorded: None,
+            // QEMU is there by now: what the log says of its pid from here on is said of it.
+            kernel_log: KernelLog::from_now(),
             _lock: lock,
         };
         watch.recorder.catch_up()?;
@@ -300,7 +303,7 @@ impl Watch {
         self.recorder.catch_up()?;
         match &ward {
             Some(ward) => self.record_exit(ward)?,
-            None => self.record(None, None)?,
+            None => self.record(&End::default())?,
         }
         if let Some(domain) = self.run.domain().filter(|_| self.fold().job.is_some()) {
             // Its file is all that is left of a job. What cannot be done now is left for the next who looks.
@@ -321,18 +324,27 @@ impl Watch {
     }
 
     fn record_exit(&mut self, ward: &Ward) -> Result<()> {
-        self.record(Some(ward.process().pid), ward.exit())
+        let (pid, exit) = (ward.process().pid, ward.exit());
+        let was_killed = matches!(exit, Some(Exit::Signal { signal: 9, .. }));
+        let oom = was_killed
+            .then(|| self.kernel_log.oom_kill_of(pid))
+            .flatten();
+        self.record(&End {
+            pid: Some(pid),
+            exit,
+            oom,
+        })
     }
 
     /// Puts an end on the disk. In the background that is tried until there is room, in the foreground only for a
     /// while: somebody waits for the answer.
-    fn record(&mut self, pid: Option<u32>, exit: Option<Exit>) -> Result<()> {
+    fn record(&mut self, end: &End) -> Result<()> {
         let give_up_at = match self.patience {
             Patience::Endless => None,
             Patience::Limited => Some(Instant::now() + FOREGROUND_PATIENCE),
         };
         loop {
-            let Err(error) = self.recorder.record_exit(pid, exit) else {
+            let Err(error) = self.recorder.record_exit(end) else {
                 return Ok(());
             };
             if !self.recorder.is_current() {
@@ -340,7 +352,7 @@ impl Watch {
                 return Err(error).context("the run's folder is gone");
             }
             if give_up_at.is_some_and(|at| at <= Instant::now()) {
-                self.recorder.presume_exit(pid, exit);
+                self.recorder.presume_exit(end);
                 self.unrecorded = Some(error);
                 return Ok(());
             }

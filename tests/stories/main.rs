@@ -91,6 +91,8 @@ mod power_cuts;
 
 /// A request that did not come to its end does not colour what the guest did.
 mod intents;
+/// Want of memory.
+mod oom;
 /// The answer needs no supervisor.
 mod supervisor;
 /// Whose the state directory is.

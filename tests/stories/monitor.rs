@@ -31,8 +31,7 @@ impl Monitor {
 
     /// Executes a command; what it returned.
     pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Value {
-        let line = json!({"execute": command, "arguments": arguments}).to_string();
-        self.stream.get_mut().write_all(line.as_bytes()).unwrap();
+        self.tell(command, arguments);
         loop {
             let mut line = String::new();
             let read = self.stream.read_line(&mut line).unwrap();
@@ -43,6 +42,12 @@ impl Monitor {
                 return returned.clone();
             }
         }
+    }
+
+    /// Sends a command that QEMU may not live to answer.
+    pub(crate) fn tell(&mut self, command: &str, arguments: &Value) {
+        let line = json!({"execute": command, "arguments": arguments}).to_string();
+        self.stream.get_mut().write_all(line.as_bytes()).unwrap();
     }
 
     /// Waits until QEMU announces this.

@@ -22,6 +22,43 @@ fn a_qemu_that_fell_over_has_crashed() {
 }
 
 #[test]
+fn a_qemu_that_the_kernel_killed_for_want_of_memory_has_crashed_and_says_why() {
+    use ShutdownCause::*;
+    let oom = || Cause::OomKill(oom_kill());
+    assert_witnessed([
+        (Story::booted().ends_by_the_kernel(KILLED), "crashed", oom()),
+        // Who only said that it would end the guest has no better claim.
+        (
+            Story::booted()
+                .then(asked(Verb::Destroy))
+                .ends_by_the_kernel(KILLED),
+            "crashed",
+            oom(),
+        ),
+        // Who did it was faster.
+        (
+            Story::booted().destroyed().ends_by_the_kernel(KILLED),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        // The guest was through by then.
+        (
+            Story::booted()
+                .shut(GuestShutdown)
+                .ends_by_the_kernel(KILLED),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+        // It was killed, and ended by itself all the same before that took effect.
+        (
+            Story::booted().ends_by_the_kernel(status_of(1)),
+            "crashed",
+            Cause::ExitStatus { status: 1 },
+        ),
+    ]);
+}
+
+#[test]
 fn a_qemu_that_the_host_ended_was_destroyed() {
     use ShutdownCause::*;
     assert_witnessed([

@@ -55,6 +55,19 @@ impl Story {
             exit,
             boot: boot_id("b"),
             words,
+            oom: None,
+        });
+        story.found_gone("b")
+    }
+
+    /// The kernel says that it killed QEMU for want of memory.
+    pub(super) fn ends_by_the_kernel(self, exit: Option<Exit>) -> End {
+        let story = self.then(Event::Exited {
+            pid: Some(10),
+            exit,
+            boot: boot_id("b"),
+            words: LogWords::default(),
+            oom: Some(Box::new(oom_kill())),
         });
         story.found_gone("b")
     }
@@ -124,5 +137,12 @@ pub(super) fn assert_ends(
     for (number, (end, reason, cause)) in rows.into_iter().enumerate() {
         let want = (format!("shut off ({reason})"), cause, certainty);
         assert_eq!(end, want, "row {number}");
+    }
+}
+
+pub(super) fn oom_kill() -> OomKill {
+    OomKill {
+        scope: OomScope::Cgroup,
+        evidence: "Killed process 10 (qemu)".to_owned(),
     }
 }
