@@ -92,7 +92,10 @@ impl Fold {
                 (State::Running(Running::Unknown), Certainty::Unknown)
             }
             Life::Lives => (known.state, Certainty::Inferred),
-            Life::Gone(_) if is_bad_news => (known.state, Certainty::Inferred),
+            // What survived may tell no more than that it does not tell.
+            Life::Gone(_) if is_bad_news && known.certainty != Certainty::Unknown => {
+                (known.state, Certainty::Inferred)
+            }
             Life::Gone(_) => (State::ShutOff(ShutOff::Unknown), Certainty::Unknown),
         };
         let since = (state == known.state).then_some(known.since).flatten();

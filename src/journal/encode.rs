@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fold_json::fold_to_json;
+use super::fold_json::{FOLD_FORMAT, fold_to_json};
 use super::os_text::os_to_json;
 use crate::domain::{
     Actor, Before, Begin, Event, Exit, Job, Launch, LaunchKind, LogWords, OomKill, Process,
@@ -59,7 +59,7 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
         Event::SpawnFailed { message } => ("SPAWN_FAILED", json!({"message": message})),
         Event::Checkpoint(c) => (
             "CHECKPOINT",
-            json!({"offset": c.offset, "fold": fold_to_json(&c.fold)}),
+            json!({"format": FOLD_FORMAT, "offset": c.offset, "fold": fold_to_json(&c.fold)}),
         ),
         Event::StatusReported(_)
         | Event::ContinueRefused(_)

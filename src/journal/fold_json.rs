@@ -20,6 +20,9 @@ use crate::domain::{
     Actor, BootId, Fold, Intents, Launch, Process, Reboot, State, Timestamp, WatchdogEnd,
 };
 
+/// The version of what a checkpoint in a journal holds. It changes with what an older domstate would read wrongly.
+pub(super) const FOLD_FORMAT: u64 = 2;
+
 /// The fold as JSON.
 pub fn fold_to_json(fold: &Fold) -> Value {
     let mut value = all_fields(fold);

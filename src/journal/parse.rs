@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fold_json::fold_from_json;
+use super::fold_json::{FOLD_FORMAT, fold_from_json};
 use super::os_text::os_from_json;
 use super::trace_json::shutdown_cause;
 use crate::domain::{
@@ -147,7 +147,12 @@ fn own_event(name: &str, data: &Map<String, Value>) -> Option<Event> {
             message: owned(data, "message")?,
         },
         "CHECKPOINT" => Event::Checkpoint(Box::new(Checkpoint {
-            fold: fold_from_json(data.get("fold")?)?,
+            // A newer one may hold what would be overlooked here. The first had no number.
+            fold: match data.get("format").map(Value::as_u64) {
+                None => fold_from_json(data.get("fold")?)?,
+                Some(Some(format)) if format <= FOLD_FORMAT => fold_from_json(data.get("fold")?)?,
+                Some(_) => return None,
+            },
             offset: data.get("offset")?.as_u64()?,
         })),
         // A newer domstate's line: it says nothing that this one could use.

@@ -97,5 +97,7 @@ mod oom;
 mod supervisor;
 /// Whose the state directory is.
 mod trusted;
+/// State directories of other versions.
+mod upgrade;
 /// What is started need not be QEMU itself.
 mod wrappers;
