@@ -85,7 +85,7 @@ pub fn save(
             Before::Ran => Begin::Running,
             Before::Stood => Begin::Paused,
         }),
-        definition: Definition::load(&run.definition())?,
+        definition: Definition::of_run(&run)?,
     };
     let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, to.verb(), job.clone())?;

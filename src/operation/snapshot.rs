@@ -68,7 +68,7 @@ pub fn create_snapshot(
         );
     }
     let before = savable(&seen)?;
-    let definition = Definition::load(&run.definition())?;
+    let definition = Definition::of_run(&run)?;
     let disks = disks(&mut control)?;
     refuse_to_create(name, &definition, &disks)?;
     if place.exists() {

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::durable::{FORMAT, read_json, write_durably, write_lightly};
+use super::paths::RunFolder;
 use crate::domain::{OnCrash, OnPoweroff, OnReboot, Policies, Uuid};
 use crate::journal::{os_from_json, os_to_json};
 
@@ -30,6 +31,22 @@ impl Definition {
         let context = || format!("{}", path.display());
         let value = read_json(path).with_context(context)?;
         Self::from_json(&value).with_context(context)
+    }
+
+    /// Reads what `run` was started from.
+    ///
+    /// # Errors
+    /// As [`Self::load`] has them; or the run is of a domstate that did not keep it yet. The domain's own definition may be
+    /// another by now, so it does not stand in for it.
+    pub fn of_run(run: &RunFolder) -> Result<Self> {
+        let path = run.definition();
+        if !path.exists() {
+            bail!(
+                "an older domstate started the domain, and did not keep by what: {} is missing",
+                path.display()
+            );
+        }
+        Self::load(&path)
     }
 
     /// Writes it to `path`; on return it is on the disk.

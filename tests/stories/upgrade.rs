@@ -218,3 +218,27 @@ fn a_newer_snapshot_or_image_is_refused_in_clear_words_and_kept() {
     assert!(snapshots.join("s1.json").exists());
     assert_eq!(host.answer("v"), "shut off (saved)");
 }
+
+#[test]
+fn a_guest_that_an_older_version_started_is_not_saved_by_a_definition_that_may_be_another() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    let missing = host.run_folder("v").join("definition.json");
+    fs::remove_file(&missing).unwrap();
+    let why = format!(
+        "an older domstate started the domain, and did not keep by what: {} is missing",
+        missing.display()
+    );
+    let file = host.folder().join("image");
+    let file = file.to_str().unwrap();
+    let words = format!("error: Failed to save domain 'v' to {file}\nerror: {why}\n");
+    host.refused(&["save", "v", file], &words);
+    let said = host.domstate(&["snapshot-create-as", "v", "s1"]);
+    assert!(
+        said.stderr.ends_with(&format!("error: {why}\n")),
+        "{said:?}"
+    );
+    guest.answers();
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+}
