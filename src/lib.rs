@@ -98,6 +98,13 @@
 //!   and a power-off is held by `shutdown=pause`; both are added to the command line only where a policy was given.
 //! * A reset reaches a guest that panicked only after its STOP, and comes before the `cont`, else the dead kernel runs.
 //!
+//! # Who is believed
+//! Nobody but the user and root can write to the state directory ([`store`] looks, twice a command). QEMU can append to its
+//! journal, and a guest that broke out of it any line at all: lies about that guest, and no more. So nothing of the user's
+//! is touched on a journal's word: a signal goes only to a process that is seen to be the run's (`observe::is_of_run`), a job's
+//! file is touched only under a name or with a beginning that is the job's own, and a snapshot lies in the domain's folder
+//! whatever the line says. SECURITY.md has the whole list.
+//!
 //! # Where the answer departs from QEMU's own words
 //! SHUTDOWN's `guest` is true for a panic too: rules key on `reason`. A watchdog's reset under `-no-reboot` is announced
 //! as guest-reset: the WATCHDOG before it tells. gdb's kill is announced as guest-shutdown: the guest stood. What stands
