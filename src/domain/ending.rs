@@ -256,7 +256,8 @@ fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
         Machine::Ran => false,
         // Or it shut itself down in the moment in which somebody stopped it.
         Machine::JustStopped => case.words.gdb_killed,
-        Machine::Stood => true,
+        // Or it ran, and the line that says so is lost.
+        Machine::Stood => case.words.gdb_killed || !case.fold.gap,
     });
     let silent = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
     let ran = matches!(case.fold.live, State::Running(_));
@@ -269,6 +270,11 @@ fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
         case,
         &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
     )?;
+    if shutdown.machine == Machine::Stood && case.fold.gap {
+        return Some(verdict_unknown(lines_lost(
+            "lines were lost before the guest shut down",
+        )));
+    }
     let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
     let cause = match (shutdown.cause, case.exit) {
         // QEMU 10 announces isa-debug-exit as a shutdown; the status is odd by construction.

@@ -9,6 +9,7 @@ use super::event::{
 };
 use super::intent::{Intents, Progress};
 use super::job::PendingJob;
+use super::policy::OnPoweroff;
 use super::state::{Paused, Running, State};
 use super::trace::{Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
 use super::transfer::{Copying, Transfer};
@@ -294,8 +295,12 @@ impl Fold {
 
     fn lines_lost(&mut self) {
         self.gap = true;
-        // A guest that shut down and stayed may have been reset and resumed in the lines that are gone.
-        if self.shutdown.as_ref().is_some_and(|s| s.stayed) {
+        let policy = self.launch.as_ref().map(|l| l.lifecycle.on_poweroff);
+        let may_stay = self.reboot == Some(Reboot::Armed)
+            || policy.is_some_and(|policy| policy != OnPoweroff::Destroy);
+        // A guest that shut down and stayed may have been reset and resumed in the lines that are gone. That it stayed may
+        // itself be gone with them.
+        if self.shutdown.as_ref().is_some_and(|s| s.stayed || may_stay) {
             self.shutdown = None;
         }
     }

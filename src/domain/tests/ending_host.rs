@@ -232,12 +232,32 @@ fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
         .shut(ShutdownCause::GuestShutdown)
         .then(Event::Stopped)
         .then(Event::Gap);
+    let rebooting = Story::booted()
+        .then(asked(Verb::Reboot))
+        .shut(ShutdownCause::GuestShutdown)
+        .then(Event::Gap);
+    let mut no_shutdown = launch(LaunchKind::Boot, Begin::Running);
+    no_shutdown.lifecycle.on_poweroff = OnPoweroff::Preserve;
+    let kept = Story(Fold::default(), 0)
+        .then(Event::Launched(Box::new(no_shutdown)))
+        .then(Event::Resumed)
+        .shut(ShutdownCause::GuestShutdown)
+        .then(Event::Gap);
     for (number, (state, cause, certainty)) in [
         Story::booted().then(Event::Gap).ends(STATUS_0),
         Story::booted().then(Event::Gap).found_gone("b"),
         Story::launched(false).then(Event::Gap).ends(STATUS_0),
         Story::booted().shut(ShutdownCause::Unknown).ends(STATUS_0),
         stayed.ends(STATUS_0),
+        // That it stayed may have been said in what was lost, and that it was started again.
+        rebooting.ends(STATUS_0),
+        kept.ends(STATUS_0),
+        // It stood when it shut down, or had been let go on in what was lost.
+        Story::booted()
+            .then(Event::Stopped)
+            .then(Event::Gap)
+            .shut(ShutdownCause::GuestShutdown)
+            .ends(STATUS_0),
     ]
     .into_iter()
     .enumerate()
