@@ -48,7 +48,8 @@ pub enum Cause {
     JournalDamaged { file: String, why: String },
     /// QEMU is gone and nobody was there to see how.
     StatusLost,
-    /// QEMU ended while it handed the last of the guest over to another, and had not said yet whether that has it.
+    /// QEMU ended while it handed the last of the guest over to another, and had not said yet whether that has it;
+    /// or somebody else sent it away, who knows where.
     MaybeMigrated,
 }
 

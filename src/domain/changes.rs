@@ -101,8 +101,8 @@ impl Fold {
                 }
             },
         };
-        if reason == Paused::Migrating && self.job.is_none() {
-            // Somebody else sends it, and nothing holds it back.
+        if self.job.is_none() {
+            // If somebody else sends it nothing holds the last of it back, whatever it was stopped for.
             self.may_leave();
         }
         self.enter(State::Paused(reason), at);

@@ -368,8 +368,8 @@ fn asked_and_gone(case: &Case<'_>) -> Option<Verdict> {
 }
 
 fn may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {
-    let may_have_left = case.fold.may_have_left();
-    may_have_left.then(|| verdict_unknown(Cause::MaybeMigrated))
+    let is_elsewhere = case.fold.may_have_left() || case.fold.was_sent_away();
+    is_elsewhere.then(|| verdict_unknown(Cause::MaybeMigrated))
 }
 
 /// The signal that the kernel sends for want of memory, and its word that it sent it to this very process.

@@ -79,6 +79,11 @@ impl Fold {
             }
             _ => {}
         }
+        let stands = matches!(self.live, State::Paused(_));
+        if matches!(status, "setup" | "active" | "device") && self.job.is_none() && stands {
+            // Somebody else sends a guest that stands already: no STOP will tell when the last of it goes.
+            self.may_leave();
+        }
     }
 
     /// Whether the guest runs at its destination while a part of it is still here.
@@ -92,6 +97,11 @@ impl Fold {
     /// Whether the guest may run at its destination, and nobody has said yet that it does.
     pub(super) fn may_have_left(&self) -> bool {
         self.transfer == Transfer::Leaving(Copying::Last)
+    }
+
+    /// Whether somebody else has sent the guest away: to another QEMU or into a file, QEMU does not say.
+    pub(super) fn was_sent_away(&self) -> bool {
+        self.transfer == Transfer::Left && self.job.is_none()
     }
 
     /// The last of a guest may go.

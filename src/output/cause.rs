@@ -66,7 +66,7 @@ fn detail(cause: &Cause) -> String {
         Cause::JournalDamaged { file, why } => format!("{file}: {why}"),
         Cause::StatusLost => "QEMU is gone, and nobody saw how it ended".to_owned(),
         Cause::MaybeMigrated => {
-            "QEMU ended while the last of the guest went to another QEMU: it may run there"
+            "QEMU ended while the last of the guest went to another QEMU, or after somebody else sent it away: it may run there"
                 .to_owned()
         }
     }

@@ -201,6 +201,23 @@ fn whether_a_guest_arrived_elsewhere_is_unknown_if_its_qemu_ended_on_the_last_st
             .then(failed(Verb::Migrate))
             .found_gone("b"),
         somebody_elses().ends(KILLED),
+        // It went, and whether into a file or to another QEMU nobody here knows.
+        somebody_elses().then(status("completed")).ends(KILLED),
+        somebody_elses()
+            .then(status("completed"))
+            .shut(ShutdownCause::HostQmpQuit)
+            .ends(STATUS_0),
+        somebody_elses().then(status("completed")).found_gone("b"),
+        // It stood already, or was stopped for something else meanwhile: no STOP is the last step's.
+        Story::booted()
+            .then(Event::Stopped)
+            .then(status("setup"))
+            .ends(KILLED),
+        Story::booted()
+            .then(status("setup"))
+            .then(asked(Verb::Suspend))
+            .then(Event::Stopped)
+            .ends(KILLED),
     ];
     for (state, cause, certainty) in ends {
         assert_eq!(
