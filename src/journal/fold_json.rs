@@ -81,7 +81,11 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         launcher: optional(data, "launcher", process_from_list)?,
         qemu: optional(data, "qemu", process_from_list)?,
         began: time_from(data, "began")?,
-        live: text(data, "live")?.parse::<State>().ok()?,
+        // What a guest is while QEMU lives is never an end.
+        live: text(data, "live")?
+            .parse::<State>()
+            .ok()
+            .filter(|state| state.is_active())?,
         since: time_from(data, "since")?,
         moved: flag("moved")?,
         transfer: optional(data, "transfer", |v| transfer_from(v.as_str()?))?.unwrap_or_default(),

@@ -101,4 +101,8 @@ fn a_checkpoint_with_a_field_that_cannot_be_read_is_not_believed() {
         assert_eq!(fold_from_json(&strange).is_some(), text, "{key}");
     }
     assert_eq!(fold_from_json(&json!({})), None);
+    // An end that no line of the journal tells of.
+    let mut ended = whole;
+    ended["live"] = json!("shut off (shutdown)");
+    assert_eq!(fold_from_json(&ended), None);
 }
