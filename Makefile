@@ -9,6 +9,8 @@
 # make power-cuts   every state that a power cut may leave, in every story; as root; KEEP=1 as above
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
+# make fuzz      the readers of files and of QMP on what a fuzzer finds; needs a nightly toolchain. READER=journal runs one,
+#                RUNS=N each N times, SECONDS=N at most as long, SANITIZER=address under one; KEEP=1 as above
 # make generate  renews the man page and the completions from the command line
 # make install   into $(DESTDIR)$(PREFIX)
 #
@@ -25,6 +27,14 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAM := $(TARGET_DIR)/$(TARGET)/release/domstate
 NEEDS := qemu-system-x86_64=qemu-system-x86 python3=python3 strace=strace as=binutils groff=groff-base qemu-img=qemu-utils
 QEMUS := $(abspath $(TARGET_DIR))/qemus
+
+# The readers are safe Rust: without a sanitizer a fuzzer finds the same in a fraction of the time, and what it takes of
+# memory is the readers' own.
+FUZZ := $(abspath $(TARGET_DIR))/fuzz
+SECONDS ?= 0
+SANITIZER ?= none
+READER ?=
+FUZZ_RUNS = $(if $(filter command environment,$(firstword $(origin RUNS))),$(RUNS),1000000)
 
 # A static program at a fixed address starts in two thirds of the time and leaves a supervisor half the private
 # memory. The flags need --target, else proc-macros get them too and do not build.
@@ -43,7 +53,7 @@ GUESTS ?= 300
 DOMAINS ?= 10000
 MINUTES ?= 10
 
-.PHONY: build check check-qemus parity campaign power-cuts load demo bench generate install
+.PHONY: build check check-qemus parity campaign power-cuts load demo bench fuzz generate install
 
 build:
 	$(STATIC) $(CARGO) build $(RELEASE)
@@ -52,7 +62,7 @@ check:
 	scripts/install-needs $(NEEDS)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --test pairs --test campaign --test load -- -D warnings
+	$(CARGO) clippy --locked --test pairs --test campaign --test load --test fuzz -- -D warnings
 	$(CARGO) test --locked --no-fail-fast
 	$(CARGO) test --locked --test pairs
 	RUNS=300 $(CARGO) test --locked --test campaign
@@ -99,6 +109,15 @@ demo:
 bench:
 	scripts/install-needs qemu-system-x86_64=qemu-system-x86 valgrind=valgrind strace=strace
 	$(STATIC) $(CARGO) bench $(subst --release ,,$(RELEASE)) --bench figures
+
+fuzz:
+	scripts/fuzz-needs $(FUZZ)
+	PATH="$(FUZZ)/bin:$$PATH" CARGO_TARGET_DIR=$(FUZZ) cargo +nightly fuzz build --release --debug-assertions \
+		--no-trace-compares --sanitizer $(SANITIZER)
+	DOMSTATE_FUZZ_RUNS=$(FUZZ_RUNS) DOMSTATE_FUZZ_SECONDS=$(SECONDS) DOMSTATE_FUZZ_READER=$(READER) \
+		DOMSTATE_FUZZ_SANITIZER=$(SANITIZER) $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
+		DOMSTATE_FUZZERS=$(FUZZ)/$$(rustc -vV | sed -n 's/^host: //p')/release \
+		$(CARGO) test --quiet --locked --test fuzz
 
 generate:
 	$(CARGO) run --quiet --locked --example generate

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -45,8 +46,17 @@ impl Control {
     /// Connects to the socket in the run's folder and negotiates. `deadline` also holds for the commands
     /// that follow, until [`Control::set_deadline`] gives another.
     pub fn connect(run_dir: BorrowedFd<'_>, deadline: Instant) -> Result<Self, ControlError> {
+        Self::negotiate(Wire::connect(run_dir, deadline)?)
+    }
+
+    /// The same over a connection that is there already, to whomever it leads.
+    pub fn over(stream: UnixStream, deadline: Instant) -> Result<Self, ControlError> {
+        Self::negotiate(Wire::over(stream, deadline))
+    }
+
+    fn negotiate(wire: Wire) -> Result<Self, ControlError> {
         let mut control = Self {
-            wire: Wire::connect(run_dir, deadline)?,
+            wire,
             id: 0,
             events: VecDeque::new(),
             event_bytes: 0,

@@ -60,12 +60,17 @@ impl Wire {
                 ControlError::Unreachable(error)
             }
         })?;
-        Ok(Self {
+        Ok(Self::over(stream, deadline))
+    }
+
+    /// The same over a connection that is there already.
+    pub(super) fn over(stream: UnixStream, deadline: Instant) -> Self {
+        Self {
             stream,
             deadline,
             buffer: Vec::new(),
             searched: 0,
-        })
+        }
     }
 
     /// The pid of the process at the other end (SO_PEERCRED).

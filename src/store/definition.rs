@@ -59,7 +59,8 @@ impl Definition {
         write_lightly(path, format!("{:#}\n", self.to_json()).as_bytes())
     }
 
-    pub(super) fn to_json(&self) -> Value {
+    /// The definition as its file holds it.
+    pub fn to_json(&self) -> Value {
         json!({
             "format": FORMAT,
             "uuid": self.uuid.to_string(),

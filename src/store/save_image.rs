@@ -61,12 +61,11 @@ impl SaveImage {
         self.name == *owner.name && self.run == owner.run && self.saved_at == owner.began
     }
 
-    /// The whole header: magic, line and zeros.
-    pub(super) fn header(
-        &self,
-        header_bytes: u64,
-        stream_bytes: Option<u64>,
-    ) -> io::Result<Vec<u8>> {
+    /// The whole header, `header_bytes` long: magic, line and zeros.
+    ///
+    /// # Errors
+    /// A length that no memory holds.
+    pub fn header(&self, header_bytes: u64, stream_bytes: Option<u64>) -> io::Result<Vec<u8>> {
         let mut header = MAGIC.to_vec();
         header.extend(self.line(header_bytes, stream_bytes).bytes());
         header.push(b'\n');
@@ -93,7 +92,10 @@ impl SaveImage {
     }
 
     /// Bytes of a header that has room for any numbers.
-    pub(super) fn header_bytes(&self) -> io::Result<u64> {
+    ///
+    /// # Errors
+    /// A definition too long for any header.
+    pub fn header_bytes(&self) -> io::Result<u64> {
         let line = self.line(u64::MAX, Some(u64::MAX));
         let bytes = u64::try_from(MAGIC.len() + line.len() + DIGITS_MAX).unwrap_or(u64::MAX);
         let header_bytes = bytes.checked_next_multiple_of(ALIGNMENT_BYTES);

@@ -1,0 +1,157 @@
+//! Lets each reader's fuzzer run, one after the other, and keeps what came of it: `make fuzz` builds them and runs this.
+//!
+//! A fuzzer stops at the first input that breaks a rule, and leaves it behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what it finds is for people to read"
+)]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+#[path = "reliability/record.rs"]
+mod record;
+
+/// Each reader, with the longest input that it is given: what is longer is slower. A journal of this length is a launch and
+/// two or three lines; whole ones are in the corpus.
+const READERS: &[(&str, u32)] = &[
+    ("qmp", 512),
+    ("definition", 512),
+    ("image", 768),
+    ("checkpoint", 1024),
+    ("journal", 320),
+];
+
+/// A reader that takes more is one that believes a claimed length. The fuzzer itself takes most of it.
+const MEMORY_MIB: u32 = 128;
+
+/// The same where a sanitizer keeps what was freed.
+const SANITIZED_MEMORY_MIB: u32 = 1024;
+
+/// A file system that takes no disk.
+const MEMORY: &str = "/dev/shm";
+
+const COLUMNS: &[&str] = &[
+    "Reader",
+    "Executions",
+    "Edges",
+    "Features",
+    "Longest input",
+    "Peak memory (MiB)",
+    "Crashes",
+    "Seconds",
+    "Sanitizer",
+];
+
+fn main() -> ExitCode {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let runs = variable("DOMSTATE_FUZZ_RUNS");
+    let chosen = variable("DOMSTATE_FUZZ_READER");
+    let sanitizer = variable("DOMSTATE_FUZZ_SANITIZER");
+    let seconds = variable("DOMSTATE_FUZZ_SECONDS");
+    let folder = PathBuf::from(variable("DOMSTATE_FUZZERS"));
+    let memory_mib = match sanitizer.as_str() {
+        "none" => MEMORY_MIB,
+        _ => SANITIZED_MEMORY_MIB,
+    };
+    let mut record = record::Record::begin("fuzz", format!("make fuzz RUNS={runs}"));
+    let is_chosen = |(name, _): &&(&str, u32)| chosen.is_empty() || chosen == *name;
+    let readers: Vec<_> = READERS.iter().filter(is_chosen).collect();
+    if readers.is_empty() {
+        eprintln!("error: there is no reader '{chosen}'");
+        return ExitCode::FAILURE;
+    }
+    for (name, bytes_max) in readers {
+        println!("{name}: {runs} runs");
+        let log = folder.join(format!("{name}-{sanitizer}.log"));
+        let limits = [
+            format!("-runs={runs}"),
+            format!("-max_total_time={seconds}"),
+            format!("-max_len={bytes_max}"),
+            format!("-rss_limit_mb={memory_mib}"),
+            format!("-malloc_limit_mb={}", memory_mib / 4),
+        ];
+        if let Err(words) = fuzz(&folder, name, &limits, &log) {
+            eprintln!("error: {name}: {words}");
+            return ExitCode::FAILURE;
+        }
+        println!("{}", row(&log, name, *bytes_max, &sanitizer).join("  "));
+    }
+    // One may have been let run alone: what each has left last is what is known of it.
+    let rows = READERS.iter().filter_map(|(name, bytes_max)| {
+        let log = folder.join(format!("{name}-{sanitizer}.log"));
+        log.exists()
+            .then(|| row(&log, name, *bytes_max, &sanitizer))
+    });
+    let rows: Vec<_> = rows.collect();
+    let title = format!("Fuzzed by libFuzzer, {memory_mib} MiB at most");
+    record.table(&title, COLUMNS, &rows);
+    if rows.len() == READERS.len() {
+        record.keep("qemu-system-x86_64");
+    }
+    ExitCode::SUCCESS
+}
+
+/// What a run has left in its log.
+fn row(log: &Path, name: &str, bytes_max: u32, sanitizer: &str) -> Vec<String> {
+    let log = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
+    let crashes = log.matches("SUMMARY: libFuzzer").count();
+    let done = last_line(&log, "DONE");
+    vec![
+        name.to_owned(),
+        figure(&log, "stat::number_of_executed_units: "),
+        figure(done, "cov: "),
+        figure(done, "ft: "),
+        bytes_max.to_string(),
+        figure(&log, "stat::peak_rss_mb: "),
+        crashes.to_string(),
+        figure(last_line(&log, "Done "), " runs in "),
+        sanitizer.to_owned(),
+    ]
+}
+
+/// Runs one fuzzer to its end; what it writes goes into `log`.
+fn fuzz(folder: &Path, name: &str, limits: &[String], log: &Path) -> Result<(), String> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    // On a disk, what it finds worth keeping takes longer to write than to find.
+    let found = Path::new(MEMORY).join(format!("domstate-fuzz-{}", std::process::id()));
+    fs::create_dir_all(&found).unwrap();
+    let status = Command::new(folder.join(name))
+        .args([&found, &sources.join("corpus").join(name)])
+        .arg(format!("-dict={}", sources.join("tokens.dict").display()))
+        .args(limits)
+        .arg(format!("-artifact_prefix={}/{name}-", folder.display()))
+        .args(["-timeout=10", "-print_final_stats=1"])
+        .env("TMPDIR", MEMORY)
+        // Each error would have one made.
+        .env("RUST_LIB_BACKTRACE", "0")
+        .stderr(File::create(log).unwrap())
+        .status()
+        .map_err(|error| format!("cannot execute its fuzzer: {error}"))?;
+    fs::remove_dir_all(&found).unwrap();
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{status}; what broke it: {}", log.display())),
+    }
+}
+
+fn last_line<'a>(log: &'a str, word: &str) -> &'a str {
+    let mut lines = log.lines().rev();
+    lines.find(|line| line.contains(word)).unwrap()
+}
+
+/// The number behind `key`.
+fn figure(text: &str, key: &str) -> String {
+    let (_, rest) = text.split_once(key).unwrap();
+    let rest = rest.trim_start();
+    let digits = rest.chars().take_while(char::is_ascii_digit);
+    let figure: String = digits.collect();
+    assert!(!figure.is_empty(), "{key}");
+    figure
+}
