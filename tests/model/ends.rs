@@ -1,0 +1,136 @@
+//! How a run ended: the table of ends, first match wins.
+
+use domstate::domain::{Exit, ShutOff, ShutdownCause, State, Verb};
+
+use super::guest::{End, Guest, Outgoing, Watchdog, is_destroy};
+
+impl Guest {
+    /// The answer once QEMU is gone; `seen` is what can be seen of its end, if that is not on record.
+    pub(crate) fn ended(&self, seen: &End) -> State {
+        let end = match &self.end {
+            // Somebody who was there may have seen more than was written down.
+            Some(end) => End {
+                exit: end.exit.or(seen.exit),
+                ..end.clone()
+            },
+            None => seen.clone(),
+        };
+        State::ShutOff(self.asked_for().unwrap_or_else(|| self.by_itself(&end)))
+    }
+
+    /// Our own intent, carried out.
+    fn asked_for(&self) -> Option<ShutOff> {
+        let acted = self.asked.iter().rev().filter(|asked| asked.acted);
+        // What was made of the guest outlives whoever ends the rest of it.
+        let made = acted.clone().find_map(|asked| match asked.verb {
+            Verb::Save | Verb::ManagedSave => Some(ShutOff::Saved),
+            Verb::DumpCrash => Some(ShutOff::Crashed),
+            Verb::SnapshotHalt => Some(ShutOff::FromSnapshot),
+            Verb::Migrate if self.outgoing == Outgoing::Arrived => Some(ShutOff::Migrated),
+            _ => None,
+        });
+        let mut acted = acted;
+        let destroyed = acted.any(|asked| is_destroy(asked.verb));
+        made.or(destroyed.then_some(ShutOff::Destroyed))
+    }
+
+    fn by_itself(&self, end: &End) -> ShutOff {
+        if !self.began {
+            return self.without_a_beginning(end);
+        }
+        if self.panicked {
+            return ShutOff::Crashed;
+        }
+        match self.shutdown {
+            Some((cause, ran)) => self.shut_down_by(cause, ran, end),
+            None => self.without_a_word(end),
+        }
+    }
+
+    fn without_a_beginning(&self, end: &End) -> ShutOff {
+        match end.exit {
+            // The power may have taken the line that says that it ran.
+            None if end.boot != self.boot => ShutOff::Crashed,
+            // Or something else has.
+            _ if self.gap => match self.shutdown {
+                Some((cause, ran)) if end.exit.is_some() => self.shut_down_by(cause, ran, end),
+                _ => ShutOff::Unknown,
+            },
+            _ => ShutOff::Failed,
+        }
+    }
+
+    /// Whether it may run at another QEMU, and nobody here knows.
+    fn may_be_elsewhere(&self) -> bool {
+        let stands = !matches!(self.state, State::Running(_));
+        let ours = self.asked.iter().find(|asked| asked.verb == Verb::Migrate);
+        match (self.outgoing, ours) {
+            // Our own waits before the last step until it is told to take it.
+            (Outgoing::Copied, Some(asked)) => asked.acted,
+            (Outgoing::Copied, None) => stands,
+            // Sent by somebody else, to who knows where.
+            (Outgoing::Arrived, None) => true,
+            _ => false,
+        }
+    }
+
+    fn shut_down_by(&self, cause: ShutdownCause, ran: bool, end: &End) -> ShutOff {
+        let by_guest = cause == ShutdownCause::GuestShutdown;
+        // gdb's kill finds it standing.
+        let by_gdb = (!ran || self.stopped_first()) && end.words.gdb_killed;
+        if by_guest && (by_gdb || !ran && !self.gap) {
+            return ShutOff::Destroyed;
+        }
+        if by_guest && !ran {
+            // Or it ran, and the line that says so is lost.
+            return ShutOff::Unknown;
+        }
+        match cause {
+            ShutdownCause::GuestReset if self.watchdog == Some(Watchdog::Reset) => ShutOff::Crashed,
+            ShutdownCause::GuestShutdown | ShutdownCause::GuestReset => ShutOff::Shutdown,
+            // QEMU may have outlived the reset of a guest that stood.
+            ShutdownCause::HostQmpSystemReset if !ran && end.exit != Some(Exit::Status(0)) => {
+                self.without_a_word(end)
+            }
+            // virsh: what the user resets under -no-reboot has shut down.
+            ShutdownCause::HostQmpSystemReset if self.reset_asked() => ShutOff::Shutdown,
+            _ if self.may_be_elsewhere() => ShutOff::Unknown,
+            ShutdownCause::HostQmpSystemReset
+            | ShutdownCause::HostSignal
+            | ShutdownCause::HostQmpQuit
+            | ShutdownCause::HostUi => ShutOff::Destroyed,
+            ShutdownCause::GuestPanic | ShutdownCause::HostError => ShutOff::Crashed,
+            ShutdownCause::Unknown => ShutOff::Unknown,
+        }
+    }
+
+    fn without_a_word(&self, end: &End) -> ShutOff {
+        let silent = self.shutdown.is_none();
+        let stands = !matches!(self.state, State::Running(_));
+        let ended = end.exit == Some(Exit::Status(0)) && silent;
+        if ended && self.watchdog == Some(Watchdog::PoweredOff) {
+            return ShutOff::Crashed;
+        }
+        if ended && stands && end.words.gdb_killed {
+            return ShutOff::Destroyed;
+        }
+        if self.watchdog == Some(Watchdog::PoweredOff) && silent {
+            return ShutOff::Crashed;
+        }
+        if self.may_be_elsewhere() {
+            return ShutOff::Unknown;
+        }
+        match end.exit {
+            // By a signal that destroy sends, announced and nobody else's.
+            Some(Exit::Signal { signal: 9 | 15, .. }) if self.destroy_announced() => {
+                ShutOff::Destroyed
+            }
+            Some(Exit::Status(status)) if self.exit_device && status >= 3 && status % 2 == 1 => {
+                ShutOff::Shutdown
+            }
+            Some(Exit::Status(0)) if self.gap => ShutOff::Unknown,
+            None if self.gap && end.boot == self.boot => ShutOff::Unknown,
+            Some(_) | None => ShutOff::Crashed,
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! What may happen next to a machine.
+
+use domstate::domain::{Before, Begin, Event, Exit, LaunchKind, ShutdownCause, Verb};
+
+use super::lines;
+use super::machine::{Act, Machine, Stage, Step};
+
+/// One thing that happens: in the guest, to QEMU, or asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Move {
+    // QEMU's start.
+    Ready,
+    Loaded,
+    LoadFails,
+    // The guest.
+    PowerOff,
+    Hibernate,
+    GuestReset,
+    Panic,
+    CrashLoad,
+    Sleep,
+    WakeUp,
+    WatchdogPauses,
+    WatchdogResets,
+    WatchdogPowersOff,
+    DiskFails,
+    DiskReports,
+    Exit,
+    /// In the very moment in which somebody stops it.
+    PowerOffAtStop,
+    // Somebody else.
+    Stop,
+    Continue,
+    Reset,
+    Quit,
+    Terminate,
+    CloseWindow,
+    Gdb,
+    /// A migration that is not ours: it arrives, or comes to nothing.
+    SendAway,
+    SendInVain,
+    // Ends.
+    Go,
+    /// Nobody sees how.
+    GoUnseen,
+    Kill,
+    Fail,
+    Gap,
+    // Requests: the next step of the one under way, or its command dies.
+    Step,
+    Abandon,
+    Ask(Verb),
+    /// It fails, or is undone.
+    AskInVain(Verb),
+    /// A restored or reverted guest is to stand.
+    AskToStand(Verb),
+    /// What a policy, or `reboot`, is to do now.
+    Restart,
+    LetGo,
+}
+
+/// What the guest may do by itself.
+const OF_GUEST: &[Move] = &[
+    Move::PowerOff,
+    Move::Hibernate,
+    Move::GuestReset,
+    Move::Panic,
+    Move::CrashLoad,
+    Move::Sleep,
+    Move::WatchdogPauses,
+    Move::WatchdogResets,
+    Move::WatchdogPowersOff,
+    Move::DiskFails,
+    Move::DiskReports,
+    Move::PowerOffAtStop,
+];
+
+/// Requests in the state of a guest in which they are granted.
+const OF_RUNNING: &[Verb] = &[
+    Verb::Suspend,
+    Verb::Reset,
+    Verb::Reboot,
+    Verb::Shutdown,
+    Verb::Destroy,
+];
+const JOBS: &[Verb] = &[
+    Verb::Save,
+    Verb::Dump,
+    Verb::DumpCrash,
+    Verb::SnapshotCreate,
+    Verb::SnapshotHalt,
+    Verb::SnapshotRevert,
+    Verb::Migrate,
+];
+
+impl Machine {
+    /// All that may happen now.
+    pub(crate) fn moves(&self) -> Vec<Move> {
+        let mut moves = match self.stage {
+            Stage::Starting => vec![Move::Ready, Move::Fail],
+            Stage::Loading => vec![Move::Loaded, Move::LoadFails],
+            Stage::Runs => self.moves_running(),
+            Stage::Stands => self.moves_standing(),
+            Stage::Sleeps => vec![
+                Move::WakeUp,
+                Move::Stop,
+                Move::Reset,
+                Move::Ask(Verb::Wakeup),
+            ],
+            Stage::SleepsStopped => vec![Move::Continue, Move::Reset],
+            Stage::Panicked => self.moves_panicked(),
+            Stage::ShutDown => self.moves_shut_down(),
+            Stage::Leaving(_) => vec![Move::Go, Move::GoUnseen],
+            Stage::Gone => vec![],
+        };
+        let is_there = !matches!(
+            self.stage,
+            Stage::Leaving(_) | Stage::Gone | Stage::Starting
+        );
+        if is_there {
+            moves.extend([Move::Kill, Move::GoUnseen]);
+        }
+        if is_there && self.stage != Stage::Loading {
+            moves.extend([Move::Quit, Move::Terminate, Move::CloseWindow, Move::Gap]);
+        }
+        let asks = |m: &Move| {
+            use Move::{Ask, AskInVain, AskToStand, LetGo, Restart};
+            matches!(m, Ask(_) | AskInVain(_) | AskToStand(_) | Restart | LetGo)
+        };
+        if self.lost_job {
+            moves.retain(|m| !asks(m) || *m == Move::Ask(Verb::Destroy));
+        }
+        if !self.script.is_empty() {
+            moves.retain(|m| !asks(m));
+            moves.extend([Move::Step, Move::Abandon]);
+        }
+        moves
+    }
+
+    fn moves_running(&self) -> Vec<Move> {
+        let mut moves = OF_GUEST.to_vec();
+        if self.setup.exit_device {
+            moves.push(Move::Exit);
+        }
+        moves.extend([Move::Stop, Move::Reset, Move::Fail]);
+        moves.extend(OF_RUNNING.iter().map(|verb| Move::Ask(*verb)));
+        if !self.job {
+            moves.extend([Move::SendAway, Move::SendInVain]);
+            moves.extend(JOBS.iter().map(|verb| Move::Ask(*verb)));
+            moves.extend([Verb::Save, Verb::Migrate].map(Move::AskInVain));
+            moves.push(Move::AskToStand(Verb::SnapshotRevert));
+        }
+        moves
+    }
+
+    fn moves_standing(&self) -> Vec<Move> {
+        if self.left {
+            return vec![];
+        }
+        let mut moves = vec![Move::Continue, Move::Reset, Move::Gdb];
+        if self.setup.kind == LaunchKind::Restore && !self.job && self.is_to_be_let_go() {
+            moves.push(Move::LetGo);
+        }
+        moves.extend([Verb::Resume, Verb::Suspend, Verb::Reset, Verb::Destroy].map(Move::Ask));
+        if !self.job {
+            moves.push(Move::SendAway);
+            moves.extend([Verb::Save, Verb::Dump, Verb::SnapshotHalt].map(Move::Ask));
+            moves.push(Move::AskInVain(Verb::Save));
+        }
+        moves
+    }
+
+    fn moves_panicked(&self) -> Vec<Move> {
+        let mut moves = vec![Move::Continue, Move::Reset, Move::Restart];
+        moves.extend([Verb::Resume, Verb::Reset, Verb::Destroy].map(Move::Ask));
+        moves
+    }
+
+    fn moves_shut_down(&self) -> Vec<Move> {
+        let mut moves = vec![Move::Reset, Move::Ask(Verb::Destroy)];
+        if self.restarts() {
+            moves.push(Move::Restart);
+        }
+        moves
+    }
+
+    /// Makes it happen: the events, in the order of a journal.
+    pub(crate) fn play(&mut self, chosen: Move) -> Vec<Event> {
+        match chosen {
+            Move::Ready => self.ready(),
+            Move::Loaded => self.loaded(),
+            Move::LoadFails | Move::Fail => self.go(Some(Exit::Status(1))),
+            Move::Go => match self.stage {
+                Stage::Leaving(exit) => self.go(Some(exit)),
+                _ => vec![],
+            },
+            Move::GoUnseen => self.go(None),
+            Move::Kill => self.go(Some(Exit::Signal {
+                signal: 9,
+                core_dumped: false,
+            })),
+            Move::Gap => vec![Event::Gap],
+            Move::WakeUp => self.act(Act::Wake),
+            Move::Stop => self.act(Act::Stop),
+            Move::Continue => self.act(Act::Continue),
+            Move::Reset => self.act(Act::Reset),
+            Move::Quit => self.act(Act::Quit),
+            Move::Terminate => self.act(Act::Terminate),
+            Move::CloseWindow => self.leave(ShutdownCause::HostUi),
+            Move::Gdb => self.gdb(),
+            Move::SendAway => self.send_away(),
+            Move::SendInVain => vec![lines::migration("setup"), lines::migration("failed")],
+            Move::Step => self.step(),
+            Move::Abandon => {
+                self.lost_job = self.job;
+                self.script.clear();
+                vec![]
+            }
+            Move::Ask(verb) => self.ask(verb),
+            Move::AskInVain(verb) => self.ask_in_vain(verb),
+            Move::AskToStand(verb) => self.ask_to_stand(verb),
+            Move::Restart => self.restart(),
+            Move::LetGo => self.ask(Verb::LetGo),
+            _ => self.guest(chosen),
+        }
+    }
+
+    fn loaded(&mut self) -> Vec<Event> {
+        let completed = lines::migration("completed");
+        match (self.setup.kind, self.setup.begin) {
+            (LaunchKind::Incoming, Begin::Running) => {
+                let active = lines::migration("active");
+                self.to(Stage::Runs, &[active, Event::Resumed, completed])
+            }
+            _ => self.to(Stage::Stands, &[completed]),
+        }
+    }
+
+    fn send_away(&mut self) -> Vec<Event> {
+        self.left = true;
+        self.job = true;
+        let [setup, active, completed] = ["setup", "active", "completed"].map(lines::migration);
+        match self.stage {
+            Stage::Runs => self.to(Stage::Stands, &[setup, active, Event::Stopped, completed]),
+            // It stood already.
+            _ => self.to(Stage::Stands, &[setup, active, completed]),
+        }
+    }
+
+    fn is_to_be_let_go(&self) -> bool {
+        self.setup.begin == Begin::Running && !self.has_run
+    }
+
+    fn step(&mut self) -> Vec<Event> {
+        match self.script.remove(0) {
+            Step::Line(event) => {
+                if matches!(
+                    event,
+                    Event::Done {
+                        verb: Verb::Shutdown,
+                        ..
+                    }
+                ) {
+                    self.reboot = false;
+                }
+                let verb = Verb::SnapshotRevert;
+                let loaded = matches!(event, Event::Sent { verb: sent, .. } if sent == verb);
+                if loaded && self.stage != Stage::Runs {
+                    self.stage = Stage::Stands;
+                }
+                vec![event]
+            }
+            Step::Act(act) => self.act(act),
+        }
+    }
+
+    /// The request's first line; the rest is to come.
+    fn begin(&mut self, first: Event, rest: Vec<Step>) -> Vec<Event> {
+        self.script = rest;
+        vec![first]
+    }
+
+    fn ask(&mut self, verb: Verb) -> Vec<Event> {
+        let pid = self.request();
+        let sent = Step::Line(Event::Sent { verb, pid });
+        let done = Step::Line(Event::Done { verb, pid });
+        let act = |act| vec![Step::Act(act), sent.clone(), done.clone()];
+        let asked = lines::asked(verb, pid);
+        self.destroys = verb == Verb::Destroy;
+        match verb {
+            Verb::Suspend => self.begin(asked, act(Act::Stop)),
+            Verb::Resume | Verb::LetGo => self.begin(asked, act(Act::Continue)),
+            Verb::Reset => self.begin(asked, act(Act::Reset)),
+            Verb::Wakeup => self.begin(asked, act(Act::Wake)),
+            Verb::Destroy => {
+                let rest = vec![sent, Step::Act(Act::Terminate), done];
+                self.begin(asked, rest)
+            }
+            Verb::Shutdown => self.begin(asked, vec![sent, done]),
+            Verb::Reboot => {
+                self.reboot = true;
+                self.begin(asked, vec![sent])
+            }
+            _ => {
+                let rest = self.job_steps(verb, sent, done);
+                self.begin_job(verb, pid, None, rest)
+            }
+        }
+    }
+
+    fn begin_job(
+        &mut self,
+        verb: Verb,
+        pid: u32,
+        then: Option<Begin>,
+        rest: Vec<Step>,
+    ) -> Vec<Event> {
+        self.job = true;
+        let before = match self.stage {
+            Stage::Runs => Before::Ran,
+            _ => Before::Stood,
+        };
+        self.begin(lines::job(verb, pid, before, then), rest)
+    }
+
+    fn job_steps(&self, verb: Verb, sent: Step, done: Step) -> Vec<Step> {
+        let word = |word| Step::Line(lines::migration(word));
+        let stop = Step::Act(Act::Stop);
+        let quit = Step::Act(Act::Quit);
+        let go_on = match self.stage {
+            Stage::Runs => vec![Step::Act(Act::Continue)],
+            _ => vec![],
+        };
+        match verb {
+            Verb::Save => {
+                let mut steps = vec![stop, word("setup"), word("active"), word("completed")];
+                steps.extend([sent, done, quit]);
+                steps
+            }
+            Verb::Dump => [vec![stop, sent], go_on, vec![done]].concat(),
+            Verb::DumpCrash => vec![stop, sent, done, quit],
+            Verb::SnapshotCreate => {
+                let steps = vec![stop, word("setup"), word("completed")];
+                [steps, go_on, vec![sent, done]].concat()
+            }
+            Verb::SnapshotHalt => {
+                vec![stop, word("setup"), word("completed"), sent, done, quit]
+            }
+            Verb::SnapshotRevert => [vec![stop, sent], go_on, vec![done]].concat(),
+            Verb::Migrate => {
+                let mut steps = vec![word("setup"), word("active"), stop, word("pre-switchover")];
+                steps.extend([sent, word("device"), word("completed"), done, quit]);
+                steps
+            }
+            _ => vec![],
+        }
+    }
+
+    fn ask_in_vain(&mut self, verb: Verb) -> Vec<Event> {
+        let pid = self.request();
+        let message = "no".to_owned();
+        let failed = Step::Line(Event::Failed { verb, pid, message });
+        let word = |word| Step::Line(lines::migration(word));
+        let stop = Step::Act(Act::Stop);
+        let go_on = match self.stage {
+            Stage::Runs => vec![Step::Act(Act::Continue)],
+            _ => vec![],
+        };
+        let steps = match verb {
+            Verb::Save => vec![stop, word("setup"), word("failed")],
+            _ => vec![word("setup"), word("active"), stop, word("cancelled")],
+        };
+        self.begin_job(verb, pid, None, [steps, go_on, vec![failed]].concat())
+    }
+
+    fn ask_to_stand(&mut self, verb: Verb) -> Vec<Event> {
+        let pid = self.request();
+        let steps = vec![
+            Step::Act(Act::Stop),
+            Step::Line(Event::Sent { verb, pid }),
+            Step::Line(Event::Done { verb, pid }),
+        ];
+        self.begin_job(verb, pid, Some(Begin::Paused), steps)
+    }
+
+    fn restarts(&self) -> bool {
+        self.reboot || self.setup.on_poweroff == domstate::domain::OnPoweroff::Restart
+    }
+
+    fn restart(&mut self) -> Vec<Event> {
+        let verb = match self.stage {
+            Stage::Panicked => Verb::CrashRestart,
+            _ => Verb::PoweroffRestart,
+        };
+        let pid = self.request();
+        let rest = vec![
+            Step::Act(Act::Reset),
+            Step::Act(Act::Continue),
+            Step::Line(Event::Done { verb, pid }),
+        ];
+        self.reboot = false;
+        self.begin(lines::asked(verb, pid), rest)
+    }
+}
