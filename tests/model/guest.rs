@@ -176,6 +176,8 @@ impl Guest {
                 exit,
                 boot,
                 words,
+                // libvirt has no word for it.
+                oom: _,
             } => {
                 // A wrapper's end is not QEMU's.
                 if *pid == self.qemu.or(self.launcher) {

@@ -86,6 +86,7 @@ pub(crate) fn exited(process: Process, exit: Option<Exit>, words: &LogWords) -> 
         exit,
         boot: boot(),
         words: words.clone(),
+        oom: None,
     }
 }
 
