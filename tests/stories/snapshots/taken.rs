@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::harness::{Guest, finish, with_argv};
+use crate::harness::{Guest, finish, until, with_argv};
 
 #[test]
 fn a_guest_runs_on_after_its_snapshot_and_is_taken_back_to_it() {
@@ -102,6 +102,9 @@ fn a_guest_that_panicked_is_taken_back_to_before() {
     stage.create("s1");
     guest.press('p');
     stage.host.wait_for("v", "crashed (panicked)");
+    // QEMU says that it panicked, and stops it a moment later.
+    let stops = || stage.host.journal("v").matches("\"STOP\"").count();
+    until("its STOP", || stops() == 2);
     stage.refuses(
         &["snapshot-create-as", "v", "s2"],
         "error: Requested operation is not valid: domain is crashed\n",
