@@ -142,6 +142,7 @@ impl<'a> Stage<'a> {
             self.perform(group)?;
             self.check()?;
             if self.is_undefined {
+                self.recover()?;
                 return self.leaves_nothing();
             }
         }
@@ -745,8 +746,9 @@ struct Outside {
 fn has_first_ended(trace: &Path) -> bool {
     let text = fs::read_to_string(trace).unwrap_or_default();
     let pid = text.split_whitespace().next().unwrap_or_default();
-    let ends = format!("{pid} +++ ");
-    !pid.is_empty() && text.lines().any(|line| line.starts_with(&ends))
+    let mut lines = text.lines().map(str::split_whitespace);
+    !pid.is_empty()
+        && lines.any(|mut words| words.next() == Some(pid) && words.next() == Some("+++"))
 }
 
 /// What steps the clock of who loads it, built once.
