@@ -51,7 +51,9 @@
 //!
 //! # Waiting
 //! `observe::alarm` sleeps by dnotify and pidfds. Not by inotify: closing such a descriptor takes the kernel 14 ms, and
-//! whoever waits for `wait` or `start` waits for its exit; also a user has but 128 instances.
+//! whoever waits for `wait` or `start` waits for its exit; also a user has but 128 instances. Nobody sleeps on a look that is
+//! older than the watch: what was not watched when it was taken may have died since, and then nothing would wake the
+//! sleeper (`observe::Watcher`).
 //!
 //! # Jobs and duties
 //! A save, dump or snapshot is a *job*: it takes its time and leaves a file. Its *worker* is the command itself (`serve` for
@@ -141,6 +143,12 @@
 //! | [`journal`] | bytes to events and back; the only room that spells QEMU's event names |
 //! | [`domain`] | pure: names, states, events, the fold, the table of ends |
 //! | `sys.rs` | the only unsafe code |
+//!
+//! # How it is tried
+//! `tests/stories` are whole stories on the real QEMU, `tests/model` is an independent model of libvirt's rules, `fuzz/` feeds
+//! the readers. `tests/campaign` plays stories that nobody has written, against a witness outside: a guest answers each letter on its
+//! serial line before it acts on it, so what was not heard was not done; what nobody did is never the reason. Power cuts are
+//! played by `tests/stories/power_cuts` on a record of every write. RELIABILITY.md is made of what these runs leave.
 //!
 //! # Where to change what
 //! A new event: `journal::parse` and [`domain::Fold::apply`]; the compiler lists the rest. A new way to end: a rule and

@@ -73,7 +73,8 @@ impl Fault {
         }
     }
 
-    /// strace's option for what it stops at; nothing else, so that all goes at nearly its own pace.
+    /// strace's option for what it stops at; nothing else, so that all goes at nearly its own pace. What it does not stop at,
+    /// it does not inject into (6.1).
     pub(crate) fn traced(&self) -> String {
         format!("trace=execve,{}", self.call)
     }

@@ -330,7 +330,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Runs a command with something that fails in it and in all that it starts.
+    /// Runs a command with something that fails in it and in all that it starts: in QEMU as well, since strace follows
+    /// everybody and counts each process's calls for itself.
     fn run_following(&self, args: &[&str], fault: &Fault) -> Result<(), String> {
         let command = self.host.command(args);
         let mut traced = Command::new("strace");
