@@ -22,10 +22,13 @@ pub(super) fn changes() -> Recorded {
         &argv,
         &[defined, lives.clone()],
     );
-    for verb in ["resume", "suspend", "resume", "reset"] {
+    story.runs(&["resume", "v"], std::slice::from_ref(&lives));
+    let mut guest = Guest::connected(&line);
+    for verb in ["suspend", "resume", "reset"] {
         story.runs(&[verb, "v"], std::slice::from_ref(&lives));
     }
-    let mut guest = Guest::connected(&line);
+    // Letters that come while it boots are lost.
+    guest.hears("READY");
     let over = World::with(
         "v",
         "changes",

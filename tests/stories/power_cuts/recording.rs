@@ -172,7 +172,7 @@ impl Recording {
         ));
         happens();
         let read = |name| fs::read_to_string(self.path(name, number)).unwrap_or_default();
-        until("a command of a story", || read("code").ends_with("done\n"));
+        until(&format!("{args:?}"), || read("code").ends_with("done\n"));
         assert_eq!(read("code"), "0 done\n", "{args:?}: {}", read("complaint"));
         read("said")
     }
