@@ -10,11 +10,10 @@ use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use domstate::domain::State;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::act::{Act, Fault, Storage, Theme};
-use crate::harness::{Host, Said, finish, is_alive, processes_with, until};
+use crate::harness::{Host, Said, finish, is_alive, processes_with, send_to, until};
 use crate::judge::{Life, Told, judge_manners, words};
 use crate::peer;
 use crate::story::Story;
@@ -220,7 +219,7 @@ impl<'a> Stage<'a> {
             Act::Letter(letter) => self.witness.press(*letter),
             Act::Signal(signal) => {
                 for pid in self.witness.connected() {
-                    let _ = kill(Pid::from_raw(pid), *signal);
+                    self.send(pid, *signal);
                     let dies = *signal == Signal::SIGKILL;
                     if dies {
                         until("a death by SIGKILL", || !is_alive(pid));
@@ -230,7 +229,7 @@ impl<'a> Stage<'a> {
             Act::Monitor(command) => drop(self.witness.execute(command, Duration::from_secs(2))),
             Act::Supervisor(signal) => {
                 for pid in self.witness.supervisors() {
-                    let _ = kill(Pid::from_raw(pid), *signal);
+                    self.send(pid, *signal);
                 }
             }
             Act::SupervisorFault(fault) => self.break_supervisor(fault),
@@ -244,6 +243,12 @@ impl<'a> Stage<'a> {
         }
         self.note(&act.to_string());
         Ok(None)
+    }
+
+    fn send(&self, pid: i32, signal: Signal) {
+        let folder = self.host.folder().to_string_lossy().into_owned();
+        let signal = rustix::process::Signal::from_named_raw(signal as i32).unwrap();
+        send_to(pid, &folder, signal);
     }
 
     fn note(&self, line: &str) {
@@ -573,9 +578,9 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn judge(&mut self, told: Told, outside: &Outside) -> Result<(), String> {
-        self.played.checks += 1;
-        let verdict = self.witness.look(|qemus| {
+    /// Whether what was told is true, as far as it has been heard of.
+    fn verdict(&self, told: &Told, outside: &Outside) -> Result<(), String> {
+        self.witness.look(|qemus| {
             let newest = qemus.get(self.qemus_before..).and_then(<[_]>::last);
             let life = Life {
                 machine: &self.story.machine,
@@ -594,11 +599,22 @@ impl<'a> Stage<'a> {
                 if told.state.to_string() == "paused (starting up)" && outside.is_starting {
                     return Ok(());
                 }
-                life.judge_dead(&told)
+                life.judge_dead(told)
             } else {
-                life.judge_alive(&told, outside.status.as_deref())
+                life.judge_alive(told, outside.status.as_deref())
             }
-        });
+        })
+    }
+
+    fn judge(&mut self, told: Told, outside: &Outside) -> Result<(), String> {
+        self.played.checks += 1;
+        let mut verdict = self.verdict(&told, outside);
+        // What the guest said may still be on its way to us.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while verdict.is_err() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+            verdict = self.verdict(&told, outside);
+        }
         verdict.map_err(|why| format!("{why}, and domstate tells {told:?}; {outside:?}"))?;
         if let Some(last) = &self.last
             && last.has_ended()
@@ -632,7 +648,7 @@ impl<'a> Stage<'a> {
         let mut pids = self.witness.alive();
         pids.extend(self.witness.supervisors());
         for pid in pids {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+            self.send(pid, Signal::SIGCONT);
         }
         self.perform(&[Act::Storage(Storage::Back)])?;
         self.perform(&[Act::Storage(Storage::Writable)])?;
@@ -727,8 +743,8 @@ impl Drop for Stage<'_> {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if let Some(pid) = self.witness.alive().first() {
-            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        for pid in self.witness.alive() {
+            self.send(pid, Signal::SIGKILL);
         }
     }
 }

@@ -32,6 +32,12 @@ pub(crate) struct Qemu {
 }
 
 impl Qemu {
+    /// Whether a line of its is open: as long as one is, its pid is nobody else's.
+    fn is_open(&self) -> bool {
+        let serial = self.serial.is_some() && !self.serial_over;
+        serial || (self.monitor.is_some() && !self.monitor_over)
+    }
+
     /// Whether its guest has begun to do this: it answers a letter before it acts on it.
     pub(crate) fn did(&self, letter: char) -> bool {
         let mut bytes = [0; 4];
@@ -82,7 +88,7 @@ impl Witness {
     /// thread may be gone before the others, and what is told of it then is true both ways.
     pub(crate) fn connected(&self) -> Vec<i32> {
         let open = |qemus: &[Qemu]| -> Vec<i32> {
-            let open = qemus.iter().filter(|qemu| !qemu.serial_over);
+            let open = qemus.iter().filter(|qemu| qemu.is_open());
             open.map(|qemu| qemu.pid).collect()
         };
         let mut pids = self.look(open);
@@ -136,11 +142,7 @@ impl Witness {
 
     /// Waits until all that the newest QEMU, which is dead, has said is here.
     pub(crate) fn hear_out(&self) {
-        let over = |qemus: &[Qemu]| {
-            qemus.last().is_none_or(|qemu| {
-                qemu.serial_over && (qemu.monitor_over || qemu.monitor.is_none())
-            })
-        };
+        let over = |qemus: &[Qemu]| qemus.last().is_none_or(|qemu| !qemu.is_open());
         self.until(Duration::from_secs(10), over);
     }
 
@@ -219,7 +221,7 @@ impl Seen {
     fn of(&self, pid: i32, change: impl FnOnce(&mut Qemu)) {
         let mut qemus = self.qemus.lock().unwrap();
         // A pid that comes again belongs to another QEMU if the one that had it is gone.
-        let same = |qemu: &Qemu| qemu.pid == pid && !(qemu.serial_over && qemu.monitor_over);
+        let same = |qemu: &Qemu| qemu.pid == pid && qemu.is_open();
         let index = qemus.iter().rposition(same).unwrap_or_else(|| {
             qemus.push(Qemu {
                 pid,

@@ -11,14 +11,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 pub(crate) use super::guest::Guest;
 pub(crate) use super::monitor::Monitor;
 pub(crate) use super::process::{
-    Said, finish, finish_child, is_alive, processes_with, send, spawn, with_argv,
+    Said, finish, finish_child, is_alive, processes_with, send, send_to, spawn, with_argv,
 };
 
 /// Far above what anything here takes, on a machine that is busy with other tests.
@@ -321,7 +320,7 @@ impl Drop for Host {
         // Twice: a process may have been about to start another.
         for _ in 0..2 {
             for pid in processes_with(&folder) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                send_to(pid, &folder, rustix::process::Signal::KILL);
             }
         }
         let _ = fs::remove_dir_all(&self.folder);

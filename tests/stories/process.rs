@@ -5,6 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use super::harness::PATIENCE;
 
@@ -62,6 +63,21 @@ pub(crate) fn finish_child(child: Child) -> Said {
 /// Sends a signal to a process.
 pub(crate) fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// Sends a signal to a process that has `text` on its command line. What has died meanwhile is left alone, and so is who has
+/// got its pid: that may be a thread of our own.
+pub(crate) fn send_to(pid: i32, text: &str, signal: rustix::process::Signal) {
+    let Some(known) = rustix::process::Pid::from_raw(pid) else {
+        return;
+    };
+    let Ok(process) = pidfd_open(known, PidfdFlags::empty()) else {
+        return;
+    };
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    if String::from_utf8_lossy(&line).contains(text) {
+        let _ = pidfd_send_signal(&process, signal);
+    }
 }
 
 /// Whether a process is there and no zombie.
