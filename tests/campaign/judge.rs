@@ -137,6 +137,10 @@ impl Life<'_> {
                 ends.insert(end.word());
             }
         }
+        // It stood panicked until somebody would have restarted it.
+        if self.did('p') && machine.on_crash == Some("restart") && !ends.is_empty() {
+            ends.insert(ShutOff::Crashed.word());
+        }
         ends
     }
 
