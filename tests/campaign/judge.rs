@@ -121,6 +121,9 @@ impl Life<'_> {
             (quits, ShutOff::Destroyed),
             (shuts_down, ShutOff::Shutdown),
             (is_out_of_time && resets, ShutOff::Destroyed),
+            // A reset that comes between a panic and what the policy does for it undoes the panic, and the policy's quit is
+            // told as anybody's.
+            (panics && resets, ShutOff::Destroyed),
             (panics, ShutOff::Crashed),
             (watched, ShutOff::Crashed),
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
