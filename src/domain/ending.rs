@@ -318,7 +318,12 @@ fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
                 _ => Cause::HostSignal(sender),
             }
         }
-        ShutdownCause::HostQmpQuit => Cause::QmpQuit,
+        // A policy's, of a guest that somebody reset in that very moment.
+        ShutdownCause::HostQmpQuit => case
+            .fold
+            .intents
+            .recent(&[Verb::CrashDestroy], shutdown.at)
+            .map_or(Cause::QmpQuit, asked),
         ShutdownCause::HostUi => Cause::HostUi,
         ShutdownCause::HostError => {
             return Some(witnessed(ShutOff::Crashed, exit_cause(case.exit)));

@@ -13,7 +13,7 @@ use crate::observe::{
     Observation, ProcessState, Reach, Watcher, find_qemu, is_of_run, look_at_run, process_state,
     reach,
 };
-use crate::qemu::Control;
+use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
 
 /// Whether QEMU is killed if it does not end when asked.
@@ -155,7 +155,16 @@ fn end(
 
 /// Ends a QEMU whose reason to end is on record already: what it calls it does not count any more.
 pub(super) fn end_qemu(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
-    let asked = connect(run).and_then(Control::quit);
+    end_qemu_by(domain, run, connect(run))
+}
+
+/// The same by a monitor that is held already, or could not be had: then by force.
+pub(super) fn end_qemu_by(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: Result<Control, ControlError>,
+) -> Result<()> {
+    let asked = control.and_then(Control::quit);
     let seen = wait_for_end(domain, run, Instant::now() + TERM_GRACE)?;
     if !seen.is_active() {
         return Ok(());

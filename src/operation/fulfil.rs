@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::asking::Asking;
-use super::destroy::end_qemu;
+use super::asking::{Asking, one_line};
+use super::destroy::{end_qemu, end_qemu_by};
 use super::dump::{dump_core, is_dump, is_save};
 use super::migrate::switch_over;
 use super::settle::connect;
@@ -56,9 +56,9 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
     match duty {
         // These speak to QEMU on their own.
         Duty::DumpCore => return dump_core(domain, run),
-        Duty::EndAfterJob => return end_qemu(domain, run),
-        Duty::EndAfterPanic => return end_after_panic(domain, run),
-        Duty::EndAfterPoweroff => return end_qemu(domain, run),
+        Duty::EndAfterJob | Duty::EndAfterPanic | Duty::EndAfterPoweroff => {
+            return end_for(domain, run, duty);
+        }
         Duty::UndoJob
         | Duty::PlaceFile
         | Duty::FinishRevert
@@ -278,9 +278,20 @@ pub(super) fn set_poweroff_ends(control: &mut Control, seen: &Observation) -> Re
     Ok(())
 }
 
-fn end_after_panic(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+/// Ends QEMU, also one whose monitor does not answer, unless somebody has reset the guest meanwhile: then there is no reason.
+fn end_for(domain: &DomainFolder, run: &RunFolder, duty: Duty) -> Result<()> {
+    let control = connect(run);
+    if look_at_run(domain, run)?.duty() != Some(duty) {
+        return Ok(());
+    }
+    if duty != Duty::EndAfterPanic {
+        return end_qemu_by(domain, run, control);
+    }
     let asking = Asking::begin(run, Verb::CrashDestroy)?;
-    end_qemu(domain, run)?;
-    asking.done();
-    Ok(())
+    let ended = end_qemu_by(domain, run, control);
+    match &ended {
+        Ok(()) => asking.done(),
+        Err(error) => asking.failed(&one_line(error)),
+    }
+    ended
 }

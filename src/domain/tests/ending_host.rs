@@ -105,6 +105,18 @@ fn a_guest_that_may_not_reboot_was_ended_by_who_asked_for_its_reset() {
 }
 
 #[test]
+fn what_a_policy_quits_is_not_said_to_have_been_quit_by_a_stranger() {
+    // Somebody has reset it between its panic and that.
+    let story = Story::booted()
+        .then(panicked(PanicAction::Pause))
+        .then(Event::Stopped)
+        .then(asked(Verb::CrashDestroy))
+        .then(reset());
+    let quit = story.shut(ShutdownCause::HostQmpQuit).ends(STATUS_0);
+    assert_witnessed([(quit, "destroyed", asked_for(Verb::CrashDestroy))]);
+}
+
+#[test]
 fn a_guest_that_was_reset_while_it_stood_shut_down_unless_something_else_ended_qemu() {
     use ShutdownCause::*;
     let reset_while_paused = || {

@@ -3,13 +3,13 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     PVPANIC, assert_cores, assert_crashed, assert_lives, cores, destroy, guest_panic,
     panicked_unseen, run, said, start, step,
 };
-use crate::harness::{Guest, Host, finish, finish_child, spawn, until};
+use crate::harness::{Guest, Host, Monitor, finish, finish_child, processes_with, spawn, until};
 
 /// Why a guest that panics again and again is left as it is.
 const CRASH_LOOP: &str = "restarted 5 times in 60 s already";
@@ -45,6 +45,41 @@ fn a_guest_that_is_restarted_after_its_panic_boots_anew_in_the_same_qemu() {
         step(&host, "resume", "Domain 'v' resumed", "running (unpaused)");
         destroy(&host);
     }
+}
+
+#[test]
+fn a_guest_that_is_reset_before_its_policy_could_end_it_is_not_ended() {
+    let host = Host::new();
+    // QEMU, which is to pause at a power-off, pauses at a panic too: so it is domstate that ends it.
+    let mut guest = start(&host, &["--on-poweroff", "restart"]);
+    let qemu = host.qemu_pid("v");
+    // QEMU listens to one at a time: who is to end it has made up his mind, and waits.
+    let socket = host.run_folder("v").join("qmp.sock");
+    let mut monitor = Monitor::connect(&socket);
+    guest.press('p');
+    let servants = || {
+        let run = host.run_folder("v");
+        processes_with(&format!("serve\0{}", run.display()))
+    };
+    let has_connected = |pid: &i32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten();
+        let mut to = open
+            .flatten()
+            .filter_map(|fd| fs::read_link(fd.path()).ok());
+        to.any(|to| to.to_string_lossy().starts_with("socket:"))
+    };
+    until("a servant at the monitor", || {
+        servants().iter().any(has_connected)
+    });
+    monitor.execute("system_reset", &json!({}));
+    drop(monitor);
+    until("the servant's end", || servants().is_empty());
+    host.assert_is("v", "paused (crashed)", &Value::Null, "witnessed");
+    assert_eq!(host.qemu_pid("v"), qemu);
+    step(&host, "resume", "Domain 'v' resumed", "running (unpaused)");
+    guest.hears("READY");
 }
 
 #[test]
