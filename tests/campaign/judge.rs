@@ -121,9 +121,8 @@ impl Life<'_> {
             (quits, ShutOff::Destroyed),
             (shuts_down, ShutOff::Shutdown),
             (is_out_of_time && resets, ShutOff::Destroyed),
-            // A reset that comes between a panic and what the policy does for it undoes the panic, and the policy's quit is
-            // told as anybody's.
-            (panics && resets, ShutOff::Destroyed),
+            // A third party's reset may come between the last look at a guest that panicked and the policy's quit.
+            (panics && self.commanded("system_reset"), ShutOff::Destroyed),
             (panics, ShutOff::Crashed),
             (watched, ShutOff::Crashed),
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
@@ -145,6 +144,11 @@ impl Life<'_> {
             ends.insert(ShutOff::Crashed.word());
         }
         ends
+    }
+
+    /// Whether success may be told of it.
+    pub(crate) fn may_have_shut_down(&self) -> bool {
+        self.ends().contains(ShutOff::Shutdown.word())
     }
 
     /// Whether it may have ended before its guest ran.

@@ -39,6 +39,8 @@ mod act;
 mod judge;
 /// The guest of a story, and what its QEMU does by itself.
 mod machine;
+/// What there is to object to.
+mod objection;
 /// Answers that were seen, by how often.
 mod pairs;
 /// What is no QEMU.

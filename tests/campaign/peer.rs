@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::harness::{Host, Said, finish, spawn};
 use crate::judge::{Told, judge_manners};
+use crate::objection::Objection;
 use crate::play::{ACT_BOUND, Played};
 use crate::process::finish_child;
 
@@ -45,12 +46,12 @@ pub(crate) fn play(
     kind: &str,
     verbs: &[&[&str]],
     say: &dyn Fn(&str),
-) -> Result<Played, String> {
+) -> Result<Played, Objection> {
     let mut played = Played::default();
     let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/campaign/peer.py");
     let peer = peer.to_str().unwrap();
     let start = ["start", "v", "--", "python3", peer, kind];
-    let run = |args: &[&str]| -> Result<Said, String> {
+    let run = |args: &[&str]| -> Result<Said, Objection> {
         let mut command = Command::new("prlimit");
         command.arg(format!("--as={ADDRESS_SPACE}"));
         command.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
@@ -59,14 +60,18 @@ pub(crate) fn play(
         let said = finish_child(spawn(command));
         say(&format!("{:.0?} {args:?}: {said:?}", begun.elapsed()));
         if begun.elapsed() > ACT_BOUND {
-            return Err(format!("{args:?} took {:?}", begun.elapsed()));
+            return Err(Objection::Late(format!(
+                "{args:?} took {:?}",
+                begun.elapsed()
+            )));
         }
         judge_manners(args, &said)?;
         Ok(said)
     };
     let started = finish(host.command(&start));
     say(&format!("{started:?}"));
-    let ask = || Told::read(&run(&["--format", "json", "v"])?.stdout);
+    let ask =
+        || -> Result<Told, Objection> { Ok(Told::read(&run(&["--format", "json", "v"])?.stdout)?) };
     let mut has_ended = false;
     for verb in verbs {
         run(verb)?;
@@ -77,7 +82,7 @@ pub(crate) fn play(
         let was_destroyed = has_ended || verb[0] == "destroy";
         has_ended = told.has_ended();
         if has_ended && !was_destroyed {
-            return Err(format!("it lives, and domstate tells {told:?}"));
+            return Err(format!("it lives, and domstate tells {told:?}").into());
         }
     }
     if !has_ended {
@@ -85,7 +90,7 @@ pub(crate) fn play(
     }
     let told = ask()?;
     if told.state.to_string() != "shut off (destroyed)" {
-        return Err(format!("it was destroyed, and domstate tells {told:?}"));
+        return Err(format!("it was destroyed, and domstate tells {told:?}").into());
     }
     played
         .ends

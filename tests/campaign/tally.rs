@@ -16,6 +16,7 @@ pub(crate) struct Tally {
     pub(crate) stories: u64,
     subjects: BTreeMap<String, u64>,
     checks: u64,
+    unsettled: u64,
     commands: u64,
     acts: BTreeMap<String, u64>,
     ends: BTreeMap<String, u64>,
@@ -34,6 +35,7 @@ impl Tally {
             stories: 0,
             subjects: BTreeMap::new(),
             checks: 0,
+            unsettled: 0,
             commands: 0,
             acts: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -64,6 +66,7 @@ impl Tally {
         }
         let Ok(played) = played else { return };
         self.checks += played.checks;
+        self.unsettled += played.unsettled;
         self.commands += played.commands;
         self.hung += u64::from(played.hung);
         self.not_run += u64::from(!played.ran && !played.hung);
@@ -87,6 +90,10 @@ impl Tally {
         let whole = [
             ("stories", self.stories),
             ("answers held against the witness", self.checks),
+            (
+                "answers not judged: something went on changing",
+                self.unsettled,
+            ),
             ("commands of domstate run", self.commands),
             ("stories not run, for want of root", self.not_run),
             (

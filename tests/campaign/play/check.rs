@@ -1,0 +1,150 @@
+//! Domstate is asked, and held against what is seen before and after.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::Stage;
+use crate::judge::{Life, Told, judge_manners, words};
+use crate::objection::Objection;
+
+impl Stage<'_> {
+    /// Asks domstate, and judges the answer by what is seen before and after.
+    pub(super) fn check(&mut self) -> Result<(), Objection> {
+        // Until nothing changed meanwhile; then nothing excuses a falsehood.
+        for _ in 0..5 {
+            let before = self.outside();
+            let said = self.run(&["--format", "json", "v"], None)?;
+            self.played.commands += 1;
+            if self.is_gone {
+                return Ok(judge_manners(&["--format"], &said)?);
+            }
+            if said.code != Some(0) {
+                if self.may_be_undefined() && said.stderr.contains("no-such-domain") {
+                    self.is_undefined = true;
+                    return Ok(());
+                }
+                return Err(format!("no answer: {said:?}").into());
+            }
+            let told = Told::read(&said.stdout)?;
+            if self.outside() == before {
+                return self.judge(told, &before);
+            }
+        }
+        self.played.unsettled += 1;
+        Ok(())
+    }
+
+    /// Whether the domain may not have been defined, or not be any more, and there is no guest that would keep him from it.
+    fn may_be_undefined(&self) -> bool {
+        let is_undefine = |act| words(act).is_some_and(|words| words[0] == "undefine");
+        let mut acts = self.story.groups.iter().flatten();
+        let is_defined = self.story.start.is_none() && !acts.any(is_undefine);
+        !is_defined && self.witness.alive().is_empty()
+    }
+
+    fn outside(&self) -> Outside {
+        // One that is only just starting may not have connected.
+        let starts = |act| words(act).is_some_and(|words| ["start", "restore"].contains(&words[0]));
+        let alive = if self.acts.iter().any(starts) && self.witness.connected().is_empty() {
+            self.witness.alive()
+        } else {
+            self.witness.connected()
+        };
+        // A process that is stopped says nothing.
+        let status = match alive.as_slice() {
+            [pid] if !is_stopped(*pid) => self.witness.status(),
+            _ => None,
+        };
+        if alive.is_empty() {
+            self.witness.hear_out();
+        }
+        let is_starting = alive.is_empty()
+            && self.acts.iter().any(starts)
+            && !self.witness.supervisors().is_empty();
+        Outside {
+            is_starting,
+            alive,
+            status,
+            events: self
+                .witness
+                .look(|qemus| qemus.iter().map(|qemu| qemu.events.len()).sum()),
+        }
+    }
+
+    /// Whether what was told is true, as far as it has been heard of.
+    fn verdict(&self, told: &Told, outside: &Outside) -> Result<(), String> {
+        self.witness.look(|qemus| {
+            let newest = qemus.get(self.qemus_before..).and_then(<[_]>::last);
+            let life = Life {
+                machine: &self.story.machine,
+                theme: self.story.theme,
+                acts: &self.acts,
+                // One that has only just begun has not connected.
+                qemu: newest
+                    .filter(|qemu| outside.alive.is_empty() || outside.alive.contains(&qemu.pid)),
+                is_obscure: self.is_obscure,
+                before: self.before,
+            };
+            if outside.alive.len() > 1 {
+                return Err(format!("two QEMUs of one domain: {:?}", outside.alive));
+            }
+            if outside.alive.is_empty() {
+                if told.state.to_string() == "paused (starting up)" && outside.is_starting {
+                    return Ok(());
+                }
+                life.judge_dead(told)
+            } else {
+                life.judge_alive(told, outside.status.as_deref())
+            }
+        })
+    }
+
+    fn judge(&mut self, told: Told, outside: &Outside) -> Result<(), Objection> {
+        self.played.checks += 1;
+        let mut verdict = self.verdict(&told, outside);
+        // What the guest said may still be on its way to us.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while verdict.is_err() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+            verdict = self.verdict(&told, outside);
+        }
+        verdict.map_err(|why| format!("{why}, and domstate tells {told:?}; {outside:?}"))?;
+        if let Some(last) = &self.last
+            && last.has_ended()
+            && last.run == told.run
+            && last.certainty == "witnessed"
+            && (last.state, &last.cause) != (told.state, &told.cause)
+        {
+            return Err(format!("{last:?} became {told:?}").into());
+        }
+        if told.has_ended() && outside.alive.is_empty() {
+            self.before = Some(told.state);
+            self.acts.clear();
+            self.qemus_before = self.witness.count();
+            if self.last.as_ref().is_none_or(|last| last.run != told.run)
+                || !self.last.as_ref().is_some_and(Told::has_ended)
+            {
+                let end = format!("{}, {}", told.state, told.certainty);
+                self.played.ends.push(end);
+            }
+        }
+        self.last = Some(told);
+        Ok(())
+    }
+}
+
+/// What is seen of the guest from outside.
+#[derive(Debug, PartialEq, Eq)]
+struct Outside {
+    /// No QEMU is there, and somebody of domstate's who may start one.
+    is_starting: bool,
+    alive: Vec<i32>,
+    status: Option<String>,
+    events: usize,
+}
+
+fn is_stopped(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+}

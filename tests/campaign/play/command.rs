@@ -1,0 +1,154 @@
+//! Commands of domstate: as they are typed, within their bounds, with what fails in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use super::{ACT_BOUND, LOOK_BOUND, Stage};
+use crate::act::{Fault, Theme};
+use crate::harness::{Said, finish};
+use crate::judge::judge_manners;
+use crate::objection::Objection;
+
+impl Stage<'_> {
+    /// The words of a command as they are typed.
+    pub(super) fn spelt(&self, words: &[&str]) -> Vec<String> {
+        let path = |name: &str| self.host.folder().join(name).display().to_string();
+        let mut spelt: Vec<String> = words
+            .iter()
+            .map(|word| match *word {
+                "@FILE" => path("file"),
+                "@DUMP" => path(&format!("dump-{}", fastrand::u64(..))),
+                word => word.to_owned(),
+            })
+            .collect();
+        if !["list", "restore"].contains(&words[0]) {
+            spelt.insert(1, "v".to_owned());
+        }
+        spelt
+    }
+
+    pub(super) fn verb(
+        &self,
+        words: &[&str],
+        fault: Option<&Fault>,
+    ) -> Result<(String, Duration), Objection> {
+        let args = self.spelt(words);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let begun = Instant::now();
+        let said = self.run(&args, fault)?;
+        let took = begun.elapsed();
+        if fault.is_none() {
+            judge_manners(words, &said)?;
+        }
+        Ok((words[0].to_owned(), took))
+    }
+
+    /// Runs a command of domstate within its bound, with something that fails in it.
+    pub(super) fn run(&self, args: &[&str], fault: Option<&Fault>) -> Result<Said, Objection> {
+        let mut command = self.host.command(args);
+        self.step_clock(&mut command);
+        if let Some(fault) = fault {
+            let mut traced = Command::new("strace");
+            traced.args(["-e", &fault.traced(), "-o", "/dev/null"]);
+            traced.args(["-e", &fault.injection()]);
+            traced.arg(command.get_program()).args(command.get_args());
+            traced.env("DOMSTATE_DIR", self.host.state_dir());
+            self.step_clock(&mut traced);
+            traced.stdin(Stdio::null());
+            command = traced;
+        }
+        let begun = Instant::now();
+        let said = finish(command);
+        let took = begun.elapsed();
+        let fails = fault.map_or(String::new(), |fault| format!(" ({fault})"));
+        let short: Vec<&str> = args.iter().copied().take(4).collect();
+        self.note(&format!(
+            "{took:.0?} domstate {}{fails}: {:?} {:?} {:?}",
+            short.join(" "),
+            said.code,
+            said.stdout.chars().take(300).collect::<String>(),
+            said.stderr
+        ));
+        let looks = [
+            "--reason", "list", "history", "explain", "dominfo", "--format", "wait",
+        ];
+        let bound = if looks.contains(&args[0]) {
+            LOOK_BOUND
+        } else {
+            ACT_BOUND
+        };
+        if took > bound {
+            return Err(Objection::Late(format!("{args:?} took {took:?}")));
+        }
+        Ok(said)
+    }
+
+    /// The clock is another one for each command, and for what it starts, as when it was stepped in between.
+    fn step_clock(&self, command: &mut Command) {
+        if self.story.theme == Theme::Clock {
+            let steps = [0, 1, -1, 3600, -3600, 86400, -86400, 400_000_000];
+            let step: i64 = steps[fastrand::usize(..steps.len())];
+            command.env("DOMSTATE_CLOCK_STEP", step.to_string());
+            command.env("LD_PRELOAD", clock_library());
+        }
+    }
+
+    /// Runs a command with something that fails in it and in all that it starts: in QEMU as well, since strace follows
+    /// everybody and counts each process's calls for itself.
+    pub(super) fn run_following(&self, args: &[&str], fault: &Fault) -> Result<(), Objection> {
+        let command = self.host.command(args);
+        let mut traced = Command::new("strace");
+        let trace = self
+            .host
+            .folder()
+            .join(format!("trace-{}", fastrand::u64(..)));
+        traced.args(["-f", "-e", &fault.traced(), "-e", &fault.injection(), "-o"]);
+        traced.arg(&trace);
+        traced.arg(command.get_program()).args(command.get_args());
+        traced.env("DOMSTATE_DIR", self.host.state_dir());
+        traced.stdin(Stdio::null()).stderr(Stdio::null());
+        let said = self.host.folder().join("said");
+        traced.stdout(fs::File::create(&said).unwrap());
+        let mut strace = traced.spawn().unwrap();
+        // strace stays as long as anything of it does, so it is the command itself that is waited for.
+        let begun = Instant::now();
+        while strace.try_wait().unwrap().is_none() && !has_first_ended(&trace) {
+            if begun.elapsed() > ACT_BOUND {
+                return Err(Objection::Late(format!(
+                    "{args:?} took more than {ACT_BOUND:?}"
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let said = fs::read_to_string(said).unwrap_or_default();
+        let short: Vec<&str> = args.iter().copied().take(3).collect();
+        self.note(&format!("{} ({fault}): {said:?}", short.join(" ")));
+        self.children.lock().unwrap().push(strace);
+        Ok(())
+    }
+}
+
+/// Whether the first process in strace's output has come to its end.
+fn has_first_ended(trace: &Path) -> bool {
+    let text = fs::read_to_string(trace).unwrap_or_default();
+    let pid = text.split_whitespace().next().unwrap_or_default();
+    let mut lines = text.lines().map(str::split_whitespace);
+    !pid.is_empty()
+        && lines.any(|mut words| words.next() == Some(pid) && words.next() == Some("+++"))
+}
+
+/// What steps the clock of who loads it, built once.
+fn clock_library() -> &'static Path {
+    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clock.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/campaign/clock.c");
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-o"]);
+        assert!(cc.arg(&library).arg(source).status().unwrap().success());
+        library
+    });
+    &LIBRARY
+}

@@ -1,0 +1,142 @@
+//! Copies of the state directory: damaged, and as another boot finds them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use super::{LOOK_BOUND, Stage};
+use crate::act::Act;
+use crate::harness::finish;
+use crate::judge::{Life, Told, judge_manners};
+use crate::objection::Objection;
+
+impl Stage<'_> {
+    fn copy(&self) -> Option<PathBuf> {
+        let copy = self
+            .host
+            .folder()
+            .join(format!("copy-{}", fastrand::u64(..)));
+        let mut cp = Command::new("cp");
+        cp.arg("-a").arg(self.host.state_dir()).arg(&copy);
+        // Files come and go meanwhile.
+        let _ = cp.output();
+        copy.exists().then_some(copy)
+    }
+
+    pub(super) fn ask_damaged_copy(&self, seed: u64) -> Result<(), Objection> {
+        let Some(copy) = self.copy() else {
+            return Ok(());
+        };
+        damage(&copy, seed);
+        for args in [
+            ["--format", "json", "v"].as_slice(),
+            &["--reason", "v"],
+            &["list", "--all", "--reason"],
+            &["history", "v"],
+            &["explain", "v"],
+        ] {
+            let begun = Instant::now();
+            let said = self.host.domstate_in(&copy, args);
+            if begun.elapsed() > LOOK_BOUND || !matches!(said.code, Some(0 | 1)) {
+                return Err(format!("{args:?} of a damaged copy: {said:?}").into());
+            }
+            judge_manners(args, &said)?;
+            if args[0] == "--format" && said.code == Some(0) {
+                self.judge_copy(&said.stdout)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask_after_boot(&self) -> Result<(), Objection> {
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(());
+        }
+        let Some(copy) = self.copy() else {
+            return Ok(());
+        };
+        let boot = self.host.folder().join("boot_id");
+        fs::write(&boot, "22222222-2222-4222-8222-222222222222\n").unwrap();
+        let script = r#"mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec "$@""#;
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, "sh"]).arg(boot);
+        command.arg(env!("CARGO_BIN_EXE_domstate"));
+        command.args(["--format", "json", "v"]);
+        command.env("DOMSTATE_DIR", copy);
+        let said = finish(command);
+        self.note(&format!("after another boot: {said:?}"));
+        if said.code != Some(0) {
+            return Ok(());
+        }
+        let told = Told::read(&said.stdout)?;
+        if !told.has_ended() {
+            return Err(format!("it survived another boot: {said:?}").into());
+        }
+        self.judge_copy(&said.stdout)
+    }
+
+    /// Whether success is told of a copy though there never was any.
+    fn judge_copy(&self, json: &str) -> Result<(), Objection> {
+        let told = Told::read(json)?;
+        if told.state.to_string() != "shut off (shutdown)" {
+            return Ok(());
+        }
+        let story: Vec<Act> = self.story.groups.iter().flatten().cloned().collect();
+        let shut_down = self.witness.look(|qemus| {
+            qemus.iter().any(|qemu| {
+                let life = Life {
+                    machine: &self.story.machine,
+                    theme: self.story.theme,
+                    acts: &story,
+                    qemu: Some(qemu),
+                    is_obscure: true,
+                    before: None,
+                };
+                life.may_have_shut_down()
+            })
+        });
+        if shut_down {
+            return Ok(());
+        }
+        Err(format!("a copy tells success: {json}").into())
+    }
+}
+
+/// Damages a file somewhere below a folder: cut, overwritten, or something put in.
+fn damage(folder: &Path, seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let kind = entry.file_type();
+            if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
+                folders.push(entry.path());
+            } else if kind.is_ok_and(|kind| kind.is_file()) {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return;
+    }
+    let path = &files[rng.usize(..files.len())];
+    let Ok(mut bytes) = fs::read(path) else {
+        return;
+    };
+    let at = rng.usize(..=bytes.len());
+    match rng.u8(..5) {
+        0 => bytes.truncate(at),
+        1 => bytes[at..].fill(0),
+        2 => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << rng.u8(..8);
+            }
+        }
+        3 => drop(bytes.splice(at..at, std::iter::repeat_n(rng.u8(..), 100))),
+        _ => drop(bytes.drain(..at)),
+    }
+    let _ = fs::write(path, bytes);
+}

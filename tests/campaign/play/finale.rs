@@ -1,0 +1,93 @@
+//! The end of a story: everything is let go of, nothing is left over, and the next start works.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::Stage;
+use crate::act::{Act, Storage};
+use crate::harness::processes_with;
+use crate::judge::Told;
+use crate::objection::Objection;
+
+impl Stage<'_> {
+    /// Lets go of everything that was stopped, filled or taken away.
+    pub(super) fn recover(&mut self) -> Result<(), Objection> {
+        for child in self.children.lock().unwrap().iter_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let mut pids = self.witness.alive();
+        pids.extend(self.witness.supervisors());
+        for pid in pids {
+            self.send(pid, Signal::SIGCONT);
+        }
+        self.perform(&[Act::Storage(Storage::Back)])?;
+        self.perform(&[Act::Storage(Storage::Writable)])?;
+        self.perform(&[Act::Storage(Storage::Roomy)])
+    }
+
+    /// Ends the guest if it lives. Nothing is left over, and the answer needs nothing but the journal.
+    pub(super) fn end(&mut self) -> Result<(), Objection> {
+        if !self.witness.alive().is_empty() {
+            self.perform(&[Act::Verb(vec!["destroy"])])?;
+            if !self.witness.alive().is_empty() {
+                return Err("destroy leaves it alive".to_owned().into());
+            }
+            self.check()?;
+        }
+        self.leaves_nothing()?;
+        self.check()?;
+        let last = self.last.clone();
+        let _ = fs::remove_file(self.host.state_dir().join("v/state.json"));
+        self.check()?;
+        let is_same =
+            |told: &Told, last: &Told| (told.state, &told.cause) == (last.state, &last.cause);
+        if let (Some(last), Some(told)) = (&last, &self.last)
+            && !is_same(told, last)
+        {
+            return Err(format!("without its checkpoint {last:?} is {told:?}").into());
+        }
+        if self.story.seed.is_multiple_of(3) {
+            self.starts_again()?;
+        }
+        let history = self.run(&["history", "v"], None)?;
+        let all = ["--managed-save", "--remove-dumps", "--snapshots-metadata"];
+        let words = [["undefine", "v"].as_slice(), &all].concat();
+        let undefined = self.run(&words, None)?;
+        if (history.code, undefined.code) != (Some(0), Some(0)) {
+            return Err(format!("{history:?} {undefined:?}").into());
+        }
+        if self.host.state_dir().join("v").exists() {
+            return Err("undefine leaves its folder".to_owned().into());
+        }
+        Ok(())
+    }
+
+    /// Whatever happened, the next start works.
+    fn starts_again(&mut self) -> Result<(), Objection> {
+        let said = self.run(&["start", "v"], None)?;
+        if said.code != Some(0) {
+            return Err(format!("it does not start again: {said:?}").into());
+        }
+        self.acts.push(Act::Verb(vec!["start"]));
+        self.check()?;
+        self.perform(&[Act::Verb(vec!["destroy"])])?;
+        self.check()?;
+        self.leaves_nothing()
+    }
+
+    /// No process of domstate's stays behind.
+    pub(super) fn leaves_nothing(&self) -> Result<(), Objection> {
+        let folder = self.host.folder().to_string_lossy().into_owned();
+        let deadline = Instant::now() + Duration::from_secs(70);
+        while !self.witness.supervisors().is_empty() {
+            if Instant::now() > deadline {
+                return Err(format!("processes are left: {:?}", processes_with(&folder)).into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
