@@ -4,13 +4,22 @@
 //! Simple rather than complete. It leaves out: causes and certainty (the properties look at those), jobs whose worker
 //! died (what is done about them is events again), damaged files, and orders of events that no QEMU sends.
 
+/// On its way from one QEMU to another.
+mod journey;
+/// Panics, power-offs and resets.
+mod power;
+/// What was asked of domstate.
+mod requests;
+
 use domstate::domain::{
-    Begin, BootId, Event, Exit, LaunchKind, LogWords, OnPoweroff, PanicAction, Paused, Record,
-    RunStatus, Running, ShutdownCause, State, Verb, WatchdogAction,
+    Begin, BootId, Event, Exit, LaunchKind, LogWords, OnPoweroff, Paused, Record, RunStatus,
+    Running, ShutdownCause, State, Verb,
 };
 
-/// For how long a request can be why something happens.
-const ASKED_MICROS: u64 = 30_000_000;
+pub(crate) use self::journey::Outgoing;
+pub(crate) use self::power::Watchdog;
+use self::requests::ends_guest;
+pub(crate) use self::requests::{Asked, is_destroy};
 
 /// How the process ended, as far as anybody knows.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,35 +27,6 @@ pub(crate) struct End {
     pub(crate) exit: Option<Exit>,
     pub(crate) boot: BootId,
     pub(crate) words: LogWords,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Asked {
-    pub(crate) verb: Verb,
-    pid: u32,
-    at: u64,
-    /// SENT or DONE was written.
-    pub(crate) acted: bool,
-    /// The guest ran on: whatever was made of it, it is not that any more.
-    void: bool,
-}
-
-/// Where a guest is that is sent to another QEMU.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Outgoing {
-    No,
-    /// Its memory is copied while it runs here.
-    Copied,
-    /// It runs there, and fetches from here.
-    HandedOver,
-    HandedOverAlone,
-    Arrived,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Watchdog {
-    PoweredOff,
-    Reset,
 }
 
 #[derive(Clone, Debug)]
@@ -259,29 +239,6 @@ impl Guest {
         self.stopped_at = self.now;
     }
 
-    /// What the guest is stopped for, of what was asked.
-    fn reason_asked(&self) -> Option<Paused> {
-        self.newest().find_map(|asked| match asked.verb {
-            Verb::Suspend => Some(Paused::User),
-            Verb::Save | Verb::ManagedSave => Some(Paused::Saving),
-            Verb::Dump | Verb::DumpCrash | Verb::DumpReset | Verb::CrashDump => {
-                Some(Paused::Dumping)
-            }
-            Verb::SnapshotCreate | Verb::SnapshotHalt => Some(Paused::CreatingSnapshot),
-            Verb::SnapshotRevert => Some(Paused::FromSnapshot),
-            _ => None,
-        })
-    }
-
-    fn reason_outgoing(&self) -> Option<Paused> {
-        match self.outgoing {
-            Outgoing::No | Outgoing::Arrived => None,
-            Outgoing::HandedOver => Some(Paused::PostCopy),
-            Outgoing::HandedOverAlone => Some(Paused::PostCopyFailed),
-            Outgoing::Copied => Some(Paused::Migrating),
-        }
-    }
-
     fn resumed(&mut self) {
         if self.runs() {
             return;
@@ -330,94 +287,6 @@ impl Guest {
         self.run(reason);
     }
 
-    /// Nothing that was to end it counts any more.
-    fn afresh(&mut self) {
-        self.announced = None;
-        self.unexplained = false;
-        self.panicked = false;
-        self.shutdown = None;
-        self.stays = false;
-        self.watchdog = None;
-        self.asleep = false;
-        self.stopped_asleep = false;
-    }
-
-    /// Who resets does not matter; the firmware does, again and again.
-    fn reset(&mut self) {
-        let state = self.state;
-        if self.asleep {
-            self.afresh();
-            self.stand(Paused::User);
-            return;
-        }
-        self.afresh();
-        match state {
-            State::Crashed => self.stand(Paused::Crashed),
-            // It stayed, and was reset by a third party.
-            State::InShutdown => self.stand(Paused::User),
-            _ => {}
-        }
-    }
-
-    /// Its power-off need not be the end of QEMU.
-    fn restarts_by_policy(&self) -> bool {
-        self.reboot || self.on_poweroff != OnPoweroff::Destroy
-    }
-
-    /// Another state was loaded into it.
-    fn reverted(&mut self) {
-        if self.is_on_its_way_out() {
-            return;
-        }
-        self.afresh();
-        match self.runs() {
-            true => self.run(Running::FromSnapshot),
-            false => self.stand(Paused::FromSnapshot),
-        }
-    }
-
-    fn starts_again(&self) -> bool {
-        self.reboot || self.on_poweroff == OnPoweroff::Restart
-    }
-
-    fn shut_down(&mut self, cause: ShutdownCause) {
-        if let Some((first, ran)) = self.shutdown {
-            // QEMU stayed, and is ended: the first one tells. But a reset of a guest that stood ended nothing.
-            if ran || first != ShutdownCause::HostQmpSystemReset {
-                return;
-            }
-        }
-        // QEMU stops the processors before it comes to what they asked of it last.
-        let just_stopped = self.now - self.stopped_at < 1_000_000;
-        let stands = matches!(self.state, State::Paused(_));
-        let ran = self.runs() || stands && just_stopped;
-        self.shutdown = Some((cause, ran));
-        self.shut_down_stopped = stands;
-        if cause == ShutdownCause::GuestShutdown && ran && self.starts_again() {
-            self.ran = match self.state {
-                State::Running(reason) => reason,
-                // libvirt's word for one that did not run when it was started again.
-                _ => Running::Booted,
-            };
-            self.stand(Paused::ShuttingDown);
-        } else if self.began && self.state != State::Crashed {
-            // One that panicked stays so until QEMU is gone.
-            self.state = State::InShutdown;
-        }
-    }
-
-    fn watchdog(&mut self, action: WatchdogAction) {
-        match action {
-            WatchdogAction::Pause => self.announce(Paused::Watchdog),
-            WatchdogAction::Poweroff => {
-                self.watchdog = Some(Watchdog::PoweredOff);
-                self.state = State::InShutdown;
-            }
-            WatchdogAction::Reset => self.watchdog = Some(Watchdog::Reset),
-            WatchdogAction::Other => {}
-        }
-    }
-
     /// Before its STOP, or late: QEMU limits how often it says such things.
     fn announce(&mut self, reason: Paused) {
         if self.runs() {
@@ -428,165 +297,8 @@ impl Guest {
         }
     }
 
-    fn panicked(&mut self, action: PanicAction) {
-        match action {
-            PanicAction::Run => return,
-            PanicAction::Pause => self.state = State::Crashed,
-            PanicAction::Poweroff => self.state = State::InShutdown,
-        }
-        self.panicked = true;
-    }
-
-    fn migration(&mut self, word: &str) {
-        // A file, or the guest's own disks, are where it goes.
-        let is_elsewhere = |asked: &Asked| is_job(asked.verb) && asked.verb != Verb::Migrate;
-        if self.asked.iter().any(is_elsewhere) {
-            return;
-        }
-        match self.kind {
-            LaunchKind::Incoming if !self.all_here => self.incoming(word),
-            LaunchKind::Restore if !self.began => self.loading(word),
-            _ => self.outgoing(word),
-        }
-    }
-
-    fn loading(&mut self, word: &str) {
-        if word == "completed" && self.begin == Begin::Paused {
-            self.arrived_standing();
-        }
-    }
-
-    fn incoming(&mut self, word: &str) {
-        match word {
-            "postcopy-active" => {
-                self.post_copy = true;
-                if self.runs() {
-                    self.run(Running::PostCopy);
-                }
-            }
-            "postcopy-paused" if self.runs() => self.run(Running::PostCopyFailed),
-            "completed" => {
-                self.all_here = true;
-                match self.state {
-                    State::Running(Running::PostCopy | Running::PostCopyFailed) => {
-                        self.run(Running::Migrated);
-                    }
-                    _ if !self.began => self.arrived_standing(),
-                    _ => {}
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn outgoing(&mut self, word: &str) {
-        self.outgoing = match word {
-            "setup" | "active" => Outgoing::Copied,
-            "postcopy-active" | "postcopy-device" => Outgoing::HandedOver,
-            "postcopy-paused" => Outgoing::HandedOverAlone,
-            "completed" => Outgoing::Arrived,
-            "failed" | "cancelled" => Outgoing::No,
-            _ => self.outgoing,
-        };
-        let is_for_it = matches!(
-            self.state,
-            State::Paused(Paused::Migrating | Paused::PostCopy | Paused::PostCopyFailed)
-        );
-        if is_for_it {
-            match self.outgoing {
-                Outgoing::HandedOver => self.stand(Paused::PostCopy),
-                Outgoing::HandedOverAlone => self.stand(Paused::PostCopyFailed),
-                _ => {}
-            }
-        }
-    }
-
-    pub(crate) fn destroy_announced(&self) -> bool {
-        self.newest().any(|asked| is_destroy(asked.verb))
-    }
-
-    pub(crate) fn reset_asked(&self) -> bool {
-        self.newest().any(|asked| asked.verb == Verb::Reset)
-    }
-
     /// It stood, if only for a moment, when it shut down.
     pub(crate) fn stopped_first(&self) -> bool {
         self.shut_down_stopped
     }
-
-    /// Requests that count still, the newest first.
-    fn newest(&self) -> impl Iterator<Item = &Asked> {
-        // A job is under way until it is over, however long it takes.
-        let is_young = |asked: &Asked| self.now.abs_diff(asked.at) <= ASKED_MICROS;
-        let counts = move |asked: &&Asked| is_young(asked) || is_job(asked.verb);
-        self.asked.iter().rev().filter(counts)
-    }
-
-    fn ask(&mut self, verb: Verb, pid: u32) {
-        if is_destroy(verb) && self.is_on_its_way_out() {
-            // It is not why.
-            return;
-        }
-        if verb == Verb::Reboot && !self.is_on_its_way_out() {
-            self.reboot = true;
-        }
-        self.asked.push(Asked {
-            verb,
-            pid,
-            at: self.now,
-            acted: false,
-            void: false,
-        });
-    }
-
-    fn is_on_its_way_out(&self) -> bool {
-        let shut_down = match self.shutdown {
-            Some((ShutdownCause::HostSignal | ShutdownCause::HostQmpQuit, _)) => true,
-            Some((_, ran)) => ran && !self.shut_down_stopped,
-            None => false,
-        };
-        let shut_down = shut_down && !self.stays;
-        let panicked = self.panicked && self.state == State::InShutdown;
-        shut_down || panicked || self.watchdog == Some(Watchdog::PoweredOff) || self.end.is_some()
-    }
-
-    fn acted(&mut self, verb: Verb, pid: u32) {
-        let mut asked = self.asked.iter_mut().rev();
-        if let Some(asked) = asked.find(|asked| (asked.verb, asked.pid) == (verb, pid)) {
-            asked.acted = !asked.void;
-        }
-    }
-
-    /// Jobs that leave the guest here are over and done with.
-    fn done(&mut self, verb: Verb) {
-        if matches!(verb, Verb::Shutdown | Verb::Reboot) {
-            self.reboot = false;
-        }
-        let over = matches!(
-            verb,
-            Verb::Dump | Verb::DumpReset | Verb::SnapshotCreate | Verb::SnapshotRevert
-        );
-        if over {
-            self.asked.retain(|asked| asked.verb != verb);
-        }
-    }
-}
-
-/// Requests that end the guest when they are carried out, and leave something of it.
-fn ends_guest(verb: Verb) -> bool {
-    use Verb::{DumpCrash, ManagedSave, Migrate, Save, SnapshotHalt};
-    matches!(
-        verb,
-        Save | ManagedSave | DumpCrash | SnapshotHalt | Migrate
-    )
-}
-
-pub(crate) fn is_destroy(verb: Verb) -> bool {
-    matches!(verb, Verb::Destroy | Verb::Run | Verb::RunTimeout)
-}
-
-/// Requests that take their time.
-fn is_job(verb: Verb) -> bool {
-    use Verb::{Dump, DumpReset, SnapshotCreate, SnapshotRevert};
-    ends_guest(verb) || matches!(verb, Dump | DumpReset | SnapshotCreate | SnapshotRevert)
 }

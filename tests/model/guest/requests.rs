@@ -1,0 +1,119 @@
+//! What was asked of domstate, and for how long that counts.
+
+use domstate::domain::{Paused, ShutdownCause, State, Verb};
+
+use super::{Guest, Watchdog};
+
+/// For how long a request can be why something happens.
+const ASKED_MICROS: u64 = 30_000_000;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) verb: Verb,
+    pub(super) pid: u32,
+    pub(super) at: u64,
+    /// SENT or DONE was written.
+    pub(crate) acted: bool,
+    /// The guest ran on: whatever was made of it, it is not that any more.
+    pub(super) void: bool,
+}
+
+impl Guest {
+    /// What the guest is stopped for, of what was asked.
+    pub(super) fn reason_asked(&self) -> Option<Paused> {
+        self.newest().find_map(|asked| match asked.verb {
+            Verb::Suspend => Some(Paused::User),
+            Verb::Save | Verb::ManagedSave => Some(Paused::Saving),
+            Verb::Dump | Verb::DumpCrash | Verb::DumpReset | Verb::CrashDump => {
+                Some(Paused::Dumping)
+            }
+            Verb::SnapshotCreate | Verb::SnapshotHalt => Some(Paused::CreatingSnapshot),
+            Verb::SnapshotRevert => Some(Paused::FromSnapshot),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn destroy_announced(&self) -> bool {
+        self.newest().any(|asked| is_destroy(asked.verb))
+    }
+
+    pub(crate) fn reset_asked(&self) -> bool {
+        self.newest().any(|asked| asked.verb == Verb::Reset)
+    }
+
+    /// Requests that count still, the newest first.
+    pub(super) fn newest(&self) -> impl Iterator<Item = &Asked> {
+        // A job is under way until it is over, however long it takes.
+        let is_young = |asked: &Asked| self.now.abs_diff(asked.at) <= ASKED_MICROS;
+        let counts = move |asked: &&Asked| is_young(asked) || is_job(asked.verb);
+        self.asked.iter().rev().filter(counts)
+    }
+
+    pub(super) fn ask(&mut self, verb: Verb, pid: u32) {
+        if is_destroy(verb) && self.is_on_its_way_out() {
+            // It is not why.
+            return;
+        }
+        if verb == Verb::Reboot && !self.is_on_its_way_out() {
+            self.reboot = true;
+        }
+        self.asked.push(Asked {
+            verb,
+            pid,
+            at: self.now,
+            acted: false,
+            void: false,
+        });
+    }
+
+    pub(super) fn is_on_its_way_out(&self) -> bool {
+        let shut_down = match self.shutdown {
+            Some((ShutdownCause::HostSignal | ShutdownCause::HostQmpQuit, _)) => true,
+            Some((_, ran)) => ran && !self.shut_down_stopped,
+            None => false,
+        };
+        let shut_down = shut_down && !self.stays;
+        let panicked = self.panicked && self.state == State::InShutdown;
+        shut_down || panicked || self.watchdog == Some(Watchdog::PoweredOff) || self.end.is_some()
+    }
+
+    pub(super) fn acted(&mut self, verb: Verb, pid: u32) {
+        let mut asked = self.asked.iter_mut().rev();
+        if let Some(asked) = asked.find(|asked| (asked.verb, asked.pid) == (verb, pid)) {
+            asked.acted = !asked.void;
+        }
+    }
+
+    /// Jobs that leave the guest here are over and done with.
+    pub(super) fn done(&mut self, verb: Verb) {
+        if matches!(verb, Verb::Shutdown | Verb::Reboot) {
+            self.reboot = false;
+        }
+        let over = matches!(
+            verb,
+            Verb::Dump | Verb::DumpReset | Verb::SnapshotCreate | Verb::SnapshotRevert
+        );
+        if over {
+            self.asked.retain(|asked| asked.verb != verb);
+        }
+    }
+}
+
+/// Requests that end the guest when they are carried out, and leave something of it.
+pub(super) fn ends_guest(verb: Verb) -> bool {
+    use Verb::{DumpCrash, ManagedSave, Migrate, Save, SnapshotHalt};
+    matches!(
+        verb,
+        Save | ManagedSave | DumpCrash | SnapshotHalt | Migrate
+    )
+}
+
+pub(crate) fn is_destroy(verb: Verb) -> bool {
+    matches!(verb, Verb::Destroy | Verb::Run | Verb::RunTimeout)
+}
+
+/// Requests that take their time.
+pub(super) fn is_job(verb: Verb) -> bool {
+    use Verb::{Dump, DumpReset, SnapshotCreate, SnapshotRevert};
+    ends_guest(verb) || matches!(verb, Dump | DumpReset | SnapshotCreate | SnapshotRevert)
+}
