@@ -47,7 +47,9 @@ impl Fold {
         } else if !matches!(self.live, State::Running(_)) {
             self.enter(State::Running(reason), at);
         }
-        self.intents.settle(&[Verb::Suspend, Verb::Resume]);
+        // A guest that runs again is no longer the one that a policy wanted to end.
+        let overtaken = [Verb::Suspend, Verb::Resume, Verb::CrashDestroy];
+        self.intents.settle(&overtaken);
     }
 
     /// Why a guest that stood runs again.

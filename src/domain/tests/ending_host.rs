@@ -107,13 +107,27 @@ fn a_guest_that_may_not_reboot_was_ended_by_who_asked_for_its_reset() {
 #[test]
 fn what_a_policy_quits_is_not_said_to_have_been_quit_by_a_stranger() {
     // Somebody has reset it between its panic and that.
-    let story = Story::booted()
-        .then(panicked(PanicAction::Pause))
-        .then(Event::Stopped)
-        .then(asked(Verb::CrashDestroy))
-        .then(reset());
-    let quit = story.shut(ShutdownCause::HostQmpQuit).ends(STATUS_0);
-    assert_witnessed([(quit, "destroyed", asked_for(Verb::CrashDestroy))]);
+    let was_reset = || {
+        Story::booted()
+            .then(panicked(PanicAction::Pause))
+            .then(Event::Stopped)
+            .then(asked(Verb::CrashDestroy))
+            .then(reset())
+    };
+    let quit = |story: Story| story.shut(ShutdownCause::HostQmpQuit).ends(STATUS_0);
+    assert_witnessed([
+        (
+            quit(was_reset()),
+            "destroyed",
+            asked_for(Verb::CrashDestroy),
+        ),
+        // And let it run: whoever quits it now, no policy does.
+        (
+            quit(was_reset().then(Event::Resumed)),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+    ]);
 }
 
 #[test]
