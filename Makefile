@@ -26,6 +26,8 @@ TARGET ?= $(or $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p'),$(shell un
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAM := $(TARGET_DIR)/$(TARGET)/release/domstate
 NEEDS := qemu-system-x86_64=qemu-system-x86 python3=python3 strace=strace as=binutils groff=groff-base qemu-img=qemu-utils
+# Only root makes other file systems.
+NEEDS += $(if $(filter 0,$(shell id -u)),mkfs.xfs=xfsprogs mkfs.btrfs=btrfs-progs)
 QEMUS := $(abspath $(TARGET_DIR))/qemus
 
 # The readers are safe Rust: without a sanitizer a fuzzer finds the same in a fraction of the time, and what it takes of

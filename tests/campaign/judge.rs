@@ -126,6 +126,7 @@ impl Life<'_> {
             (panics, ShutOff::Crashed),
             (watched, ShutOff::Crashed),
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
+            (self.did('s') && self.may_have_stopped(), ShutOff::Crashed),
             (self.tried("destroy"), ShutOff::Destroyed),
             (
                 self.tried_with("snapshot-create-as", "--halt"),
@@ -144,6 +145,19 @@ impl Life<'_> {
             ends.insert(ShutOff::Crashed.word());
         }
         ends
+    }
+
+    /// Whether somebody may have stopped it: QEMU 7.2 aborts if its guest goes to sleep just then ("invalid runstate
+    /// transition: 'paused' -> 'suspended'").
+    fn may_have_stopped(&self) -> bool {
+        let verbs = [
+            "suspend",
+            "save",
+            "managedsave",
+            "dump",
+            "snapshot-create-as",
+        ];
+        self.commanded("stop") || verbs.iter().any(|verb| self.tried(verb))
     }
 
     /// Whether success may be told of it.

@@ -110,6 +110,9 @@ fn main() -> ExitCode {
                     if !story.to_string().contains(&only) {
                         continue;
                     }
+                    if runs == 1 {
+                        println!("{story}");
+                    }
                     let played = play::play(story);
                     let mut tally = tally.lock().unwrap();
                     tally.add(subject, story, &played);
@@ -130,8 +133,12 @@ fn main() -> ExitCode {
         tally.keep();
         return ExitCode::SUCCESS;
     }
+    // Again, at the end: of a long output that is what people keep.
     for failure in &failures {
-        eprintln!("false or lost: make campaign RUNS=1 SEED={}", failure.seed);
+        eprintln!(
+            "{failure}\nfalse or lost: make campaign RUNS=1 SEED={}\n",
+            failure.seed
+        );
     }
     ExitCode::FAILURE
 }

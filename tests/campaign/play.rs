@@ -28,7 +28,7 @@ use crate::judge::Told;
 use crate::objection::Objection;
 use crate::peer;
 use crate::story::Story;
-use crate::volume::Disk;
+use crate::volume::{Disk, FileSystem};
 use crate::witness::Witness;
 
 /// What looks answers within this, however busy the machine is with other stories.
@@ -47,7 +47,7 @@ pub(crate) struct Played {
     /// Ends that were told, with their certainty.
     pub(crate) ends: Vec<String>,
     pub(crate) slowest: Vec<(String, Duration)>,
-    /// False if it needs root.
+    /// False if this host lacks what it needs.
     pub(crate) ran: bool,
     /// The fault hit QEMU itself, which hung, so that the story came to no end.
     pub(crate) hung: bool,
@@ -66,8 +66,7 @@ impl fmt::Display for Failure {
 }
 
 pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
-    let needs_root = story.theme == Theme::Storage;
-    if needs_root && !nix::unistd::geteuid().is_root() {
+    if story.file_system.and_then(FileSystem::lack).is_some() {
         return Ok(Played::default());
     }
     let mut stage = Stage::new(story);
@@ -129,7 +128,7 @@ impl<'a> Stage<'a> {
     fn new(story: &'a Story) -> Self {
         let host = Host::new();
         let line = host.line("v");
-        let disk = (story.theme == Theme::Storage).then(|| Disk::mount(&host, "size=8m"));
+        let disk = story.file_system.map(|kind| Disk::of(&host, kind));
         Self {
             story,
             played: Played::default(),

@@ -7,6 +7,7 @@ use fastrand::Rng;
 use crate::act::{Act, Fault, Theme};
 use crate::machine::Machine;
 use crate::peer;
+use crate::volume::FileSystem;
 
 /// See the module.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Story {
     pub(crate) seed: u64,
     pub(crate) machine: Machine,
     pub(crate) theme: Theme,
+    /// One of its own that the state directory lies on.
+    pub(crate) file_system: Option<FileSystem>,
     /// What fails in everything that the first `start` starts.
     pub(crate) start: Option<Fault>,
     /// Then it is no QEMU at all: what it says, and what is asked of it.
@@ -44,10 +47,14 @@ impl Story {
             let verbs = verbs.collect();
             (peer::KINDS[rng.usize(..peer::KINDS.len())], verbs)
         });
+        let is_elsewhere = theme == Theme::Storage || rng.u8(..5) == 0;
+        let any = FileSystem::ALL[rng.usize(..FileSystem::ALL.len())];
         Self {
             seed,
             machine,
             theme,
+            // A folder that something is mounted on does not vanish.
+            file_system: (is_elsewhere && theme != Theme::Vanishing).then_some(any),
             start,
             peer,
             groups,
@@ -71,8 +78,11 @@ impl fmt::Display for Story {
         }
         writeln!(
             f,
-            "seed {}: {:?}, {:?}",
-            self.seed, self.theme, self.machine
+            "seed {}: {:?} on {}, {:?}",
+            self.seed,
+            self.theme,
+            self.file_system.map_or("the host's own", FileSystem::name),
+            self.machine
         )?;
         if let Some(fault) = &self.start {
             writeln!(f, "  start: {fault}")?;

@@ -98,6 +98,7 @@ fn story(start: Option<Fault>, groups: Vec<Vec<Act>>) -> Story {
         seed: 0,
         machine: Machine::plain(),
         theme: Theme::Plain,
+        file_system: None,
         start,
         peer: None,
         groups,

@@ -9,12 +9,14 @@ use crate::pairs;
 use crate::play::{Failure, Played};
 use crate::record::Record;
 use crate::story::Story;
+use crate::volume::FileSystem;
 
 /// See the module.
 pub(crate) struct Tally {
     record: Record,
     pub(crate) stories: u64,
     subjects: BTreeMap<String, u64>,
+    file_systems: BTreeMap<String, u64>,
     checks: u64,
     unsettled: u64,
     commands: u64,
@@ -34,6 +36,7 @@ impl Tally {
             record,
             stories: 0,
             subjects: BTreeMap::new(),
+            file_systems: BTreeMap::new(),
             checks: 0,
             unsettled: 0,
             commands: 0,
@@ -49,6 +52,15 @@ impl Tally {
     pub(crate) fn add(&mut self, subject: &str, story: &Story, played: &Result<Played, Failure>) {
         self.stories += 1;
         *self.subjects.entry(subject.to_owned()).or_insert(0) += 1;
+        let file_system = match (
+            story.file_system,
+            story.file_system.and_then(FileSystem::lack),
+        ) {
+            (None, _) => "the host's own".to_owned(),
+            (Some(kind), None) => kind.name().to_owned(),
+            (Some(kind), Some(lack)) => format!("{}: not run, {lack}", kind.name()),
+        };
+        *self.file_systems.entry(file_system).or_insert(0) += 1;
         if let Some((kind, _)) = &story.peer {
             *self
                 .acts
@@ -95,7 +107,10 @@ impl Tally {
                 self.unsettled,
             ),
             ("commands of domstate run", self.commands),
-            ("stories not run, for want of root", self.not_run),
+            (
+                "stories not run, for want of their file system",
+                self.not_run,
+            ),
             (
                 "stories that came to no end: QEMU met an error and hung",
                 self.hung,
@@ -116,6 +131,11 @@ impl Tally {
             "Stories by what they are about (all but the random ones: one for each system call and fault):",
             &["subject", "stories"],
             &rows(&self.subjects),
+        );
+        self.record.table(
+            "File systems that the state directory lay on:",
+            &["file system", "stories"],
+            &rows(&self.file_systems),
         );
         self.record.table(
             "Ends that were told, with how certain domstate was:",
@@ -147,6 +167,10 @@ impl fmt::Display for Tally {
         )?;
         for (end, count) in &self.ends {
             writeln!(f, "{count:>8}  {end}")?;
+        }
+        writeln!(f, "file systems:")?;
+        for (file_system, count) in &self.file_systems {
+            writeln!(f, "{count:>8}  {file_system}")?;
         }
         Ok(())
     }

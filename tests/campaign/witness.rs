@@ -140,10 +140,21 @@ impl Witness {
         !timed.timed_out()
     }
 
-    /// Waits until all that the newest QEMU, which is dead, has said is here.
+    /// Waits until all that the newest QEMU, which is dead, has said is here, and until nothing of it is left: without its
+    /// memory, and so without a command line, a process may go on dying for some time.
     pub(crate) fn hear_out(&self) {
         let over = |qemus: &[Qemu]| qemus.last().is_none_or(|qemu| !qemu.is_open());
-        self.until(Duration::from_secs(10), over);
+        let patience = Duration::from_secs(10);
+        let deadline = Instant::now() + patience;
+        self.until(patience, over);
+        let Some(pid) = self.look(|qemus| qemus.last().map(|qemu| qemu.pid)) else {
+            return;
+        };
+        let command_line = PathBuf::from(format!("/proc/{pid}/cmdline"));
+        let has_none = || fs::read(&command_line).is_ok_and(|line| line.is_empty());
+        while has_threads(pid) && has_none() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
     }
 
     /// Sends the newest guest a letter, if there is one to hear it.

@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use super::harness::{Guest, Host, is_alive, is_root, processes_with, until};
 
+/// The same on other file systems.
+mod file_systems;
 /// The same of a disk that may not be written.
 mod read_only;
 /// The disk.
@@ -255,7 +257,7 @@ fn a_start_that_runs_out_of_inodes_fails_with_one_error_and_leaves_the_old_answe
     }
     let host = Host::new();
     let disk = ended_on(&host, "size=4m,nr_inodes=200");
-    let folder = disk.0.join(".inodes");
+    let folder = disk.path().join(".inodes");
     let mut started = 0;
     for left in 0..14 {
         fs::create_dir(&folder).unwrap();

@@ -1,0 +1,67 @@
+//! What a run keeps for its last words is there on every file system that a host may have.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::settled;
+use super::volume::{Disk, FileSystem};
+use crate::harness::{Host, is_alive, is_root, until};
+
+/// Every file system that this host has; whoever reads the output sees which it has not.
+fn those_here() -> Vec<FileSystem> {
+    let mut here = FileSystem::ALL.to_vec();
+    here.retain(|kind| {
+        let lack = kind.lack();
+        if let Some(lack) = &lack {
+            let line = format!("not run on {}: {lack}\n", kind.name());
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+        lack.is_none()
+    });
+    here
+}
+
+#[test]
+fn on_every_file_system_a_full_disk_has_room_for_the_last_words() {
+    if !is_root("on_every_file_system_a_full_disk_has_room_for_the_last_words") {
+        return;
+    }
+    std::thread::scope(|scope| {
+        for kind in those_here() {
+            scope.spawn(move || has_room_for_last_words(kind));
+        }
+    });
+}
+
+fn has_room_for_last_words(kind: FileSystem) {
+    for (how, wanted) in [
+        ("power off", "shut off (shutdown)"),
+        ("panic", "shut off (crashed)"),
+        ("SIGKILL", "shut off (crashed)"),
+        ("destroy", "shut off (destroyed)"),
+    ] {
+        let host = Host::new();
+        let disk = Disk::of(&host, kind);
+        let mut guest = host.start("v", &["-device", "pvpanic"]);
+        host.supervisor_pid("v");
+        disk.fill(0);
+        assert_eq!(host.answer("v"), "running (booted)", "{kind:?}");
+        let qemu = host.qemu_pid("v");
+        guest.end(&host, how);
+        until("QEMU's end", || !is_alive(qemu));
+        host.wait_for("v", wanted);
+        until("the record", || {
+            host.journal("v").contains("DOMSTATE_EXITED")
+        });
+        let told = host.json("v");
+        assert_eq!(
+            (host.answer("v").as_str(), &told["certainty"]),
+            (wanted, &json!("witnessed")),
+            "{kind:?}, {how}"
+        );
+        disk.make_room();
+        settled(&host);
+        assert_eq!(host.answer("v"), wanted, "{kind:?}, {how}, room again");
+    }
+}
