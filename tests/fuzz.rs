@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "what it finds is for people to read"
@@ -14,6 +15,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+use serde_json::Value;
 
 #[path = "reliability/record.rs"]
 mod record;
@@ -47,6 +50,7 @@ const COLUMNS: &[&str] = &[
     "Crashes",
     "Seconds",
     "Sanitizer",
+    "Commit",
 ];
 
 fn main() -> ExitCode {
@@ -67,7 +71,7 @@ fn main() -> ExitCode {
         eprintln!("error: there is no reader '{chosen}'");
         return ExitCode::FAILURE;
     }
-    for (name, bytes_max) in readers {
+    for (name, bytes_max) in &readers {
         println!("{name}: {runs} runs");
         let log = folder.join(format!("{name}-{sanitizer}.log"));
         let limits = [
@@ -83,19 +87,32 @@ fn main() -> ExitCode {
         }
         println!("{}", row(&log, name, *bytes_max, &sanitizer).join("  "));
     }
-    // One may have been let run alone: what each has left last is what is known of it.
-    let rows = READERS.iter().filter_map(|(name, bytes_max)| {
+    // One may have been let run alone: of the others stands what is on record already.
+    let mut rows = rows_on_record();
+    for (name, bytes_max) in &readers {
         let log = folder.join(format!("{name}-{sanitizer}.log"));
-        let is_done = fs::read(&log).is_ok_and(|log| log.windows(4).any(|w| w == b"DONE"));
-        is_done.then(|| row(&log, name, *bytes_max, &sanitizer))
-    });
-    let rows: Vec<_> = rows.collect();
+        rows.retain(|row| row[0] != *name);
+        rows.push(row(&log, name, *bytes_max, &sanitizer));
+    }
+    rows.sort_by_key(|row| READERS.iter().position(|(name, _)| row[0] == *name));
     let title = format!("Fuzzed by libFuzzer, {memory_mib} MiB at most");
     record.table(&title, COLUMNS, &rows);
-    if rows.len() == READERS.len() {
-        record.keep("qemu-system-x86_64");
-    }
+    record.keep("qemu-system-x86_64");
     ExitCode::SUCCESS
+}
+
+/// The rows of the record that is kept of earlier runs; each says of which domstate it is.
+fn rows_on_record() -> Vec<Vec<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reliability/fuzz.json");
+    let record: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let rows = record["tables"][0]["rows"].as_array().unwrap();
+    let words = |row: &Value| -> Vec<String> {
+        let words = row.as_array().unwrap().iter();
+        words
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect()
+    };
+    rows.iter().map(words).collect()
 }
 
 /// What a run has left in its log.
@@ -113,6 +130,7 @@ fn row(log: &Path, name: &str, bytes_max: u32, sanitizer: &str) -> Vec<String> {
         crashes.to_string(),
         figure(last_line(&log, "Done "), " runs in "),
         sanitizer.to_owned(),
+        record::commit(),
     ]
 }
 

@@ -172,7 +172,9 @@ impl Fold {
         }
         let machine = match self.live {
             State::Running(_) => Machine::Ran,
-            State::Paused(_) if self.is_younger(STOPPING_MICROS, at) => Machine::JustStopped,
+            State::Paused(_) | State::PmSuspended if self.is_younger(STOPPING_MICROS, at) => {
+                Machine::JustStopped
+            }
             State::Paused(_)
             | State::Crashed
             | State::InShutdown

@@ -80,7 +80,7 @@ impl Shutdown {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
     Ran,
-    /// It was stopped so shortly before that its processors may have been at it then.
+    /// It was stopped, or went to sleep, so shortly before that its processors may have been at it then.
     JustStopped,
     Stood,
 }

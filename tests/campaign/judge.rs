@@ -56,6 +56,8 @@ pub(crate) struct Life<'a> {
     pub(crate) is_obscure: bool,
     /// What was told before it began.
     pub(crate) before: Option<State>,
+    /// What is told is of a later run than what was told last.
+    pub(crate) is_next_run: bool,
 }
 
 impl Life<'_> {
@@ -187,6 +189,10 @@ impl Life<'_> {
         if ends.contains(reason.word()) {
             return Ok(());
         }
+        // The newest QEMU may have been an earlier run's.
+        if self.is_next_run && self.judge_unstarted(told, reason).is_ok() {
+            return Ok(());
+        }
         let says_less = reason == ShutOff::Unknown && told.cause["kind"].is_string();
         let errs_to_bad = reason == ShutOff::Crashed && told.certainty == "inferred";
         if self.is_obscure && (says_less || errs_to_bad) {
@@ -218,7 +224,7 @@ impl Life<'_> {
             return Err("its QEMU lives".to_owned());
         }
         if let Some(status) = status
-            && !fits(told.state, status)
+            && !fits(told.state, status, self.is_obscure)
         {
             return Err(format!("QEMU is {status}"));
         }
@@ -301,12 +307,14 @@ fn resumed_after_stop(qemu: &Qemu) -> Option<usize> {
     names[stop..].iter().position(|name| *name == "RESUME")
 }
 
-/// Whether QEMU can be this (`status` of query-status) while the domain is that.
-fn fits(state: State, status: &str) -> bool {
+/// Whether QEMU can be this (`status` of query-status) while the domain is that. The line that says why a guest stands may
+/// be lost.
+fn fits(state: State, status: &str, is_obscure: bool) -> bool {
+    let says_less = is_obscure && state == State::Paused(Paused::Unknown);
     match status {
         "running" => matches!(state, State::Running(_)),
         "suspended" => state == State::PmSuspended,
-        "guest-panicked" => state == State::Crashed,
+        "guest-panicked" => state == State::Crashed || says_less,
         // QEMU 10 says why a second late. An image does not say why a guest stood that was saved.
         "io-error" => matches!(
             state,

@@ -121,6 +121,7 @@ impl Guest {
                 if self.runs() {
                     self.asleep = true;
                     self.state = State::PmSuspended;
+                    self.stopped_at = self.now;
                 }
             }
             Event::Woken => {
@@ -246,6 +247,7 @@ impl Guest {
         if self.asleep && self.stopped_asleep {
             self.stopped_asleep = false;
             self.state = State::PmSuspended;
+            self.stopped_at = self.now;
             return;
         }
         let asked = |verb| self.newest().any(|asked| asked.verb == verb);

@@ -54,7 +54,7 @@ impl Record {
             "name": self.name,
             "command": self.command,
             "date": first_line("date", &["-u", "+%Y-%m-%d"]),
-            "commit": first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"]),
+            "commit": commit(),
             "domstate": env!("CARGO_PKG_VERSION"),
             "qemu": first_line(qemu, &["--version"]),
             "kernel": first_line("uname", &["-sr"]),
@@ -67,6 +67,11 @@ impl Record {
         let text = serde_json::to_string_pretty(&record).unwrap() + "\n";
         std::fs::write(folder.join(format!("{}.json", self.name)), text).unwrap();
     }
+}
+
+/// Of which domstate a run is.
+pub(crate) fn commit() -> String {
+    first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"])
 }
 
 fn first_line(program: &str, args: &[&str]) -> String {

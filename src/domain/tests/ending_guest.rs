@@ -183,19 +183,21 @@ fn the_exit_device_gives_its_own_status() {
 }
 
 #[test]
-fn a_guest_that_was_stopped_in_the_moment_of_its_shutdown_did_shut_down() {
-    let stopped = |micros: u64| {
-        let mut story = Story::booted().then(Event::Stopped);
-        story.1 = story.1 + micros - 1_000_000;
-        story.shut(ShutdownCause::GuestShutdown)
-    };
+fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shut_down() {
     let shut_down = ("shut off (shutdown)".to_owned(), Cause::GuestShutdown);
     let killed = ("shut off (destroyed)".to_owned(), Cause::HostUi);
     let told = |(state, cause, _)| (state, cause);
-    assert_eq!(told(stopped(300).ends(STATUS_0)), shut_down);
-    assert_eq!(told(stopped(300).ends_with(STATUS_0, gdb())), killed);
-    // gdb's kill, whose words were lost.
-    assert_eq!(told(stopped(2_000_000).ends(STATUS_0)), killed);
+    for stands in [Event::Stopped, Event::Suspended] {
+        let stopped = |micros: u64| {
+            let mut story = Story::booted().then(stands.clone());
+            story.1 = story.1 + micros - 1_000_000;
+            story.shut(ShutdownCause::GuestShutdown)
+        };
+        assert_eq!(told(stopped(300).ends(STATUS_0)), shut_down);
+        assert_eq!(told(stopped(300).ends_with(STATUS_0, gdb())), killed);
+        // gdb's kill, whose words were lost.
+        assert_eq!(told(stopped(2_000_000).ends(STATUS_0)), killed);
+    }
 }
 
 #[test]

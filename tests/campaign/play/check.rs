@@ -84,6 +84,7 @@ impl Stage<'_> {
                     .filter(|qemu| outside.alive.is_empty() || outside.alive.contains(&qemu.pid)),
                 is_obscure: self.is_obscure,
                 before: self.before,
+                is_next_run: self.last.as_ref().is_some_and(|last| last.run < told.run),
             };
             if outside.alive.len() > 1 {
                 return Err(format!("two QEMUs of one domain: {:?}", outside.alive));

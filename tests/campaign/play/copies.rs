@@ -92,6 +92,7 @@ impl Stage<'_> {
                     qemu: Some(qemu),
                     is_obscure: true,
                     before: None,
+                    is_next_run: false,
                 };
                 life.may_have_shut_down()
             })

@@ -72,7 +72,7 @@ impl Guest {
         }
         // QEMU stops the processors before it comes to what they asked of it last.
         let just_stopped = self.now - self.stopped_at < 1_000_000;
-        let stands = matches!(self.state, State::Paused(_));
+        let stands = matches!(self.state, State::Paused(_) | State::PmSuspended);
         let ran = self.runs() || stands && just_stopped;
         let stays = self.on_poweroff == OnPoweroff::Preserve;
         if cause == ShutdownCause::HostQmpSystemReset && stays && !self.runs() {
