@@ -130,6 +130,8 @@ pub(crate) enum Act {
     Faulted(Vec<&'static str>, Fault),
     /// The same, and it fails in all that the command starts too.
     Followed(Vec<&'static str>, Fault),
+    /// The same, and it is stopped after so many microseconds, for a while.
+    Halted(Vec<&'static str>, u64),
     /// A letter for the guest.
     Letter(char),
     /// A signal to QEMU.
@@ -241,6 +243,7 @@ impl Act {
             86..91 => Self::SupervisorFault(Fault::any(rng)),
             91..93 => Self::LoseCheckpoint,
             93 => Self::ReusePid,
+            97 => Self::Halted(verb(rng), 1 << rng.u32(6..18)),
             94..96 => Self::AskDamagedCopy(rng.u64(..)),
             96 => Self::AskAfterBoot,
             _ => match theme {
@@ -284,6 +287,13 @@ impl fmt::Display for Act {
                     words.join(" ")
                 )
             }
+            Self::Halted(words, micros) => {
+                write!(
+                    f,
+                    "domstate {} v, stopped after {micros} us",
+                    words.join(" ")
+                )
+            }
             Self::Letter(letter) => write!(f, "letter {letter}"),
             Self::Signal(signal) => write!(f, "{signal} to QEMU"),
             Self::Monitor(command) => write!(f, "third party: {command}"),
@@ -315,6 +325,7 @@ impl Act {
                 Some(error) => format!("{error} in a verb ({})", words[0]),
                 None => format!("verb killed ({})", words[0]),
             },
+            Self::Halted(words, _) => format!("verb stopped on its way ({})", words[0]),
             Self::Letter(letter) => format!("guest does {letter}"),
             Self::SupervisorFault(Fault { error: None, .. }) => {
                 "supervisor killed at a call".to_owned()
@@ -342,6 +353,7 @@ impl Act {
             | Self::SupervisorFault(_)
             | Self::Storage(_) => true,
             Self::Verb(_)
+            | Self::Halted(..)
             | Self::Letter(_)
             | Self::Signal(_)
             | Self::Monitor(_)

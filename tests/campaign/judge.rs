@@ -294,7 +294,11 @@ impl Life<'_> {
 }
 
 pub(crate) fn words(act: &Act) -> Option<&Vec<&'static str>> {
-    if let Act::Verb(words) | Act::Faulted(words, _) | Act::Followed(words, _) = act {
+    if let Act::Verb(words)
+    | Act::Faulted(words, _)
+    | Act::Followed(words, _)
+    | Act::Halted(words, _) = act
+    {
         return Some(words);
     }
     None

@@ -166,7 +166,8 @@ impl Machine {
             Wrapper::None => argv,
             Wrapper::Execs => behind(host, "exec \"$@\"", argv),
             Wrapper::Waits => behind(host, "\"$@\"\nexit 7", argv),
-            Wrapper::Leaks => behind(host, "tail -f /dev/null & exec \"$@\"", argv),
+            // Its own path is on the command line of what it leaves, which is found by it when the story is over.
+            Wrapper::Leaks => behind(host, "tail -f \"$0\" & exec \"$@\"", argv),
         }
     }
 }

@@ -232,6 +232,7 @@ impl<'a> Stage<'a> {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 self.run_following(&words, fault)?;
             }
+            Act::Halted(words, micros) => return self.halted(words, *micros).map(Some),
             Act::Letter(letter) => self.witness.press(*letter),
             Act::Signal(signal) => {
                 for pid in self.witness.connected() {

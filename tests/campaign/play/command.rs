@@ -6,9 +6,11 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use super::{ACT_BOUND, LOOK_BOUND, Stage};
 use crate::act::{Fault, Theme};
-use crate::harness::{Said, finish};
+use crate::harness::{Said, finish, finish_child, send, spawn};
 use crate::judge::judge_manners;
 use crate::objection::Objection;
 
@@ -46,6 +48,36 @@ impl Stage<'_> {
         Ok((words[0].to_owned(), took))
     }
 
+    /// Runs a command that somebody stops on its way, for a while.
+    pub(super) fn halted(
+        &self,
+        words: &[&str],
+        micros: u64,
+    ) -> Result<(String, Duration), Objection> {
+        const HALT: Duration = Duration::from_millis(200);
+        let args = self.spelt(words);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut command = self.host.command(&args);
+        self.step_clock(&mut command);
+        let begun = Instant::now();
+        let child = spawn(command);
+        // Nobody else has its pid before it is waited for.
+        let pid = i32::try_from(child.id()).unwrap();
+        std::thread::sleep(Duration::from_micros(micros));
+        send(pid, Signal::SIGSTOP);
+        std::thread::sleep(HALT);
+        send(pid, Signal::SIGCONT);
+        let said = finish_child(child);
+        let took = begun.elapsed();
+        self.note(&format!(
+            "{took:.0?} domstate {} (stopped after {micros} us): {said:?}",
+            args.join(" ")
+        ));
+        judge_manners(words, &said)?;
+        self.is_in_bound(&args, took)?;
+        Ok((words[0].to_owned(), took))
+    }
+
     /// Runs a command of domstate within its bound, with something that fails in it.
     pub(super) fn run(&self, args: &[&str], fault: Option<&Fault>) -> Result<Said, Objection> {
         let mut command = self.host.command(args);
@@ -72,6 +104,11 @@ impl Stage<'_> {
             said.stdout.chars().take(300).collect::<String>(),
             said.stderr
         ));
+        self.is_in_bound(args, took)?;
+        Ok(said)
+    }
+
+    fn is_in_bound(&self, args: &[&str], took: Duration) -> Result<(), Objection> {
         let looks = [
             "--reason", "list", "history", "explain", "dominfo", "--format", "wait",
         ];
@@ -83,7 +120,7 @@ impl Stage<'_> {
         if took > bound {
             return Err(Objection::Late(format!("{args:?} took {took:?}")));
         }
-        Ok(said)
+        Ok(())
     }
 
     /// The clock is another one for each command, and for what it starts, as when it was stepped in between.
