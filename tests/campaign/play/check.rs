@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Stage;
 use crate::judge::{Life, Told, judge_manners, words};
+use crate::machine::Wrapper;
 use crate::objection::Objection;
 
 impl Stage<'_> {
@@ -110,11 +111,19 @@ impl Stage<'_> {
             verdict = self.verdict(&told, outside);
         }
         verdict.map_err(|why| format!("{why}, and domstate tells {told:?}; {outside:?}"))?;
+        // A wrapper that waits takes the status, which could be seen until then.
+        let status_is_taken = self.story.machine.wrapper == Wrapper::Waits
+            && told.cause["kind"] == "status-lost"
+            && self
+                .last
+                .as_ref()
+                .is_some_and(|last| last.state == told.state);
         if let Some(last) = &self.last
             && last.has_ended()
             && last.run == told.run
             && last.certainty == "witnessed"
             && (last.state, &last.cause) != (told.state, &told.cause)
+            && !status_is_taken
         {
             return Err(format!("{last:?} became {told:?}").into());
         }
