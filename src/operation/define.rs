@@ -1,5 +1,8 @@
 //! Keeping and forgetting definitions.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -8,7 +11,7 @@ use super::folder::{make_folder, save, take_folder_lock};
 use super::fulfil::fulfil;
 use super::managed::{Loss, has_managed_image, refuse_to_lose};
 use crate::observe::look;
-use crate::store::{Definition, DomainFolder, StoredCheckpoint, Sync, sync_folder};
+use crate::store::{Definition, DomainFolder, FolderLock, StoredCheckpoint, Sync, sync_folder};
 
 /// Keeps `definition` for the domain's next start.
 pub fn define(domain: &DomainFolder, definition: &Definition) -> Result<()> {
@@ -36,15 +39,28 @@ pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<()> {
         bail!("the domain has no folder");
     };
     // Gone at once for every reader; a name that begins with a dot is no domain's.
-    let doomed = state.join(format!(
-        ".undefined-{}-{}",
-        domain.name(),
-        std::process::id()
-    ));
+    let doomed = state.join(format!("{DOOMED}{}-{}", domain.name(), std::process::id()));
     std::fs::rename(domain.path(), &doomed)
         .with_context(|| format!("cannot remove {}", domain.path().display()))?;
     let _ = sync_folder(state);
+    remove_remains(state);
     std::fs::remove_dir_all(&doomed).with_context(|| format!("cannot remove {}", doomed.display()))
+}
+
+/// How the folder of a domain that was undefined begins, until it is removed.
+const DOOMED: &str = ".undefined-";
+
+/// Removes what an `undefine` that was killed has left. What another is about to remove has its lock held.
+fn remove_remains(state: &Path) {
+    let entries = std::fs::read_dir(state).into_iter().flatten().flatten();
+    let remains =
+        entries.filter(|entry| entry.file_name().as_bytes().starts_with(DOOMED.as_bytes()));
+    for remains in remains.map(|entry| entry.path()) {
+        // In the way of nobody: what cannot be removed now is left to the next.
+        if let Ok(Some(_lock)) = FolderLock::try_take(&remains) {
+            let _ = std::fs::remove_dir_all(&remains);
+        }
+    }
 }
 
 /// Gives a domain that is not active another name, with everything that is known of its runs. The domain's folder

@@ -42,11 +42,11 @@ pub(super) fn make_folder(domain: &DomainFolder) -> Result<()> {
 /// Writes the definition. To be called with the folder's lock held.
 pub(super) fn save(domain: &DomainFolder, definition: &Definition) -> Result<()> {
     let path = domain.definition();
-    let is_new = !path.exists();
     definition
         .save(&path)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    if is_new && let Some(parent) = domain.path().parent() {
+    if let Some(parent) = domain.path().parent() {
+        // Also where there was a definition: who wrote it may have been killed before this.
         sync_folder(parent).with_context(|| format!("cannot write {}", parent.display()))?;
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! Several commands at once, and an old supervisor beside a new run.
 
+use std::fs;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
@@ -161,13 +163,13 @@ fn a_supervisor_that_was_stopped_through_a_whole_run_writes_nothing_into_the_nex
     };
     both(&host);
     let before = host.journal("v");
-    let checkpoint = std::fs::read(host.run_folder("v").join("state.json")).unwrap();
+    let checkpoint = fs::read(host.run_folder("v").join("state.json")).unwrap();
     send(old, Signal::SIGCONT);
     until("the old supervisor's end", || !is_alive(old));
-    let old_journal = std::fs::read_to_string(old_journal).unwrap();
+    let old_journal = fs::read_to_string(old_journal).unwrap();
     assert_eq!(old_journal.matches("DOMSTATE_EXITED").count(), 1);
     assert_eq!(host.journal("v"), before);
-    let after = std::fs::read(host.run_folder("v").join("state.json")).unwrap();
+    let after = fs::read(host.run_folder("v").join("state.json")).unwrap();
     assert_eq!(after, checkpoint);
     both(&host);
     assert_eq!(host.supervisor_pid("v"), new);
@@ -192,4 +194,38 @@ fn an_active_domain_is_not_undefined() {
     host.ok(&["destroy", "v"]);
     host.ok(&["undefine", "v"]);
     assert_eq!(host.domstate(&["v"]).code, Some(1));
+}
+
+#[test]
+fn what_a_killed_undefine_leaves_goes_with_the_next() {
+    let host = Host::new();
+    let argv = ["--", "qemu-system-x86_64"];
+    host.ok(&[&["define", "v"], argv.as_slice()].concat());
+    host.ok(&[&["define", "w"], argv.as_slice()].concat());
+    let mut strace = Command::new("strace");
+    strace.args([
+        "-e",
+        "trace=unlinkat",
+        "-e",
+        "inject=unlinkat:signal=SIGKILL",
+    ]);
+    strace.arg("-o").arg("/dev/null");
+    strace
+        .arg(env!("CARGO_BIN_EXE_domstate"))
+        .args(["undefine", "v"]);
+    strace.env("DOMSTATE_DIR", host.state_dir());
+    assert_eq!(finish(strace).code, None);
+    let remains = || -> Vec<String> {
+        let entries = fs::read_dir(host.state_dir()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names
+            .filter(|name| name.starts_with(".undefined"))
+            .collect()
+    };
+    assert_eq!(remains().len(), 1);
+    // It is gone for who asks.
+    assert_eq!(host.domstate(&["v"]).code, Some(1));
+    assert_eq!(host.ok(&["list", "--all", "--name"]).trim(), "w");
+    host.ok(&["undefine", "w"]);
+    assert_eq!(remains(), [""; 0]);
 }
