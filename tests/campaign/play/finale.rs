@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::Stage;
+use super::{ACT_BOUND, Stage};
 use crate::act::{Act, Storage};
 use crate::harness::processes_with;
 use crate::judge::Told;
@@ -25,7 +25,20 @@ impl Stage<'_> {
         }
         self.perform(&[Act::Storage(Storage::Back)])?;
         self.perform(&[Act::Storage(Storage::Writable)])?;
-        self.perform(&[Act::Storage(Storage::Roomy)])
+        self.perform(&[Act::Storage(Storage::Roomy)])?;
+        self.let_start()
+    }
+
+    /// Waits until nothing of it is just starting: a `start` that was killed may have left somebody who does.
+    fn let_start(&mut self) -> Result<(), Objection> {
+        let begun = Instant::now();
+        while self.run(&["--reason", "v"], None)?.stdout == "paused (starting up)\n" {
+            if begun.elapsed() > ACT_BOUND {
+                return Err(Objection::Late("it starts and starts".to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// Ends the guest if it lives. Nothing is left over, and the answer needs nothing but the journal.
