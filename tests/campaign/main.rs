@@ -69,11 +69,13 @@ use self::tally::Tally;
 fn main() -> ExitCode {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let sweep = std::env::var("SWEEP").unwrap_or_default();
-    let swept = match sweep.as_str() {
+    let mut swept = match sweep.as_str() {
         "" => Vec::new(),
         "all" => sweep::stories(Breadth::All),
         _ => sweep::stories(Breadth::One),
     };
+    // Of each subject something soon.
+    fastrand::Rng::with_seed(0).shuffle(&mut swept);
     let random: u64 = number("RUNS").unwrap_or(300);
     let runs = random + swept.len() as u64;
     let jobs = number("JOBS").unwrap_or(6);
