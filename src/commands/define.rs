@@ -43,21 +43,30 @@ pub(super) fn definition(
 ) -> Result<Definition> {
     let facts = qemu::examine(argv)?;
     qemu::lifecycle(&policies, &facts.actions)?;
-    let uuid = match facts.uuid.or_else(|| uuid(domain)) {
-        Some(uuid) => uuid,
-        None => random_uuid()?,
-    };
-    for name in state.names()?.iter().filter(|name| *name != domain.name()) {
-        if self::uuid(&state.domain(name)) == Some(uuid) {
-            bail!("operation failed: domain '{name}' already exists with uuid {uuid}");
+    let uuid = match (facts.uuid, uuid(domain)) {
+        (Some(given), own) if own != Some(given) => {
+            refuse_taken(state, domain, given)?;
+            given
         }
-    }
+        (_, Some(own)) => own,
+        (_, None) => random_uuid()?,
+    };
     Ok(Definition {
         uuid,
         argv: argv.to_vec(),
         workdir: workdir()?,
         policies,
     })
+}
+
+/// Only a UUID that the user gave can be another domain's: where there are thousands, to look takes as long as a start.
+fn refuse_taken(state: &StateDir, domain: &DomainFolder, given: Uuid) -> Result<()> {
+    for name in state.names()?.iter().filter(|name| *name != domain.name()) {
+        if uuid(&state.domain(name)) == Some(given) {
+            bail!("operation failed: domain '{name}' already exists with uuid {given}");
+        }
+    }
+    Ok(())
 }
 
 fn workdir() -> Result<PathBuf> {
