@@ -51,6 +51,8 @@ pub enum Cause {
     /// QEMU ended while it handed the last of the guest over to another, and had not said yet whether that has it;
     /// or somebody else sent it away, who knows where.
     MaybeMigrated,
+    /// QEMU announced that the guest shut down, but calls what others do the same.
+    Unattributed { why: String },
 }
 
 /// The kernel's word that it killed a very process for want of memory.

@@ -93,9 +93,10 @@ impl Fold {
         let by_job = self.job.as_ref().and_then(|job| stands_for(job.verb));
         let reason = match self.pending_stop_cause(at) {
             _ if by_job.is_some() => by_job.unwrap_or(Paused::Unknown),
-            _ if self.intents.recent(&[Verb::Suspend], at).is_some() => Paused::User,
+            // QEMU said why; whoever only asked to suspend it came too late.
             Some(StopCause::IoError(_)) => Paused::IoError,
             Some(StopCause::Watchdog) => Paused::Watchdog,
+            None if self.intents.recent(&[Verb::Suspend], at).is_some() => Paused::User,
             None => match self.transfer {
                 Transfer::Leaving(copying) => copying.stands(),
                 Transfer::None | Transfer::Arriving(_) | Transfer::Left | Transfer::Failed => {
@@ -124,6 +125,11 @@ impl Fold {
     /// A reason for the guest to stop. QEMU 10 limits the rate of BLOCK_IO_ERROR and 7.2 that of WATCHDOG,
     /// so it may come after the STOP that it explains.
     pub(super) fn stop_explained(&mut self, cause: StopCause, at: Option<Timestamp>) {
+        let is_over = self.since.zip(at).is_some_and(|(since, at)| at < since);
+        if is_over && matches!(self.live, State::Running(_)) {
+            // It has run again since: the line of that STOP comes late, and must not explain the next.
+            return;
+        }
         if self.live == State::Paused(Paused::Unknown) {
             self.live = State::Paused(match cause {
                 StopCause::IoError(_) => Paused::IoError,
@@ -208,7 +214,13 @@ impl Fold {
             };
             self.restart = Some(Restart::AfterPoweroff(before));
             self.enter(State::Paused(Paused::ShuttingDown), at);
-        } else if self.began.is_some() && self.live != State::Crashed {
+        } else if self.began.is_some()
+            && self.live != State::Crashed
+            && !self
+                .shutdown
+                .as_ref()
+                .is_some_and(Shutdown::is_reset_of_standing_guest)
+        {
             self.enter(State::InShutdown, at);
         }
     }

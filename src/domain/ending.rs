@@ -3,6 +3,12 @@
 //! Success (`shutdown`) needs the guest's own shutdown on record. Everything else is what was witnessed, what
 //! can be inferred, or `unknown` with why. Where the truth is in doubt, the worse news is told.
 
+/// What the guest did, and what looks like it.
+mod guest;
+
+use self::guest::{
+    guest_exit_device, guest_shut_down, killed_by_debugger, panicked, watchdog_ended_it,
+};
 use super::answer::{Answer, Certainty};
 use super::cause::{Cause, OomKill};
 use super::duty::ENDING_JOBS;
@@ -10,7 +16,7 @@ use super::event::{Exit, LogWords, ShutdownCause, SignalSender, Timestamp, Verb}
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
 use super::state::{ShutOff, State};
-use super::trace::{Exited, Machine, Shutdown, WatchdogEnd};
+use super::trace::{Exited, Machine, Shutdown};
 
 /// The verbs that end a guest.
 pub(super) const ENDING_VERBS: &[Verb] = &[Verb::Destroy, Verb::Run, Verb::RunTimeout];
@@ -52,6 +58,8 @@ const RULES: &[Rule] = &[
     panicked,
     // Before the guest's own reset: the SHUTDOWN that a watchdog's reset becomes looks the same.
     watchdog_ended_it,
+    // One that stood for its migration cannot have shut down here, whatever QEMU found still to be done.
+    stood_and_may_run_elsewhere,
     killed_by_debugger,
     guest_shut_down,
     host_reset_that_ends_the_run,
@@ -235,60 +243,6 @@ fn never_began(case: &Case<'_>) -> Option<Verdict> {
     })
 }
 
-fn panicked(case: &Case<'_>) -> Option<Verdict> {
-    let panic = case.fold.panic.as_ref();
-    if panic.is_none() && shutdown_of(case, &[ShutdownCause::GuestPanic]).is_none() {
-        return None;
-    }
-    let info = panic.and_then(|panic| panic.info.clone());
-    let kept = None;
-    Some(witnessed(
-        ShutOff::Crashed,
-        Cause::GuestPanic { info, kept },
-    ))
-}
-
-/// gdb's `kill`, which always finds the guest stopped: QEMU 11 calls it guest-shutdown, 7.2 says nothing but on its
-/// stderr. Its words alone would not do: the guest may write the same into the log over its serial line.
-fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
-    let guest = shutdown_of(case, &[ShutdownCause::GuestShutdown]);
-    let stood = guest.is_some_and(|shutdown| match shutdown.machine {
-        Machine::Ran => false,
-        // Or it shut itself down in the moment in which somebody stopped it.
-        Machine::JustStopped => case.words.gdb_killed,
-        // Or it ran, and the line that says so is lost.
-        Machine::Stood => case.words.gdb_killed || !case.fold.gap,
-    });
-    let silent = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
-    let ran = matches!(case.fold.live, State::Running(_));
-    let killed = stood || (silent && !ran && case.words.gdb_killed);
-    killed.then(|| witnessed(ShutOff::Destroyed, Cause::HostUi))
-}
-
-fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
-    let shutdown = shutdown_of(
-        case,
-        &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
-    )?;
-    if shutdown.machine == Machine::Stood && case.fold.gap {
-        return Some(verdict_unknown(lines_lost(
-            "lines were lost before the guest shut down",
-        )));
-    }
-    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
-    let cause = match (shutdown.cause, case.exit) {
-        // QEMU 10 announces isa-debug-exit as a shutdown; the status is odd by construction.
-        (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
-            if by_device && status % 2 == 1 =>
-        {
-            Cause::GuestExit { status }
-        }
-        (ShutdownCause::GuestReset, _) => Cause::GuestReset,
-        _ => Cause::GuestShutdown,
-    };
-    Some(witnessed(ShutOff::Shutdown, cause))
-}
-
 /// `reset` and `dump --reset` under reboot=shutdown: virsh calls it a shutdown when the user asked for it.
 fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
     let shutdown = shutdown_of(case, &[ShutdownCause::HostQmpSystemReset])?;
@@ -299,6 +253,10 @@ fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
     let resets = [Verb::Reset, Verb::DumpReset];
     let intent = case.fold.intents.recent(&resets, shutdown.at);
     Some(match intent {
+        // It may have been somebody else's: who asked died, or is only about to say that it was sent.
+        Some(intent) if intent.progress == Progress::Asked => {
+            inferred(ShutOff::Destroyed, asked(intent))
+        }
         Some(intent) => witnessed(ShutOff::Shutdown, asked(intent)),
         None => witnessed(ShutOff::Destroyed, Cause::QmpQuit),
     })
@@ -312,8 +270,10 @@ fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
             let sender = case.words.terminated.clone().unwrap_or_default();
             match asked_for {
                 // The verb died between acting and saying so, but QEMU names the process.
-                Some(intent) if sender.pid.is_none_or(|pid| pid == intent.actor.pid) => {
-                    asked(intent)
+                Some(intent) if sender.pid == Some(intent.actor.pid) => asked(intent),
+                // QEMU's words went elsewhere: it may have been another's signal.
+                Some(intent) if sender.pid.is_none() => {
+                    return Some(inferred(ShutOff::Destroyed, asked(intent)));
                 }
                 _ => Cause::HostSignal(sender),
             }
@@ -340,18 +300,6 @@ fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
     Some(witnessed(ShutOff::Destroyed, cause))
 }
 
-/// A guest that hung and was reset or powered off for it did not shut itself down.
-fn watchdog_ended_it(case: &Case<'_>) -> Option<Verdict> {
-    let reset = shutdown_of(case, &[ShutdownCause::GuestReset]).is_some();
-    let action = match case.fold.watchdog? {
-        WatchdogEnd::PoweredOff if case.fold.shutdown.is_none() => "poweroff",
-        WatchdogEnd::Reset if reset => "reset",
-        WatchdogEnd::PoweredOff | WatchdogEnd::Reset => return None,
-    };
-    let action = action.to_owned();
-    Some(witnessed(ShutOff::Crashed, Cause::Watchdog { action }))
-}
-
 /// The SHUTDOWN line was lost on a full disk, but QEMU's own log tells of the signal.
 fn host_ended_it_by_its_own_words(case: &Case<'_>) -> Option<Verdict> {
     let sender: &SignalSender = case.words.terminated.as_ref()?;
@@ -370,6 +318,15 @@ fn asked_and_gone(case: &Case<'_>) -> Option<Verdict> {
     };
     let only_asked = intent.progress == Progress::Asked;
     (fits && only_asked).then(|| inferred(ShutOff::Destroyed, asked(intent)))
+}
+
+fn stood_and_may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {
+    let shutdown = shutdown_of(
+        case,
+        &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
+    )?;
+    let stood = shutdown.machine != Machine::Ran;
+    stood.then(|| may_run_elsewhere(case)).flatten()
 }
 
 fn may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {
@@ -391,19 +348,6 @@ fn killed_for_memory(case: &Case<'_>) -> Option<Verdict> {
 fn signalled(case: &Case<'_>) -> Option<Verdict> {
     matches!(case.exit, Some(Exit::Signal { .. }))
         .then(|| witnessed(ShutOff::Crashed, exit_cause(case.exit)))
-}
-
-/// isa-debug-exit on QEMU 7.2: no SHUTDOWN, status (value << 1) | 1. Status 1 is also that of a fatal error, and one
-/// above 128 may be a shell's word for a signal, where what ended may be a shell round a QEMU that nobody identified.
-fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
-    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
-    let status = match case.exit? {
-        Exit::Status(status) => status,
-        Exit::Signal { .. } => return None,
-    };
-    let is_qemus = case.fold.qemu.is_some() || status < 128;
-    (by_device && is_qemus && status >= 3 && status % 2 == 1)
-        .then(|| witnessed(ShutOff::Shutdown, Cause::GuestExit { status }))
 }
 
 fn bad_status(case: &Case<'_>) -> Option<Verdict> {

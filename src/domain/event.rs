@@ -116,6 +116,10 @@ pub struct Launch {
     pub pid_namespace: u64,
     /// Whether the machine has a device by which the guest can end QEMU with a status of its own.
     pub exit_device: bool,
+    /// Whether a debugger may attach (`-s`, `-gdb`): QEMU 11 calls its kill a guest-shutdown.
+    pub debugger: bool,
+    /// Whether the machine has a BMC, whose watchdog or owner may cut its power: QEMU calls that guest-shutdown too.
+    pub bmc: bool,
     pub lifecycle: Lifecycle,
     pub actor: Actor,
 }

@@ -2,7 +2,7 @@
 //! event means while QEMU lives; [`Fold::answer`] closes it with whether QEMU still does.
 //!
 //! The rules are libvirt's (`src/qemu/qemu_process.c`, 11.3) where libvirt has them. What restarts the
-//! guest, RESET or RESUME, clears every pending end: a panic that was survived is no longer why it ended.
+//! guest, RESET, RESUME or WAKEUP, clears every pending end: a panic that was survived is no longer why it ended.
 
 use super::event::{
     Begin, Event, Launch, LaunchKind, Process, Record, RunStatus, ShutdownCause, Timestamp,
@@ -115,6 +115,9 @@ impl Fold {
             Event::Woken => {
                 let stands = std::mem::take(&mut self.stopped_asleep);
                 if std::mem::take(&mut self.suspended) {
+                    // It may have been asleep when it panicked or shut down, and QEMU was told to stay.
+                    self.clear_ends();
+                    self.restart = None;
                     self.enter(
                         match stands {
                             // QEMU 7.2 wakes a guest that it saves, and stops it.

@@ -2,7 +2,7 @@
 
 use super::duty::ends_guest;
 use super::ending;
-use super::event::{Actor, Timestamp, Verb};
+use super::event::{Actor, Exit, ShutdownCause, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
 use super::job::{Before, Job, PendingJob};
@@ -48,6 +48,10 @@ impl Fold {
         at: Option<Timestamp>,
     ) {
         if self.is_too_late(verb, pid, progress) {
+            return;
+        }
+        if self.was_overtaken(verb, pid) {
+            self.intents.withdraw(verb, pid);
             return;
         }
         // A guest that may go has not gone yet: that QEMU says, or nobody.
@@ -99,6 +103,32 @@ impl Fold {
             | State::PmSuspended => State::Paused(Paused::FromSnapshot),
         };
         self.enter(state, at);
+    }
+
+    /// Whether a guest that somebody was about to end ended by itself before he did: his signal found nobody, or a QEMU on its
+    /// way out. QEMU says of no end that a signal brought about that it was the guest's own.
+    fn was_overtaken(&self, verb: Verb, pid: u32) -> bool {
+        let is_only_asked = self.intents.0.iter().rev().any(|intent| {
+            (intent.verb, intent.actor.pid) == (verb, pid) && intent.progress == Progress::Asked
+        });
+        let by_itself = self.shutdown.as_ref().is_some_and(|shutdown| {
+            let own = matches!(
+                shutdown.cause,
+                ShutdownCause::GuestShutdown
+                    | ShutdownCause::GuestReset
+                    | ShutdownCause::GuestPanic
+            );
+            own && !shutdown.stayed
+        });
+        let panicked = self.panic.as_ref().is_some_and(|panic| !panic.stands);
+        // 9 and 15: the signals that the verb sends. QEMU ends with status 0 for the latter.
+        let crashed = self.end().is_some_and(|end| match end.exit {
+            Some(Exit::Signal { signal, .. }) => !matches!(signal, 9 | 15),
+            Some(Exit::Status(status)) => status != 0,
+            None => false,
+        });
+        let ended = by_itself || panicked || crashed;
+        ending::ENDING_VERBS.contains(&verb) && is_only_asked && ended
     }
 
     /// Whether a job that would end the guest is said to be carried out although the guest ran on, or came to another end,

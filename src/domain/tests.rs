@@ -37,6 +37,8 @@ fn launch(kind: LaunchKind, begin: Begin) -> Launch {
         boot: boot_id("b"),
         pid_namespace: 1,
         exit_device: false,
+        debugger: false,
+        bmc: false,
         lifecycle: Lifecycle::default(),
         actor: actor(1),
     }

@@ -118,6 +118,8 @@ pub(super) fn launch_to_json(launch: &Launch) -> Value {
         "boot": launch.boot.0,
         "pid_namespace": launch.pid_namespace,
         "exit_device": launch.exit_device,
+        "debugger": launch.debugger,
+        "bmc": launch.bmc,
         "uid": launch.actor.uid,
         "pid": launch.actor.pid,
         "command": launch.actor.command,
@@ -186,6 +188,8 @@ mod tests {
             boot: BootId("b".into()),
             pid_namespace: 5,
             exit_device: true,
+            debugger: true,
+            bmc: true,
             lifecycle: Lifecycle {
                 on_crash: OnCrash::Preserve,
                 ..Lifecycle::default()

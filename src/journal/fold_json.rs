@@ -127,7 +127,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
 }
 
 /// What every checkpoint holds goes into lists: a quarter of what a query costs is reading keys.
-const LAUNCH_KEYS: [&str; 12] = [
+const LAUNCH_KEYS: [&str; 14] = [
     "run",
     "kind",
     "begin",
@@ -140,6 +140,8 @@ const LAUNCH_KEYS: [&str; 12] = [
     "on_crash",
     "on_poweroff",
     "on_reboot",
+    "debugger",
+    "bmc",
 ];
 
 fn launch_to_list(launch: &Launch) -> Value {
@@ -165,6 +167,9 @@ fn launch_from_list(value: &Value) -> Option<Launch> {
             command: field.next()?.as_str()?.to_owned(),
         },
         lifecycle: lifecycle_from(&mut |_| field.next())?,
+        // Older ones end here.
+        debugger: field.next().and_then(Value::as_bool) == Some(true),
+        bmc: field.next().and_then(Value::as_bool) == Some(true),
     })
 }
 

@@ -26,6 +26,8 @@ fn a_fold_comes_back_as_it_went() {
         boot: BootId("b".into()),
         pid_namespace: 5,
         exit_device: true,
+        debugger: true,
+        bmc: true,
         lifecycle: Lifecycle {
             on_poweroff: OnPoweroff::Restart,
             ..Lifecycle::default()

@@ -178,6 +178,9 @@ fn launch_from_json(data: &Map<String, Value>) -> Option<Launch> {
         boot: BootId(owned(data, "boot")?),
         pid_namespace: data.get("pid_namespace")?.as_u64()?,
         exit_device: data.get("exit_device")?.as_bool()?,
+        // A run that was started before domstate looked for them is believed as it was then.
+        debugger: data.get("debugger").and_then(Value::as_bool) == Some(true),
+        bmc: data.get("bmc").and_then(Value::as_bool) == Some(true),
         lifecycle: lifecycle_from(&mut |key| data.get(key))?,
         actor: actor_from_json(data)?,
     })

@@ -68,6 +68,8 @@ mod tests {
             boot: boot_id().unwrap(),
             pid_namespace: pid_namespace().unwrap(),
             exit_device: false,
+            debugger: false,
+            bmc: false,
             lifecycle: Lifecycle::default(),
             actor: Actor {
                 uid: 0,

@@ -91,6 +91,8 @@ impl Plan {
             boot: boot_id()?,
             pid_namespace: pid_namespace()?,
             exit_device: self.facts.exit_device,
+            debugger: self.facts.debugger,
+            bmc: self.facts.bmc,
             lifecycle: self.lifecycle,
             actor: actor(),
         })

@@ -65,6 +65,7 @@ fn detail(cause: &Cause) -> String {
         Cause::NeverRun => "defined, and never started".to_owned(),
         Cause::JournalDamaged { file, why } => format!("{file}: {why}"),
         Cause::StatusLost => "QEMU is gone, and nobody saw how it ended".to_owned(),
+        Cause::Unattributed { why } => format!("QEMU said that the guest shut down, but {why}"),
         Cause::MaybeMigrated => {
             "QEMU ended while the last of the guest went to another QEMU, or after somebody else sent it away: it may run there"
                 .to_owned()

@@ -33,6 +33,10 @@ const STDIO_MENTIONS: &[&[u8]] = &[
 pub struct Facts {
     /// The guest can end QEMU with a status of its own: isa-debug-exit, or semihosting.
     pub exit_device: bool,
+    /// A debugger may attach: `-s`, `-gdb`.
+    pub debugger: bool,
+    /// The machine has a BMC (`ipmi-bmc-sim`, `ipmi-bmc-extern`), which can cut its power.
+    pub bmc: bool,
     /// `-S`: the user wants the guest paused.
     pub starts_paused: bool,
     pub kind: LaunchKind,
@@ -100,6 +104,8 @@ pub fn examine(argv: &[OsString]) -> Result<Facts, RefusedArgument> {
     }
     let mut facts = Facts {
         exit_device: false,
+        debugger: false,
+        bmc: false,
         starts_paused: false,
         kind: LaunchKind::Boot,
         uuid: None,
@@ -123,6 +129,7 @@ fn note_plain(facts: &mut Facts, word: &[u8]) -> Result<(), RefusedArgument> {
         Some(b"preconfig") => return Err(RefusedArgument::Preconfig(shown(word))),
         Some(b"S") => facts.starts_paused = true,
         Some(b"semihosting") => facts.exit_device = true,
+        Some(b"s") => facts.debugger = true,
         Some(b"nographic" | b"curses") => facts.uses_stdio = true,
         Some(b"no-reboot") => facts.actions.note(b"reboot=shutdown", &shown(word)),
         Some(b"no-shutdown") => facts.actions.note(b"shutdown=pause", &shown(word)),
@@ -139,7 +146,11 @@ fn note_valued(facts: &mut Facts, option: &[u8], value: &[u8]) -> Result<(), Ref
     match options::name(option).unwrap_or_default() {
         // Text for the guest and for people: nothing in it names anything on the host.
         b"append" => return Ok(()),
-        b"device" => facts.exit_device |= holds(value, b"isa-debug-exit"),
+        b"device" => {
+            facts.exit_device |= holds(value, b"isa-debug-exit");
+            facts.bmc |= holds(value, b"ipmi-bmc");
+        }
+        b"gdb" => facts.debugger = value != b"none",
         b"semihosting-config" => {
             let off = |part: &Vec<u8>| part == b"enable=off";
             facts.exit_device |= !parts(value).iter().any(off);

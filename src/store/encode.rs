@@ -37,6 +37,7 @@ pub fn cause_kind(cause: &Cause) -> &'static str {
         Cause::JournalDamaged { .. } => "journal-damaged",
         Cause::StatusLost => "status-lost",
         Cause::MaybeMigrated => "maybe-migrated",
+        Cause::Unattributed { .. } => "unattributed",
     }
 }
 
@@ -109,6 +110,7 @@ pub fn cause_fields(cause: &Cause) -> Vec<(&'static str, Value)> {
         Cause::JournalDamaged { file, why } => {
             fields.extend([("file", json!(file)), ("why", json!(why))]);
         }
+        Cause::Unattributed { why } => fields.push(("why", json!(why))),
         Cause::GuestShutdown
         | Cause::GuestReset
         | Cause::QmpQuit
@@ -319,6 +321,12 @@ mod tests {
             ),
             (Cause::StatusLost, json!({"kind": "status-lost"})),
             (Cause::MaybeMigrated, json!({"kind": "maybe-migrated"})),
+            (
+                Cause::Unattributed {
+                    why: "a word".to_owned(),
+                },
+                json!({"kind": "unattributed", "why": "a word"}),
+            ),
         ]);
     }
 

@@ -193,6 +193,19 @@ impl Life<'_> {
         if self.is_next_run && self.judge_unstarted(told, reason).is_ok() {
             return Ok(());
         }
+        // Whoever asked for a reset that ends it may have died before he said that he had sent it.
+        let was_reset = self.machine.no_reboot && ends.contains(ShutOff::Shutdown.word());
+        if self.is_obscure
+            && was_reset
+            && reason == ShutOff::Destroyed
+            && told.certainty == "inferred"
+        {
+            return Ok(());
+        }
+        // QEMU took more than a second from stopping it to what it had done last.
+        if told.cause["kind"] == "unattributed" && self.may_have_stopped() {
+            return Ok(());
+        }
         let says_less = reason == ShutOff::Unknown && told.cause["kind"].is_string();
         let errs_to_bad = reason == ShutOff::Crashed && told.certainty == "inferred";
         if self.is_obscure && (says_less || errs_to_bad) {

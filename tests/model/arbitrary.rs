@@ -56,6 +56,8 @@ fn launches() -> impl Strategy<Value = Event> {
                 boot: lines::boot(),
                 pid_namespace: 1,
                 exit_device,
+                debugger: false,
+                bmc: false,
                 lifecycle: Lifecycle {
                     on_crash,
                     on_poweroff,

@@ -76,24 +76,38 @@ impl Guest {
 
     fn shut_down_by(&self, cause: ShutdownCause, ran: bool, end: &End) -> ShutOff {
         let by_guest = cause == ShutdownCause::GuestShutdown;
-        // gdb's kill finds it standing.
-        let by_gdb = (!ran || self.stopped_first()) && end.words.gdb_killed;
-        if by_guest && (by_gdb || !ran && !self.gap) {
+        let is_its_own = by_guest || cause == ShutdownCause::GuestReset;
+        let stood = !ran || self.stopped_first();
+        let by_watchdog = self.watchdog == Some(Watchdog::Reset);
+        if cause == ShutdownCause::GuestReset && by_watchdog {
+            return ShutOff::Crashed;
+        }
+        if is_its_own && stood && self.may_be_elsewhere() {
+            return ShutOff::Unknown;
+        }
+        // gdb's kill finds it standing; its STOP may be lost.
+        if by_guest && (stood || self.gap) && end.words.gdb_killed {
             return ShutOff::Destroyed;
         }
-        if by_guest && !ran {
-            // Or it ran, and the line that says so is lost.
+        // One that stands does not shut down. What is lost may be that it was started again, or a watchdog's word.
+        let was_killed = matches!(end.exit, Some(Exit::Signal { .. }));
+        if is_its_own && (!ran || self.gap && (was_killed || !by_guest)) {
             return ShutOff::Unknown;
         }
         match cause {
-            ShutdownCause::GuestReset if self.watchdog == Some(Watchdog::Reset) => ShutOff::Crashed,
             ShutdownCause::GuestShutdown | ShutdownCause::GuestReset => ShutOff::Shutdown,
             // QEMU may have outlived the reset of a guest that stood.
             ShutdownCause::HostQmpSystemReset if !ran && end.exit != Some(Exit::Status(0)) => {
                 self.without_a_word(end)
             }
             // virsh: what the user resets under -no-reboot has shut down.
-            ShutdownCause::HostQmpSystemReset if self.reset_asked() => ShutOff::Shutdown,
+            ShutdownCause::HostQmpSystemReset if self.reset_asked() == Some(true) => {
+                ShutOff::Shutdown
+            }
+            // It may have been somebody else's.
+            ShutdownCause::HostQmpSystemReset if self.reset_asked() == Some(false) => {
+                ShutOff::Destroyed
+            }
             _ if self.may_be_elsewhere() => ShutOff::Unknown,
             ShutdownCause::HostQmpSystemReset
             | ShutdownCause::HostSignal

@@ -65,6 +65,8 @@ pub(crate) struct Guest {
     stays: bool,
     all_here: bool,
     shut_down_stopped: bool,
+    /// It panicked, and QEMU stopped it for that.
+    panic_stands: bool,
     stopped_at: u64,
     pub(crate) now: u64,
 }
@@ -102,6 +104,7 @@ impl Guest {
             stays: false,
             all_here: false,
             shut_down_stopped: false,
+            panic_stands: false,
             stopped_at: 0,
             now: record.at.unwrap_or_default().0,
         }
@@ -125,6 +128,13 @@ impl Guest {
                 }
             }
             Event::Woken => {
+                if self.asleep {
+                    // What it did just before it slept QEMU was told to outlive.
+                    self.panicked = false;
+                    self.shutdown = None;
+                    self.stays = false;
+                    self.watchdog = None;
+                }
                 if self.state == State::PmSuspended {
                     self.run(Running::EventWakeup);
                 }
@@ -225,6 +235,7 @@ impl Guest {
     }
 
     fn stopped(&mut self) {
+        self.panic_stands |= self.panicked;
         if self.shutdown.is_some() {
             self.stays = true;
             return;
@@ -234,7 +245,10 @@ impl Guest {
             return;
         }
         let announced = self.announced.take();
-        let why = self.reason_asked().or(announced).or(self.reason_outgoing());
+        // QEMU's own word for it outweighs who only asked.
+        let asked = self.is_asked_to_stand().then_some(Paused::User);
+        let why = self.reason_of_job().or(announced).or(asked);
+        let why = why.or(self.reason_outgoing());
         self.unexplained = why.is_none();
         self.stand(why.unwrap_or(Paused::Unknown));
         self.stopped_at = self.now;

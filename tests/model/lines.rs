@@ -46,6 +46,8 @@ pub(crate) fn launched(setup: &Setup) -> Event {
         boot: boot(),
         pid_namespace: 1,
         exit_device: setup.exit_device,
+        debugger: false,
+        bmc: false,
         lifecycle: Lifecycle {
             on_crash: setup.on_crash,
             on_poweroff: setup.on_poweroff,

@@ -284,3 +284,79 @@ fn who_asks_when_it_is_over_did_not_end_it() {
         assert!(!matches!(cause, Cause::Asked { .. }), "{reason}");
     }
 }
+
+#[test]
+fn who_sends_his_signal_when_the_guest_has_ended_by_itself_did_not_end_it() {
+    use ShutdownCause::*;
+    let asks = || Story::booted().then(asked(Verb::Destroy));
+    let late = |story: Story| story.then(sent(Verb::Destroy));
+    let segv = Some(Exit::Signal {
+        signal: 11,
+        core_dumped: false,
+    });
+    let told = |end: End| (end.0, end.1);
+    assert_eq!(
+        told(late(asks().shut(GuestShutdown)).ends(STATUS_0)),
+        ("shut off (shutdown)".to_owned(), Cause::GuestShutdown)
+    );
+    let poweroff = asks().then(panicked(PanicAction::Poweroff));
+    assert_eq!(
+        late(poweroff.shut(GuestPanic)).ends(STATUS_0).0,
+        "shut off (crashed)"
+    );
+    let ended = asks().then(Event::Exited {
+        pid: Some(10),
+        exit: segv,
+        boot: boot_id("b"),
+        words: LogWords::default(),
+        oom: None,
+    });
+    assert_eq!(late(ended).found_gone("b").0, "shut off (crashed)");
+    // What a signal brings about is his.
+    assert_witnessed([(
+        late(asks().shut(HostSignal)).ends(STATUS_0),
+        "destroyed",
+        asked_for(Verb::Destroy),
+    )]);
+}
+
+#[test]
+fn a_signal_of_nobody_knows_whom_may_be_that_of_who_asked() {
+    let shut = || {
+        let asks = Story::booted().then(asked(Verb::Destroy));
+        asks.shut(ShutdownCause::HostSignal)
+    };
+    let asked_for = asked_for(Verb::Destroy);
+    assert_ends(
+        Certainty::Inferred,
+        [(shut().ends(STATUS_0), "destroyed", asked_for.clone())],
+    );
+    let pid = actor(USER).pid;
+    assert_witnessed([
+        (
+            shut().ends_with(STATUS_0, says(Some(pid))),
+            "destroyed",
+            asked_for,
+        ),
+        (
+            shut().ends_with(STATUS_0, says(Some(3))),
+            "destroyed",
+            Cause::HostSignal(term_by(Some(3))),
+        ),
+    ]);
+}
+
+#[test]
+fn a_guest_that_left_did_not_shut_down_here_whatever_its_qemu_says() {
+    use ShutdownCause::{GuestReset, GuestShutdown};
+    for cause in [GuestShutdown, GuestReset] {
+        let sent_away = Story::booted()
+            .then(status("setup"))
+            .then(status("active"))
+            .then(Event::Stopped)
+            .then(status("completed"));
+        let end = sent_away.shut(cause).ends(STATUS_0);
+        let told = (end.0.as_str(), end.1);
+        assert_eq!(told, ("shut off (unknown)", Cause::MaybeMigrated));
+    }
+}

@@ -87,7 +87,7 @@ fn gdbs_kill_is_no_shutdown_although_qemu_says_so() {
     assert_witnessed([
         // As QEMU 11 and as 7.2 tell it; a guest that writes the same words while it runs.
         (
-            Story::booted()
+            Story::booted_with(|launch| launch.debugger = true)
                 .then(Event::Stopped)
                 .shut(GuestShutdown)
                 .ends(STATUS_0),
@@ -186,18 +186,87 @@ fn the_exit_device_gives_its_own_status() {
 fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shut_down() {
     let shut_down = ("shut off (shutdown)".to_owned(), Cause::GuestShutdown);
     let killed = ("shut off (destroyed)".to_owned(), Cause::HostUi);
+    let unknown = |why: &str| {
+        let why = why.to_owned();
+        ("shut off (unknown)".to_owned(), Cause::Unattributed { why })
+    };
     let told = |(state, cause, _)| (state, cause);
     for stands in [Event::Stopped, Event::Suspended] {
-        let stopped = |micros: u64| {
-            let mut story = Story::booted().then(stands.clone());
+        let stopped = |debugger: bool, micros: u64| {
+            let story = Story::booted_with(|launch| launch.debugger = debugger);
+            let mut story = story.then(stands.clone());
             story.1 = story.1 + micros - 1_000_000;
             story.shut(ShutdownCause::GuestShutdown)
         };
-        assert_eq!(told(stopped(300).ends(STATUS_0)), shut_down);
-        assert_eq!(told(stopped(300).ends_with(STATUS_0, gdb())), killed);
-        // gdb's kill, whose words were lost.
-        assert_eq!(told(stopped(2_000_000).ends(STATUS_0)), killed);
+        for debugger in [false, true] {
+            let by_gdb = stopped(debugger, 300).ends_with(STATUS_0, gdb());
+            assert_eq!(told(by_gdb), killed);
+        }
+        assert_eq!(told(stopped(false, 300).ends(STATUS_0)), shut_down);
+        // Where a debugger may attach its words may have gone elsewhere.
+        let why = "it says the same if a debugger kills it";
+        assert_eq!(told(stopped(true, 300).ends(STATUS_0)), unknown(why));
+        assert_eq!(told(stopped(true, 2_000_000).ends(STATUS_0)), killed);
+        // A disk may take its time to be flushed between the two; or who knows.
+        let why = "the guest stood still just then";
+        assert_eq!(told(stopped(false, 2_000_000).ends(STATUS_0)), unknown(why));
     }
+}
+
+#[test]
+fn what_a_bmc_does_is_not_taken_for_the_guests_own_shutdown() {
+    let why = "it says the same if the BMC cuts the power of one that hangs".to_owned();
+    for cause in [ShutdownCause::GuestShutdown, ShutdownCause::GuestReset] {
+        let story = Story::booted_with(|launch| launch.bmc = true).shut(cause);
+        let end = (
+            "shut off (unknown)".to_owned(),
+            Cause::Unattributed { why: why.clone() },
+            Certainty::Unknown,
+        );
+        assert_eq!(story.ends(STATUS_0), end);
+    }
+}
+
+#[test]
+fn a_guest_that_was_woken_is_not_the_one_that_shut_down_or_panicked() {
+    // -no-shutdown, and what it wrote last it did just before it slept.
+    let asleep = || Story::booted().then(Event::Suspended);
+    assert_witnessed([
+        (
+            asleep()
+                .shut(ShutdownCause::GuestShutdown)
+                .then(Event::Woken)
+                .ends(KILLED),
+            "crashed",
+            SIGKILL,
+        ),
+        (
+            Story::booted()
+                .then(panicked(PanicAction::Pause))
+                .then(Event::Suspended)
+                .then(Event::Woken)
+                .shut(ShutdownCause::GuestShutdown)
+                .ends(STATUS_0),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+    ]);
+}
+
+#[test]
+fn lines_that_are_lost_may_have_been_a_restart_or_a_watchdogs() {
+    let unknown = |story: End| assert_eq!(story.0, "shut off (unknown)", "{story:?}");
+    let shut = |cause| Story::booted().shut(cause).then(Event::Gap);
+    unknown(shut(ShutdownCause::GuestShutdown).ends(KILLED));
+    unknown(shut(ShutdownCause::GuestReset).ends(STATUS_0));
+    assert_eq!(
+        shut(ShutdownCause::GuestShutdown).ends(STATUS_0).0,
+        "shut off (shutdown)"
+    );
+    // gdb's STOP.
+    let gone = Story::booted().then(Event::Gap);
+    let killed = gone.shut(ShutdownCause::GuestShutdown);
+    assert_eq!(killed.ends_with(STATUS_0, gdb()).0, "shut off (destroyed)");
 }
 
 #[test]

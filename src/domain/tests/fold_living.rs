@@ -1,5 +1,6 @@
 //! What a guest that lives is doing.
 
+use super::story::Story;
 use super::*;
 
 #[test]
@@ -73,6 +74,11 @@ fn a_guest_that_qemu_stops_says_why() {
                 &[Stopped, io_error(), Resumed, asked(Verb::Suspend), Stopped],
                 "paused (user)",
             ),
+            // Who asked is overtaken by what QEMU itself says.
+            (
+                &[asked(Verb::Suspend), io_error(), Stopped],
+                "paused (I/O error)",
+            ),
             (
                 &[IoFailed {
                     error: IoError::default(),
@@ -99,6 +105,27 @@ fn a_cause_that_came_too_late_does_not_explain_a_stop_of_much_later() {
     events.extend(std::iter::repeat_n(Event::Other, 20));
     events.push(Event::Stopped);
     assert_eq!(booted(&events).live.to_string(), "paused (unknown)");
+}
+
+#[test]
+fn a_cause_of_before_the_guest_ran_again_does_not_explain_its_next_stop() {
+    let cause = Event::WatchdogFired(WatchdogAction::Pause);
+    let mut story = Story::booted().then(Event::Stopped).then(Event::Resumed);
+    // QEMU 7.2 holds a second WATCHDOG back for a second; it has the time at which it was due.
+    story.1 -= 2_500_000;
+    let mut story = story.then(cause.clone());
+    story.1 += 2_000_000;
+    let late = story.then(Event::Stopped).0;
+    assert_eq!(late.live.to_string(), "paused (unknown)");
+    let story = Story::booted().then(cause).then(Event::Stopped);
+    assert_eq!(story.0.live.to_string(), "paused (watchdog)");
+}
+
+#[test]
+fn the_reset_of_a_guest_that_stands_is_not_the_end_of_it_while_qemu_lives() {
+    let stands = Story::booted().then(Event::Stopped);
+    let reset = stands.shut(ShutdownCause::HostQmpSystemReset);
+    assert_eq!(reset.0.live.to_string(), "paused (unknown)");
 }
 
 #[test]

@@ -25,6 +25,15 @@ impl Story {
             .then(Event::StatusReported(RunStatus::Prelaunch))
     }
 
+    /// The same as `booted`, with something in its launch that is not usual.
+    pub(super) fn booted_with(change: impl Fn(&mut Launch)) -> Self {
+        let mut story = Self::booted();
+        if let Some(launch) = &mut story.0.launch {
+            change(launch);
+        }
+        story
+    }
+
     pub(super) fn booted() -> Self {
         Self::launched(false).then(Event::Resumed)
     }

@@ -79,6 +79,7 @@ impl Guest {
             // The reset that would end it finds a QEMU that does not end, and nothing to stop.
             return;
         }
+        let stood = !self.runs();
         self.shutdown = Some((cause, ran));
         self.shut_down_stopped = stands;
         if cause == ShutdownCause::GuestShutdown && ran && self.starts_again() {
@@ -88,6 +89,8 @@ impl Guest {
                 _ => Running::Booted,
             };
             self.stand(Paused::ShuttingDown);
+        } else if cause == ShutdownCause::HostQmpSystemReset && stood {
+            // It stands as it stood, until QEMU is gone.
         } else if self.began && self.state != State::Crashed {
             // One that panicked stays so until QEMU is gone.
             self.state = State::InShutdown;
@@ -113,5 +116,6 @@ impl Guest {
             PanicAction::Poweroff => self.state = State::InShutdown,
         }
         self.panicked = true;
+        self.panic_stands = false;
     }
 }

@@ -1,6 +1,6 @@
 //! What was asked of domstate, and for how long that counts.
 
-use domstate::domain::{Paused, ShutdownCause, State, Verb};
+use domstate::domain::{Exit, Paused, ShutdownCause, State, Verb};
 
 use super::{Guest, Watchdog};
 
@@ -19,10 +19,13 @@ pub(crate) struct Asked {
 }
 
 impl Guest {
-    /// What the guest is stopped for, of what was asked.
-    pub(super) fn reason_asked(&self) -> Option<Paused> {
+    pub(super) fn is_asked_to_stand(&self) -> bool {
+        self.newest().any(|asked| asked.verb == Verb::Suspend)
+    }
+
+    /// The job that the guest is stopped for.
+    pub(super) fn reason_of_job(&self) -> Option<Paused> {
         self.newest().find_map(|asked| match asked.verb {
-            Verb::Suspend => Some(Paused::User),
             Verb::Save | Verb::ManagedSave => Some(Paused::Saving),
             Verb::Dump | Verb::DumpCrash | Verb::DumpReset | Verb::CrashDump => {
                 Some(Paused::Dumping)
@@ -37,8 +40,11 @@ impl Guest {
         self.newest().any(|asked| is_destroy(asked.verb))
     }
 
-    pub(crate) fn reset_asked(&self) -> bool {
-        self.newest().any(|asked| asked.verb == Verb::Reset)
+    /// Whether a reset was asked for, and whether it was sent.
+    pub(crate) fn reset_asked(&self) -> Option<bool> {
+        let mut newest = self.newest();
+        let reset = newest.find(|asked| asked.verb == Verb::Reset);
+        reset.map(|asked| asked.acted)
     }
 
     /// Requests that count still, the newest first.
@@ -78,10 +84,29 @@ impl Guest {
     }
 
     pub(super) fn acted(&mut self, verb: Verb, pid: u32) {
+        if is_destroy(verb) && self.has_ended_by_itself() {
+            // His signal found nobody, or one on its way out.
+            let is_late = |asked: &Asked| (asked.verb, asked.pid) == (verb, pid) && !asked.acted;
+            self.asked.retain(|asked| !is_late(asked));
+        }
         let mut asked = self.asked.iter_mut().rev();
         if let Some(asked) = asked.find(|asked| (asked.verb, asked.pid) == (verb, pid)) {
             asked.acted = !asked.void;
         }
+    }
+
+    fn has_ended_by_itself(&self) -> bool {
+        use ShutdownCause::{GuestPanic, GuestReset, GuestShutdown};
+        let shut_down = matches!(
+            self.shutdown,
+            Some((GuestShutdown | GuestReset | GuestPanic, _))
+        );
+        let crashed = match self.end.as_ref().and_then(|end| end.exit) {
+            Some(Exit::Signal { signal, .. }) => signal != 9 && signal != 15,
+            Some(Exit::Status(status)) => status != 0,
+            None => false,
+        };
+        shut_down && !self.stays || self.panicked && !self.panic_stands || crashed
     }
 
     /// Jobs that leave the guest here are over and done with.

@@ -1,0 +1,120 @@
+//! Ends that the guest came to by itself, and what looks like one and is not.
+
+use super::{Case, Verdict, lines_lost, shutdown_of, verdict_unknown, witnessed};
+use crate::domain::cause::Cause;
+use crate::domain::event::{Exit, ShutdownCause};
+use crate::domain::state::{ShutOff, State};
+use crate::domain::trace::{Machine, Shutdown, WatchdogEnd};
+
+pub(super) fn panicked(case: &Case<'_>) -> Option<Verdict> {
+    let panic = case.fold.panic.as_ref();
+    if panic.is_none() && shutdown_of(case, &[ShutdownCause::GuestPanic]).is_none() {
+        return None;
+    }
+    let info = panic.and_then(|panic| panic.info.clone());
+    let kept = None;
+    Some(witnessed(
+        ShutOff::Crashed,
+        Cause::GuestPanic { info, kept },
+    ))
+}
+
+/// gdb's `kill`, which always finds the guest stopped: QEMU 11 calls it guest-shutdown, 7.2 says nothing but on its
+/// stderr. Its words alone would not do: the guest may write the same into the log over its serial line.
+pub(super) fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
+    let guest = shutdown_of(case, &[ShutdownCause::GuestShutdown]);
+    let stood = guest.is_some_and(|shutdown| match shutdown.machine {
+        // Its STOP may be what was lost.
+        Machine::Ran => case.words.gdb_killed && case.fold.gap,
+        // Or it shut itself down in the moment in which somebody stopped it.
+        Machine::JustStopped => case.words.gdb_killed,
+        // Or it ran, and the line that says so is lost.
+        Machine::Stood => case.words.gdb_killed || (may_be_debugged(case) && !case.fold.gap),
+    });
+    let silent = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
+    let ran = matches!(case.fold.live, State::Running(_));
+    let killed = stood || (silent && !ran && case.words.gdb_killed);
+    killed.then(|| witnessed(ShutOff::Destroyed, Cause::HostUi))
+}
+
+fn may_be_debugged(case: &Case<'_>) -> bool {
+    let launch = case.fold.launch.as_ref();
+    launch.is_some_and(|launch| launch.debugger)
+}
+
+/// Why a guest-shutdown or guest-reset may be somebody else's doing.
+fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
+    let has_bmc = case.fold.launch.as_ref().is_some_and(|l| l.bmc);
+    let unattributed = |why: &str| {
+        let why = why.to_owned();
+        Some(Cause::Unattributed { why })
+    };
+    // QEMU may have stayed, and let it run again in the lines that are lost; or a watchdog reset it in them.
+    let was_killed = matches!(case.exit, Some(Exit::Signal { .. }));
+    match (shutdown.cause, shutdown.machine) {
+        (_, Machine::Stood) if case.fold.gap => {
+            Some(lines_lost("lines were lost before the guest shut down"))
+        }
+        (ShutdownCause::GuestReset, _) if case.fold.gap => {
+            Some(lines_lost("lines were lost before the guest was reset"))
+        }
+        _ if case.fold.gap && was_killed => Some(lines_lost(
+            "lines were lost, and QEMU was killed after the guest had shut down",
+        )),
+        _ if has_bmc => {
+            unattributed("it says the same if the BMC cuts the power of one that hangs")
+        }
+        (_, Machine::Stood) => unattributed("the guest stood still just then"),
+        (_, Machine::JustStopped) if may_be_debugged(case) => {
+            unattributed("it says the same if a debugger kills it")
+        }
+        (_, Machine::Ran | Machine::JustStopped) => None,
+    }
+}
+
+pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
+    let shutdown = shutdown_of(
+        case,
+        &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
+    )?;
+    if let Some(cause) = doubt(case, shutdown) {
+        return Some(verdict_unknown(cause));
+    }
+    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
+    let cause = match (shutdown.cause, case.exit) {
+        // QEMU 10 announces isa-debug-exit as a shutdown; the status is odd by construction.
+        (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
+            if by_device && status % 2 == 1 =>
+        {
+            Cause::GuestExit { status }
+        }
+        (ShutdownCause::GuestReset, _) => Cause::GuestReset,
+        _ => Cause::GuestShutdown,
+    };
+    Some(witnessed(ShutOff::Shutdown, cause))
+}
+
+/// A guest that hung and was reset or powered off for it did not shut itself down.
+pub(super) fn watchdog_ended_it(case: &Case<'_>) -> Option<Verdict> {
+    let reset = shutdown_of(case, &[ShutdownCause::GuestReset]).is_some();
+    let action = match case.fold.watchdog? {
+        WatchdogEnd::PoweredOff if case.fold.shutdown.is_none() => "poweroff",
+        WatchdogEnd::Reset if reset => "reset",
+        WatchdogEnd::PoweredOff | WatchdogEnd::Reset => return None,
+    };
+    let action = action.to_owned();
+    Some(witnessed(ShutOff::Crashed, Cause::Watchdog { action }))
+}
+
+/// isa-debug-exit on QEMU 7.2: no SHUTDOWN, status (value << 1) | 1. Status 1 is also that of a fatal error, and one
+/// above 128 may be a shell's word for a signal, where what ended may be a shell round a QEMU that nobody identified.
+pub(super) fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
+    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
+    let status = match case.exit? {
+        Exit::Status(status) => status,
+        Exit::Signal { .. } => return None,
+    };
+    let is_qemus = case.fold.qemu.is_some() || status < 128;
+    (by_device && is_qemus && status >= 3 && status % 2 == 1)
+        .then(|| witnessed(ShutOff::Shutdown, Cause::GuestExit { status }))
+}
