@@ -60,9 +60,21 @@ pub(crate) const ERRORS: &[&str] = &[
 ];
 
 /// Whether an error is injected into this call. Rust's library panics where the closing of a folder fails, which no local file
-/// system does, and where it gets no memory before `main`; and the end of a process does not fail.
+/// system does, and where it gets no memory or no signal stack before `main`; and the end of a process does not fail.
 pub(crate) fn may_fail(call: &str) -> bool {
-    !["close", "mmap", "brk", "exit", "exit_group"].contains(&call)
+    let never = [
+        "close",
+        "mmap",
+        "mprotect",
+        "munmap",
+        "brk",
+        "sigaltstack",
+        "rt_sigaction",
+        "rt_sigprocmask",
+        "exit",
+        "exit_group",
+    ];
+    !never.contains(&call)
 }
 
 impl Fault {

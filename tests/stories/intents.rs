@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::harness::{Host, Said, finish, is_alive, processes_with, send, until};
+use super::harness::{Host, Said, finish, is_alive, processes_with, send, spawn, until};
 
 const NOW: Duration = Duration::from_millis(200);
 
@@ -224,4 +224,38 @@ fn is_traced_writer(strace: i32) -> bool {
             syscall.is_ok_and(|syscall| syscall.starts_with("1 "))
         })
     })
+}
+
+#[test]
+fn a_signal_that_finds_a_guest_that_has_ended_by_itself_did_not_end_it() {
+    for (letter, wanted) in [('o', "shut off (shutdown)"), ('p', "shut off (crashed)")] {
+        let host = Host::new();
+        let mut guest = host.start("v", &["-device", "pvpanic"]);
+        let qemu = host.qemu_pid("v");
+        let plain = host.command(&["destroy", "v"]);
+        let mut held = Command::new("strace");
+        // Until strace is killed.
+        let inject = "inject=pidfd_send_signal:delay_enter=600000000";
+        held.args(["-qq", "-o", "/dev/null", "-e", "trace=pidfd_send_signal"]);
+        held.args(["-e", inject]);
+        held.arg(plain.get_program()).args(plain.get_args());
+        held.env("DOMSTATE_DIR", host.state_dir());
+        let mut held = spawn(held);
+        host.wait_for_event("v", "DOMSTATE_ASKED");
+        guest.press(letter);
+        until("QEMU's end", || !is_alive(qemu));
+        assert_eq!(host.wait("v"), wanted);
+        let told = |host: &Host| {
+            let json = host.json("v");
+            (json["reason"].clone(), json["cause"].clone())
+        };
+        let before = told(&host);
+        held.kill().unwrap();
+        held.wait().unwrap();
+        until("the command", || {
+            let journal = host.journal("v");
+            journal.contains("DOMSTATE_DONE") || journal.contains("DOMSTATE_FAILED")
+        });
+        assert_eq!(told(&host), before, "{letter}");
+    }
 }

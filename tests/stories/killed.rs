@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use super::harness::{Guest, Host, Said, finish, processes_with, send, until, with_argv};
+use super::harness::{Guest, Host, Said, finish, is_alive, processes_with, send, until, with_argv};
 
 /// Calls that change something which others see.
 const EFFECTS: &[&str] = &[
@@ -133,6 +133,8 @@ impl Stage {
             && let Some(pid) = self.host.noted_supervisor("v")
         {
             send(pid, Signal::SIGKILL);
+            // Until it has died it holds its locks, and may be taken for one who starts it.
+            until("its death", || !is_alive(pid));
         }
     }
 
