@@ -67,7 +67,7 @@ check:
 	$(CARGO) clippy --locked --test pairs --test campaign --test load --test fuzz -- -D warnings
 	$(CARGO) test --locked --no-fail-fast
 	$(CARGO) test --locked --test pairs
-	RUNS=100 $(CARGO) test --locked --test campaign
+	RUNS=200 $(CARGO) test --locked --test campaign
 
 check-qemus:
 	scripts/install-needs $(NEEDS)

@@ -109,7 +109,12 @@
 //!
 //! # Where the answer departs from QEMU's own words
 //! SHUTDOWN's `guest` is true for a panic too: rules key on `reason`. A watchdog's reset under `-no-reboot` is announced
-//! as guest-reset: the WATCHDOG before it tells. gdb's kill is announced as guest-shutdown: the guest stood. What stands
+//! as guest-reset: the WATCHDOG before it tells. gdb's kill is announced as guest-shutdown (QEMU 11), and so is what a BMC
+//! does to a guest that hangs: the launch notes whether there is a debugger's stub or a BMC, and then a guest that stood, or any
+//! at all, is `unattributed` where nothing else tells. SUSPEND and SHUTDOWN, STOP and SHUTDOWN come in one turn of QEMU's loop:
+//! within a second the guest may have done both. QEMU drains its disks between the two, which may take longer, so behind a
+//! second it is unknown, not a kill. After SUSPEND and SHUTDOWN a QEMU that stays may wake the guest: WAKEUP clears the end. A
+//! SHUTDOWN behind a completed migration is no end of the guest: that runs elsewhere. What stands
 //! in the log may be the guest's own writing (its serial line), so it never outweighs an event. An odd exit status is the
 //! guest's own only if the process is known to be QEMU: a shell's word for a signal is odd too.
 //!
