@@ -8,6 +8,7 @@ use super::failure::guest_status;
 use super::start::{keep, prepared};
 use super::{Context, Exit, Failure};
 use crate::cli::RunArgs;
+use crate::domain::{Answer, Cause};
 use crate::observe::look;
 use crate::operation::{From, StartOptions, sweep_managed_image};
 use crate::output::{Detail, Format, Naming};
@@ -63,15 +64,7 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     if takes_up {
         sweep_managed_image(&domain);
     }
-    let exit = match (
-        timed_out,
-        args.guest_status,
-        guest_status(answer.cause.as_ref()),
-    ) {
-        (TimedOut::Yes, _, _) => Exit::TimedOut,
-        (TimedOut::No, true, Some(status)) => Exit::Guest(status),
-        (TimedOut::No, _, _) => Exit::of(answer.state),
-    };
+    let exit = exit_of(timed_out, args.guest_status, &answer);
     // What cannot be printed is on record all the same, and the exit status tells it.
     if let Err(failure) = tell(context, &domain, uses_stdio, Some(answer)) {
         context.printer.complain(&failure.complaint);
@@ -79,12 +72,32 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// A guest that ended by itself in the moment in which its time was up did not end for that.
+fn exit_of(timed_out: TimedOut, wants_guest_status: bool, answer: &Answer) -> Exit {
+    let cause = answer.cause.as_ref();
+    let by_itself = matches!(
+        cause,
+        Some(
+            Cause::GuestShutdown
+                | Cause::GuestReset
+                | Cause::GuestPanic { .. }
+                | Cause::GuestExit { .. }
+                | Cause::Watchdog { .. }
+        )
+    );
+    match guest_status(cause).filter(|_| wants_guest_status) {
+        _ if timed_out == TimedOut::Yes && !by_itself => Exit::TimedOut,
+        Some(status) => Exit::Guest(status),
+        None => Exit::of(answer.state),
+    }
+}
+
 /// Prints the answer as the last line, on a line of its own.
 fn tell(
     context: &mut Context,
     domain: &crate::store::DomainFolder,
     uses_stdio: bool,
-    answer: Option<crate::domain::Answer>,
+    answer: Option<Answer>,
 ) -> Result<(), Failure> {
     if context.printer.is_quiet() {
         return Ok(());
@@ -127,4 +140,38 @@ fn ends_in_newline() -> bool {
         .and_then(|file| file.read_at(&mut byte, last))
         .is_ok()
         && byte == *b"\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Certainty, ShutOff, State};
+
+    fn told(reason: ShutOff, cause: Cause) -> Answer {
+        Answer {
+            state: State::ShutOff(reason),
+            since: None,
+            cause: Some(cause),
+            certainty: Certainty::Witnessed,
+        }
+    }
+
+    #[test]
+    fn a_run_whose_guest_ended_by_itself_did_not_time_out() {
+        use TimedOut::{No, Yes};
+        let shut_down = told(ShutOff::Shutdown, Cause::GuestShutdown);
+        let exited = told(ShutOff::Shutdown, Cause::GuestExit { status: 33 });
+        let killed = told(ShutOff::Destroyed, Cause::HostUi);
+        for (timed_out, answer, wants_status, exit) in [
+            (No, &shut_down, false, Exit::Done),
+            (Yes, &shut_down, false, Exit::Done),
+            (Yes, &exited, true, Exit::Guest(33)),
+            (Yes, &exited, false, Exit::Done),
+            (Yes, &killed, false, Exit::TimedOut),
+            (No, &killed, false, Exit::of(killed.state)),
+        ] {
+            let told = exit_of(timed_out, wants_status, answer);
+            assert_eq!(told.code(), exit.code(), "{timed_out:?}, {answer:?}");
+        }
+    }
 }
