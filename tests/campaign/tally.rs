@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::process::Command;
+use std::sync::LazyLock;
 
 use crate::act::Theme;
 use crate::harness;
@@ -56,7 +58,7 @@ impl Tally {
             story.file_system,
             story.file_system.and_then(FileSystem::lack),
         ) {
-            (None, _) => "the host's own".to_owned(),
+            (None, _) => format!("the host's own ({})", own_file_system()),
             (Some(kind), None) => kind.name().to_owned(),
             (Some(kind), Some(lack)) => format!("{}: not run, {lack}", kind.name()),
         };
@@ -156,6 +158,17 @@ impl Tally {
         );
         self.record.keep(&harness::qemu());
     }
+}
+
+/// What temporary files lie on.
+fn own_file_system() -> &'static str {
+    static NAME: LazyLock<String> = LazyLock::new(|| {
+        let mut stat = Command::new("stat");
+        stat.args(["-f", "-c", "%T"]).arg(std::env::temp_dir());
+        let output = stat.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    });
+    &NAME
 }
 
 impl fmt::Display for Tally {

@@ -89,6 +89,11 @@ impl Guest {
         if by_guest && (stood || self.gap) && end.words.gdb_killed {
             return ShutOff::Destroyed;
         }
+        // Nobody else gives QEMU an odd status and has it say so.
+        let by_device = self.exit_device && matches!(end.exit, Some(Exit::Status(n)) if n % 2 == 1);
+        if by_guest && by_device {
+            return ShutOff::Shutdown;
+        }
         // One that stands does not shut down. What is lost may be that it was started again, or a watchdog's word.
         let was_killed = matches!(end.exit, Some(Exit::Signal { .. }));
         if is_its_own && (!ran || self.gap && (was_killed || !by_guest)) {

@@ -77,19 +77,24 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
         case,
         &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
     )?;
-    if let Some(cause) = doubt(case, shutdown) {
-        return Some(verdict_unknown(cause));
-    }
     let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
     let cause = match (shutdown.cause, case.exit) {
-        // QEMU 10 announces isa-debug-exit as a shutdown; the status is odd by construction.
+        // QEMU 10 announces isa-debug-exit as a shutdown; the status is odd by construction, and nobody else's.
         (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
             if by_device && status % 2 == 1 =>
         {
             Cause::GuestExit { status }
         }
-        (ShutdownCause::GuestReset, _) => Cause::GuestReset,
-        _ => Cause::GuestShutdown,
+        (own, _) => {
+            if let Some(cause) = doubt(case, shutdown) {
+                return Some(verdict_unknown(cause));
+            }
+            if own == ShutdownCause::GuestReset {
+                Cause::GuestReset
+            } else {
+                Cause::GuestShutdown
+            }
+        }
     };
     Some(witnessed(ShutOff::Shutdown, cause))
 }
