@@ -52,6 +52,20 @@ pub enum Life {
     Gone(Exited),
 }
 
+impl Life {
+    /// What two looks at the same process come to. Between them a zombie may have been reaped, whose status is on record by
+    /// then, or is not and will not be: what the first look saw of it counts.
+    pub fn and_later(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Gone(first), Self::Gone(later)) => Self::Gone(Exited {
+                exit: later.exit.or(first.exit),
+                ..later
+            }),
+            (_, later) => later,
+        }
+    }
+}
+
 /// What is wrong with a run's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {

@@ -104,8 +104,15 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
     let mut replay = replay;
     if matches!(life, Life::Gone(_)) && !replay.fold.has_end() {
         // QEMU, or the supervisor, may have written its last lines between the reading and the look at /proc.
+        let seen = |replay: &Replay| (replay.fold.qemu, replay.fold.launcher);
+        let before = seen(&replay);
         replay = self::replay(run)?;
-        life = self::life(domain, run, &replay.fold)?;
+        let later = self::life(domain, run, &replay.fold)?;
+        life = if seen(&replay) == before {
+            life.and_later(later)
+        } else {
+            later
+        };
     }
     if matches!(life, Life::Gone(_)) && !replay.fold.has_end() && replay.unfinished {
         // Whoever broke off in that line is gone, and what it was about to say is lost.

@@ -301,3 +301,19 @@ fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
         assert_eq!(certainty, Certainty::Unknown, "row {number}");
     }
 }
+
+#[test]
+fn the_status_of_a_zombie_counts_although_it_was_reaped_between_two_looks() {
+    let looked = |exit| {
+        Life::Gone(Exited {
+            exit,
+            boot: boot_id("b"),
+            ..Exited::default()
+        })
+    };
+    let (zombie, absent) = (looked(status_of(33)), looked(None));
+    assert_eq!(zombie.clone().and_later(absent.clone()), zombie);
+    assert_eq!(absent.clone().and_later(zombie.clone()), zombie);
+    assert_eq!(Life::Lives.and_later(absent.clone()), absent);
+    assert_eq!(zombie.and_later(Life::Lives), Life::Lives);
+}
