@@ -187,7 +187,7 @@ fn execute_alone(
             if verb == Verb::Reset {
                 refuse_unless_whole(&seen)?;
             }
-            if verb == Verb::Resume && has_left(control, seen.fold.transfer)? {
+            if verb == Verb::Resume && seen.fold.transfer == Transfer::Left && has_left(control)? {
                 // QEMU would obey, and the guest would run twice, on one disk.
                 bail!("Requested operation is not valid: the guest has been migrated away");
             }
@@ -198,15 +198,12 @@ fn execute_alone(
     })
 }
 
-/// Whether the guest has gone to another QEMU. Who sent it may have turned off the events that tell of it; and QEMU tells the
-/// same of a snapshot that somebody else takes.
-fn has_left(control: &mut Control, transfer: Transfer) -> Result<bool> {
+/// Whether what QEMU has told of as a migration was one: it says the same of a snapshot that somebody else takes. Not asked
+/// where nothing was told: `postmigrate` is what a paused guest is in after a dump of ours, too.
+fn has_left(control: &mut Control) -> Result<bool> {
     let status = control.execute("query-status", None)?;
-    Ok(match status.get("status").and_then(Value::as_str) {
-        Some("postmigrate" | "finish-migrate") => true,
-        Some("paused" | "save-vm") => false,
-        Some(_) | None => transfer == Transfer::Left,
-    })
+    let word = status.get("status").and_then(Value::as_str);
+    Ok(!word.is_some_and(|word| matches!(word, "paused" | "save-vm")))
 }
 
 /// Writes down what is asked for, does it, and writes down what came of it.

@@ -266,21 +266,6 @@ fn a_guest_that_arrives_runs_migrated_and_may_not_run_twice() {
 }
 
 #[test]
-fn nor_may_one_that_was_sent_away_in_silence() {
-    let host = Host::new();
-    let (_source, _destination, way) = migration(&host);
-    let mut third = host.third_party("v");
-    let silent = json!({"capabilities": [{"capability": "events", "state": false}]});
-    third.execute("migrate-set-capabilities", &silent);
-    third.execute("migrate", &json!({"uri": way}));
-    host.wait_for("d", "running (migrated)");
-    until("the source", || {
-        third.execute("query-status", &json!({}))["status"] == "postmigrate"
-    });
-    guarded(&host, "resume", "the guest has been migrated away");
-}
-
-#[test]
 fn a_guest_that_was_paused_arrives_paused() {
     let host = Host::new();
     let (_source, mut destination, way) = migration(&host);
