@@ -255,9 +255,9 @@ impl Act {
             86..91 => Self::SupervisorFault(Fault::any(rng)),
             91..93 => Self::LoseCheckpoint,
             93 => Self::ReusePid,
-            97 => Self::Halted(verb(rng), 1 << rng.u32(6..18)),
             94..96 => Self::AskDamagedCopy(rng.u64(..)),
             96 => Self::AskAfterBoot,
+            97 => Self::Halted(verb(rng), 1 << rng.u32(6..18)),
             _ => match theme {
                 Theme::Plain | Theme::Clock => Self::Verb(verb(rng)),
                 Theme::Storage | Theme::Vanishing => Self::Storage(theme.storage(rng)),

@@ -190,13 +190,14 @@ impl Life<'_> {
             return Ok(());
         }
         // The newest QEMU may have been an earlier run's.
-        if self.is_next_run && self.judge_unstarted(told, reason).is_ok() {
+        if self.is_next_run && self.tried_to_start() && self.is_of_unstarted(told, reason) {
             return Ok(());
         }
         // Whoever asked for a reset that ends it may have died before he said that he had sent it.
-        let was_reset = self.machine.no_reboot && ends.contains(ShutOff::Shutdown.word());
+        let is_reset = self.tried("reset") || self.tried_with("dump", "--reset");
         if self.is_obscure
-            && was_reset
+            && self.machine.no_reboot
+            && is_reset
             && reason == ShutOff::Destroyed
             && told.certainty == "inferred"
         {
@@ -222,13 +223,17 @@ impl Life<'_> {
         if !self.tried_to_start() {
             return Err("nothing has happened since the answer before".to_owned());
         }
-        let holds = matches!(reason, ShutOff::Failed | ShutOff::Unknown)
-            || (reason == ShutOff::Crashed && told.certainty == "inferred")
-            || (reason == ShutOff::Destroyed && self.tried("destroy"));
-        if holds {
+        if self.is_of_unstarted(told, reason) {
             return Ok(());
         }
         Err("its QEMU was never seen".to_owned())
+    }
+
+    /// What may be told of a run whose QEMU nobody saw: never success.
+    fn is_of_unstarted(&self, told: &Told, reason: ShutOff) -> bool {
+        matches!(reason, ShutOff::Failed | ShutOff::Unknown)
+            || (reason == ShutOff::Crashed && told.certainty == "inferred")
+            || (reason == ShutOff::Destroyed && self.tried("destroy"))
     }
 
     /// Whether an answer about a guest whose QEMU lives is true; `status` is QEMU's own word, if it can be asked.
