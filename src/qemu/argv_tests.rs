@@ -108,6 +108,13 @@ fn the_words_of_a_wrapper_are_not_qemus() {
 
 #[test]
 fn what_the_answers_depend_on_is_noted() {
+    assert!(facts(&["-s"]).debugger);
+    assert!(facts(&["-gdb", "tcp::1234"]).debugger);
+    assert!(!facts(&["-gdb", "none"]).debugger);
+    assert!(!facts(&["-S", "-append", "-s"]).debugger);
+    assert!(facts(&["-device", "ipmi-bmc-sim,id=bmc0"]).bmc);
+    assert!(facts(&["-device", r#"{"driver":"ipmi-bmc-extern"}"#]).bmc);
+    assert!(!facts(&["-append", "ipmi-bmc-sim"]).bmc);
     assert!(facts(&["-device", "isa-debug-exit,iobase=0xf4"]).exit_device);
     assert!(facts(&["-device", r#"{"driver":"isa-debug-exit"}"#]).exit_device);
     assert!(facts(&["-semihosting"]).exit_device);

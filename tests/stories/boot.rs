@@ -6,6 +6,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
+use super::guest::ENDS;
 use super::harness::{Host, Said, finish, is_alive, is_root, processes_with, send, until};
 
 /// Runs domstate as if the host had booted anew.
@@ -77,20 +78,10 @@ fn an_end_that_was_recorded_keeps_its_reason_through_every_boot() {
     if !is_root("an_end_that_was_recorded_keeps_its_reason_through_every_boot") {
         return;
     }
-    for (how, wanted) in [
-        ("power off", "shut off (shutdown)"),
-        ("panic", "shut off (crashed)"),
-        ("SIGKILL", "shut off (crashed)"),
-        ("destroy", "shut off (destroyed)"),
-    ] {
+    for &(how, wanted) in ENDS {
         let host = Host::new();
         let mut guest = host.start("v", &["-device", "pvpanic"]);
-        match how {
-            "power off" => guest.press('o'),
-            "panic" => guest.press('p'),
-            "SIGKILL" => send(host.qemu_pid("v"), Signal::SIGKILL),
-            _ => drop(host.ok(&["destroy", "v"])),
-        }
+        guest.end(&host, how);
         host.wait_for("v", wanted);
         until("the checkpoint", || host.json("v")["supervisor"].is_null());
         let before = host.json("v");

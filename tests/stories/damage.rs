@@ -9,6 +9,7 @@ use domstate::observe::look;
 use domstate::store::StateDir;
 use serde_json::Value;
 
+use super::guest::ENDS;
 use super::harness::{Host, processes_with, until};
 
 /// The journal of a run.
@@ -16,15 +17,6 @@ mod journal;
 
 /// A step that is no divisor of any line's length: all sorts of places are cut.
 const STRIDE: usize = 37;
-
-/// Ends that leave different journals.
-const ENDS: &[(&str, &str)] = &[
-    ("power off", "shut off (shutdown)"),
-    ("panic", "shut off (crashed)"),
-    ("SIGKILL", "shut off (crashed)"),
-    ("SIGTERM", "shut off (destroyed)"),
-    ("destroy", "shut off (destroyed)"),
-];
 
 /// A host with a domain that ended so.
 fn ended(how: &str) -> Host {

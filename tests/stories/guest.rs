@@ -9,6 +9,15 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use super::harness::{Host, PATIENCE, send, until};
 
+/// Ways in which a guest may end, and what is told of each.
+pub(crate) const ENDS: &[(&str, &str)] = &[
+    ("power off", "shut off (shutdown)"),
+    ("panic", "shut off (crashed)"),
+    ("SIGKILL", "shut off (crashed)"),
+    ("SIGTERM", "shut off (destroyed)"),
+    ("destroy", "shut off (destroyed)"),
+];
+
 /// A guest that obeys letters on its serial line (tests/guest/guest.S).
 pub(crate) struct Guest {
     line: BufReader<UnixStream>,

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::harness::{Host, Said, finish, is_alive, processes_with, send, spawn, until};
+use super::lives::full_disk;
 
 const NOW: Duration = Duration::from_millis(200);
 
@@ -258,4 +259,41 @@ fn a_signal_that_finds_a_guest_that_has_ended_by_itself_did_not_end_it() {
         });
         assert_eq!(told(&host), before, "{letter}");
     }
+}
+
+#[test]
+fn a_suspend_that_only_asked_does_not_hide_why_qemu_stopped_the_guest() {
+    let host = Host::new();
+    let mut guest = host.start("v", &["-drive", &full_disk(&host, "stop")]);
+    ask(&host, "suspend", NOW);
+    guest.press('w');
+    // QEMU 10 tells why only a second later.
+    host.wait_for("v", "paused (I/O error)");
+    assert_eq!(host.json("v")["cause"]["kind"], "io-error");
+}
+
+#[test]
+fn a_reset_by_somebody_else_after_an_interrupted_one_is_no_success() {
+    let host = Host::new();
+    let third_party = host.third_party_socket("v");
+    let _guest = host.start("v", &["-no-reboot", "-qmp", &third_party]);
+    ask(&host, "reset", NOW);
+    host.third_party("v").execute("system_reset", &json!({}));
+    assert_eq!(host.wait("v"), "shut off (destroyed)");
+    assert_eq!(host.json("v")["certainty"], "inferred");
+}
+
+#[test]
+fn a_signal_of_nobody_knows_whom_after_an_interrupted_destroy_is_not_said_to_be_its() {
+    let host = Host::new();
+    let mut argv = vec!["sh".into(), "-c".into(), "exec \"$@\" 2>/dev/null".into()];
+    argv.push("sh".to_owned());
+    argv.extend(host.argv("v", &[]));
+    let _guest = host.start_argv("v", &[], &argv);
+    ask(&host, "destroy", NOW);
+    send(host.qemu_pid("v"), Signal::SIGTERM);
+    assert_eq!(host.wait("v"), "shut off (destroyed)");
+    let json = host.json("v");
+    assert_eq!(json["cause"]["kind"], "asked");
+    assert_eq!(json["certainty"], "inferred");
 }

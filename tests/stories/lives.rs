@@ -108,7 +108,7 @@ fn a_sleeping_guest_that_is_reset_waits_to_be_resumed() {
 }
 
 /// A disk that is full, as an argument of `-drive`.
-fn full_disk(host: &Host, werror: &str) -> String {
+pub(super) fn full_disk(host: &Host, werror: &str) -> String {
     let disk = host.folder().join("disk");
     std::fs::write(&disk, [0; 512]).unwrap();
     format!(

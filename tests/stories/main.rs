@@ -84,6 +84,8 @@ mod killed;
 mod concurrency;
 /// A full disk, a read-only one.
 mod disk;
+/// What QEMU says of the guest and may be another's.
+mod doubts;
 /// The order in which things reach the disk.
 mod durable;
 /// The power goes at any moment.

@@ -7,7 +7,8 @@ use domstate::domain::{ShutOff, State};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{ENDS, STRIDE, answer_in, contents, ended, in_run, looked, put};
+use super::{STRIDE, answer_in, contents, ended, in_run, looked, put};
+use crate::guest::ENDS;
 use crate::harness::{Host, is_alive, send, until};
 
 /// Whether QEMU's line that tells of the guest's own shutdown is whole in what is left.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::settled;
 use super::volume::{Disk, FileSystem};
+use crate::guest::ENDS;
 use crate::harness::{Host, is_alive, is_root, until};
 
 /// Every file system that this host has; whoever reads the output sees which it has not.
@@ -35,12 +36,7 @@ fn on_every_file_system_a_full_disk_has_room_for_the_last_words() {
 }
 
 fn has_room_for_last_words(kind: FileSystem) {
-    for (how, wanted) in [
-        ("power off", "shut off (shutdown)"),
-        ("panic", "shut off (crashed)"),
-        ("SIGKILL", "shut off (crashed)"),
-        ("destroy", "shut off (destroyed)"),
-    ] {
+    for &(how, wanted) in ENDS {
         let host = Host::new();
         let disk = Disk::of(&host, kind);
         let mut guest = host.start("v", &["-device", "pvpanic"]);
