@@ -159,7 +159,9 @@ impl Fold {
             self.job = job;
             return;
         }
-        self.intents.withdraw(verb, pid);
+        if !self.may_have_reset(verb) {
+            self.intents.withdraw(verb, pid);
+        }
         // Where nobody knows whether it has gone, to say that it has not would be a guess.
         if let Some(job) = job.filter(|_| !self.may_have_left()) {
             if self.transfer != Transfer::Failed {
@@ -182,6 +184,14 @@ impl Fold {
         } else if verb == Verb::Reboot && self.restart.is_none() {
             self.reboot = None;
         }
+    }
+
+    /// Whether a reset that is said to have failed may be the one that ended the guest: who asked died before he could say
+    /// that he had sent it, and who finds that says that it failed.
+    fn may_have_reset(&self, verb: Verb) -> bool {
+        let resets = matches!(verb, Verb::Reset | Verb::DumpReset);
+        let shutdown = self.shutdown.as_ref();
+        resets && shutdown.is_some_and(|s| s.cause == ShutdownCause::HostQmpSystemReset)
     }
 
     /// A guest that ran, stands for a job that came to nothing, and could not be let go on.

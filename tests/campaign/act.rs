@@ -144,6 +144,8 @@ pub(crate) enum Act {
     Followed(Vec<&'static str>, Fault),
     /// The same, and it is stopped after so many microseconds, for a while.
     Halted(Vec<&'static str>, u64),
+    /// The same, and somebody types Ctrl-C after so many microseconds.
+    Interrupted(Vec<&'static str>, u64),
     /// A letter for the guest.
     Letter(char),
     /// A signal to QEMU.
@@ -258,6 +260,7 @@ impl Act {
             94..96 => Self::AskDamagedCopy(rng.u64(..)),
             96 => Self::AskAfterBoot,
             97 => Self::Halted(verb(rng), 1 << rng.u32(6..18)),
+            98 => Self::Interrupted(verb(rng), 1 << rng.u32(6..18)),
             _ => match theme {
                 Theme::Plain | Theme::Clock => Self::Verb(verb(rng)),
                 Theme::Storage | Theme::Vanishing => Self::Storage(theme.storage(rng)),
@@ -306,6 +309,9 @@ impl fmt::Display for Act {
                     words.join(" ")
                 )
             }
+            Self::Interrupted(words, micros) => {
+                write!(f, "domstate {} v, ^C after {micros} us", words.join(" "))
+            }
             Self::Letter(letter) => write!(f, "letter {letter}"),
             Self::Signal(signal) => write!(f, "{signal} to QEMU"),
             Self::Monitor(command) => write!(f, "third party: {command}"),
@@ -321,6 +327,16 @@ impl fmt::Display for Act {
 }
 
 impl Act {
+    /// What fails in it.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        if let Self::Faulted(_, fault) | Self::Followed(_, fault) | Self::SupervisorFault(fault) =
+            self
+        {
+            return Some(fault);
+        }
+        None
+    }
+
     /// What fails in all that this starts.
     pub(crate) fn followed(&self) -> Option<&Fault> {
         if let Self::Followed(_, fault) = self {
@@ -338,6 +354,7 @@ impl Act {
                 None => format!("verb killed ({})", words[0]),
             },
             Self::Halted(words, _) => format!("verb stopped on its way ({})", words[0]),
+            Self::Interrupted(words, _) => format!("Ctrl-C at a verb ({})", words[0]),
             Self::Letter(letter) => format!("guest does {letter}"),
             Self::SupervisorFault(Fault { error: None, .. }) => {
                 "supervisor killed at a call".to_owned()
@@ -361,6 +378,7 @@ impl Act {
         match self {
             Self::Faulted(..)
             | Self::Followed(..)
+            | Self::Interrupted(..)
             | Self::Supervisor(_)
             | Self::SupervisorFault(_)
             | Self::Storage(_) => true,

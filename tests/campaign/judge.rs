@@ -52,6 +52,10 @@ pub(crate) struct Life<'a> {
     /// What was done while it may have lived.
     pub(crate) acts: &'a [Act],
     pub(crate) qemu: Option<&'a Qemu>,
+    /// Those before it.
+    pub(crate) earlier: &'a [Qemu],
+    /// Its guest may have come from a file, and go on with what it had begun before it was saved.
+    pub(crate) may_be_restored: bool,
     /// Something failed, or was killed, that should have seen or recorded it.
     pub(crate) is_obscure: bool,
     /// What was told before it began.
@@ -62,7 +66,8 @@ pub(crate) struct Life<'a> {
 
 impl Life<'_> {
     fn did(&self, letter: char) -> bool {
-        self.qemu.is_some_and(|qemu| qemu.did(letter))
+        let here = self.qemu.is_some_and(|qemu| qemu.did(letter));
+        here || (self.may_be_restored && self.earlier.iter().any(|qemu| qemu.did(letter)))
     }
 
     fn tried(&self, verb: &str) -> bool {
@@ -315,6 +320,7 @@ pub(crate) fn words(act: &Act) -> Option<&Vec<&'static str>> {
     if let Act::Verb(words)
     | Act::Faulted(words, _)
     | Act::Followed(words, _)
+    | Act::Interrupted(words, _)
     | Act::Halted(words, _) = act
     {
         return Some(words);

@@ -138,8 +138,8 @@ fn main() -> ExitCode {
     // Again, at the end: of a long output that is what people keep.
     for failure in &failures {
         eprintln!(
-            "{failure}\nfalse or lost: make campaign RUNS=1 SEED={}\n",
-            failure.seed
+            "{failure}\nfalse or lost: make campaign {}\n",
+            failure.replay
         );
     }
     ExitCode::FAILURE

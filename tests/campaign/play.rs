@@ -55,7 +55,8 @@ pub(crate) struct Played {
 
 /// A false answer, or whatever else may not be.
 pub(crate) struct Failure {
-    pub(crate) seed: u64,
+    /// The variables of `make campaign` that play it again.
+    pub(crate) replay: String,
     text: String,
 }
 
@@ -91,7 +92,7 @@ pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
         Err(panic) => words_of(&*panic),
     };
     Err(Failure {
-        seed: story.seed,
+        replay: story.replay(),
         text: stage.told_of(&why),
     })
 }
@@ -233,6 +234,7 @@ impl<'a> Stage<'a> {
                 self.run_following(&words, fault)?;
             }
             Act::Halted(words, micros) => return self.halted(words, *micros).map(Some),
+            Act::Interrupted(words, micros) => return self.interrupted(words, *micros).map(Some),
             Act::Letter(letter) => self.witness.press(*letter),
             Act::Signal(signal) => {
                 for pid in self.witness.connected() {

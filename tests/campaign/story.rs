@@ -63,6 +63,16 @@ impl Story {
 }
 
 impl Story {
+    /// The variables of `make campaign` that play it again. A sweep has no seeds.
+    pub(crate) fn replay(&self) -> String {
+        let acts = self.groups.iter().flatten().filter_map(Act::fault);
+        let fault = self.start.iter().chain(acts).next();
+        match fault.filter(|_| self.seed == 0) {
+            Some(fault) => format!("RUNS=0 SWEEP=1 ONLY='{fault}'"),
+            None => format!("RUNS=1 SEED={}", self.seed),
+        }
+    }
+
     /// Whether system calls of QEMU itself may fail.
     pub(crate) fn breaks_qemu(&self) -> bool {
         let followed = self.groups.iter().flatten().filter_map(Act::followed);

@@ -66,7 +66,11 @@ impl Stage {
     }
 
     fn start(&self) -> Guest {
-        let argv = self.host.argv("v", &[]);
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, qemu_args: &[&str]) -> Guest {
+        let argv = self.host.argv("v", qemu_args);
         let args = with_argv(&["start", "v"], &argv);
         self.host.ok(&args);
         Guest::connected(&self.line)
@@ -338,6 +342,41 @@ fn a_dump_that_crashes_the_guest_and_is_killed_has_ended_it_with_its_file_or_nei
 #[test]
 fn a_dump_with_a_reset_that_is_killed_leaves_a_whole_file_or_none_and_the_guest_goes_on() {
     kill_dumps(&["--memory-only", "--reset"], None);
+}
+
+/// Who finds the dead verb says that it failed: that does not make the reset a stranger's.
+#[test]
+fn a_reset_that_is_killed_and_ended_its_guest_is_not_laid_to_a_stranger() {
+    let stage = Stage::new();
+    let start = || stage.start_with(&["-no-reboot"]);
+    let _guest = start();
+    let dump = ["dump", "v", stage.file(), "--memory-only", "--reset"];
+    let all = stage.calls(&dump);
+    let is_last = |call: &Call| call.line.contains("system_reset");
+    let reset = all.iter().position(is_last).unwrap();
+    let _ = stage.host.domstate(&["destroy", "v"]);
+    let mut ended = 0;
+    for (odd, call) in all.iter().enumerate().skip(reset) {
+        let _ = fs::remove_file(&stage.file);
+        let _guest = start();
+        stage.kill_before(call, &dump);
+        stage.leave_alone(odd);
+        let told = stage.host.domstate(&["suspend", "v"]);
+        if told.code == Some(0) {
+            stage.host.ok(&["destroy", "v"]);
+        } else {
+            let told = format!("{call:?}: {told:?}\n{}", stage.host.journal("v"));
+            let json = stage.host.json("v");
+            assert_eq!(json["cause"]["kind"], "asked", "{told}");
+            assert_eq!(json["cause"]["verb"], "dump --reset", "{told}");
+            let is_sure = json["certainty"] == "witnessed";
+            let reason = if is_sure { "shutdown" } else { "destroyed" };
+            assert_eq!(json["reason"], reason, "{told}");
+            ended += 1;
+        }
+        stage.is_quiet();
+    }
+    assert!(ended > 0);
 }
 
 #[test]

@@ -103,8 +103,15 @@ fn a_guest_that_may_not_reboot_was_ended_by_who_asked_for_its_reset() {
         let is_sent = reset().then(sent(verb));
         assert_witnessed([(is_sent.ends(STATUS_0), "shutdown", asked_for(verb))]);
         // Who asked may have died before that, and it was somebody else: no success.
-        let ends = [(reset().ends(STATUS_0), "destroyed", asked_for(verb))];
+        // Who finds that he died says that it failed, before or after QEMU's end is on record.
+        let found_dead = reset().then(failed(verb));
+        let ends = [reset().ends(STATUS_0), found_dead.ends(STATUS_0)];
+        let ends = ends.map(|end| (end, "destroyed", asked_for(verb)));
         assert_ends(Certainty::Inferred, ends);
+        // One that failed while the guest ran on is not what ended it later.
+        let failed_before = Story::booted().then(asked(verb)).then(failed(verb));
+        let ends = failed_before.shut(HostQmpSystemReset).ends(STATUS_0);
+        assert_witnessed([(ends, "destroyed", Cause::QmpQuit)]);
     }
 }
 

@@ -3,7 +3,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use domstate::domain::State;
+
 use super::Stage;
+use crate::act::Act;
 use crate::judge::{Life, Told, judge_manners, words};
 use crate::machine::Wrapper;
 use crate::objection::Objection;
@@ -11,8 +14,11 @@ use crate::objection::Objection;
 impl Stage<'_> {
     /// Asks domstate, and judges the answer by what is seen before and after.
     pub(super) fn check(&mut self) -> Result<(), Objection> {
+        // strace is told of a death before anybody else: until it lets go, a zombie is like one who is on his way out.
+        let dying_until = Instant::now() + Duration::from_secs(5);
         // Until nothing changed meanwhile; then nothing excuses a falsehood.
-        for _ in 0..5 {
+        let mut tries = 0;
+        while tries < 5 {
             let before = self.outside();
             let said = self.run(&["--format", "json", "v"], None)?;
             self.played.commands += 1;
@@ -27,9 +33,17 @@ impl Stage<'_> {
                 return Err(format!("no answer: {said:?}").into());
             }
             let told = Told::read(&said.stdout)?;
+            let is_zombie = before.alive.is_empty()
+                && told.state == State::InShutdown
+                && self.acts.iter().any(|act| act.followed().is_some());
+            if is_zombie && Instant::now() < dying_until {
+                std::thread::sleep(Duration::from_millis(20));
+                continue;
+            }
             if self.outside() == before {
                 return self.judge(told, &before);
             }
+            tries += 1;
         }
         self.played.unsettled += 1;
         Ok(())
@@ -41,6 +55,15 @@ impl Stage<'_> {
         let mut acts = self.story.groups.iter().flatten();
         let is_defined = self.story.start.is_none() && !acts.any(is_undefine);
         !is_defined && self.witness.alive().is_empty()
+    }
+
+    /// Whether what came from these acts may be a guest that was in a file: `start` takes what `managedsave` left.
+    pub(super) fn may_be_restored(&self, acts: &[Act]) -> bool {
+        let of = |acts: &[Act], verb: &str| acts.iter().filter_map(words).any(|w| w[0] == verb);
+        let is_kept = |group: &Vec<Act>| of(group, "managedsave");
+        of(acts, "restore")
+            || of(acts, "snapshot-revert")
+            || (of(acts, "start") && self.story.groups.iter().any(is_kept))
     }
 
     fn outside(&self) -> Outside {
@@ -83,6 +106,8 @@ impl Stage<'_> {
                 // One that has only just begun has not connected.
                 qemu: newest
                     .filter(|qemu| outside.alive.is_empty() || outside.alive.contains(&qemu.pid)),
+                earlier: &qemus[..qemus.len().saturating_sub(1)],
+                may_be_restored: self.may_be_restored(&self.acts),
                 is_obscure: self.is_obscure,
                 before: self.before,
                 is_next_run: self.last.as_ref().is_some_and(|last| last.run < told.run),

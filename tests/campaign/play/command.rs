@@ -55,6 +55,37 @@ impl Stage<'_> {
         micros: u64,
     ) -> Result<(String, Duration), Objection> {
         const HALT: Duration = Duration::from_millis(200);
+        let (said, took) = self.disturbed(words, micros, "stopped", |pid| {
+            send(pid, Signal::SIGSTOP);
+            std::thread::sleep(HALT);
+            send(pid, Signal::SIGCONT);
+        })?;
+        judge_manners(words, &said)?;
+        Ok((words[0].to_owned(), took))
+    }
+
+    /// Runs a command at which somebody types Ctrl-C.
+    pub(super) fn interrupted(
+        &self,
+        words: &[&str],
+        micros: u64,
+    ) -> Result<(String, Duration), Objection> {
+        let interrupt = |pid| send(pid, Signal::SIGINT);
+        let (said, took) = self.disturbed(words, micros, "^C", interrupt)?;
+        // The signal ends it, but for a job, which takes back what it has done and says so.
+        if said.code.is_some() {
+            judge_manners(words, &said)?;
+        }
+        Ok((words[0].to_owned(), took))
+    }
+
+    fn disturbed(
+        &self,
+        words: &[&str],
+        micros: u64,
+        how: &str,
+        disturb: impl FnOnce(i32),
+    ) -> Result<(Said, Duration), Objection> {
         let args = self.spelt(words);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let mut command = self.host.command(&args);
@@ -64,18 +95,15 @@ impl Stage<'_> {
         // Nobody else has its pid before it is waited for.
         let pid = i32::try_from(child.id()).unwrap();
         std::thread::sleep(Duration::from_micros(micros));
-        send(pid, Signal::SIGSTOP);
-        std::thread::sleep(HALT);
-        send(pid, Signal::SIGCONT);
+        disturb(pid);
         let said = finish_child(child);
         let took = begun.elapsed();
         self.note(&format!(
-            "{took:.0?} domstate {} (stopped after {micros} us): {said:?}",
+            "{took:.0?} domstate {} ({how} after {micros} us): {said:?}",
             args.join(" ")
         ));
-        judge_manners(words, &said)?;
         self.is_in_bound(&args, took)?;
-        Ok((words[0].to_owned(), took))
+        Ok((said, took))
     }
 
     /// Runs a command of domstate within its bound, with something that fails in it.

@@ -84,12 +84,14 @@ impl Stage<'_> {
         }
         let story: Vec<Act> = self.story.groups.iter().flatten().cloned().collect();
         let shut_down = self.witness.look(|qemus| {
-            qemus.iter().any(|qemu| {
+            qemus.iter().enumerate().any(|(number, qemu)| {
                 let life = Life {
                     machine: &self.story.machine,
                     theme: self.story.theme,
                     acts: &story,
                     qemu: Some(qemu),
+                    earlier: &qemus[..number],
+                    may_be_restored: self.may_be_restored(&story),
                     is_obscure: true,
                     before: None,
                     is_next_run: false,

@@ -55,8 +55,11 @@ impl Stage<'_> {
         let last = self.last.clone();
         let _ = fs::remove_file(self.host.state_dir().join("v/state.json"));
         self.check()?;
-        let is_same =
-            |told: &Told, last: &Told| (told.state, &told.cause) == (last.state, &last.cause);
+        // The same end may have been seen by somebody meanwhile.
+        let is_same = |told: &Told, last: &Told| {
+            let is_seen = last.certainty == "inferred" && told.certainty == "witnessed";
+            told.state == last.state && (told.cause == last.cause || is_seen)
+        };
         if let (Some(last), Some(told)) = (&last, &self.last)
             && !is_same(told, last)
         {
