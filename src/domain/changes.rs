@@ -32,7 +32,7 @@ impl Fold {
         {
             self.reboot = Some(Reboot::Restarted);
         }
-        let reason = self.goes_on_as(restart);
+        let reason = self.goes_on_as(restart, at);
         self.clear_ends();
         self.take_back_job();
         self.stop_cause = None;
@@ -53,7 +53,7 @@ impl Fold {
     }
 
     /// Why a guest that stood runs again.
-    fn goes_on_as(&self, restart: Option<Restart>) -> Running {
+    fn goes_on_as(&self, restart: Option<Restart>, at: Option<Timestamp>) -> Running {
         let job = self.job.as_ref();
         let is_reverted = |job: &PendingJob| job.verb == Verb::SnapshotRevert && job.is_committed();
         match restart {
@@ -68,6 +68,7 @@ impl Fold {
             {
                 Running::MigrationCanceled
             }
+            None if self.has_just_arrived(at) => Running::Migrated,
             None => Running::Unpaused,
         }
     }

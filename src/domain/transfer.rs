@@ -4,10 +4,14 @@
 //! so that no rule relies on more than one word and what the guest does.
 
 use super::duty::{ENDING_JOBS, ends_guest};
-use super::event::{LaunchKind, Timestamp, Verb};
+use super::event::{Begin, LaunchKind, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::Progress;
 use super::state::{Paused, Running, State};
+
+/// How long after the end of its way a guest that was handed over may begin to run: QEMU 7.2 loads the last of it and
+/// starts it in two threads, and either may be first.
+const ARRIVING_MICROS: u64 = 1_000_000;
 
 /// How far a guest is on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,6 +130,20 @@ impl Fold {
             self.transfer,
             Transfer::Arriving(Copying::PostCopy | Copying::Broken)
         )
+    }
+
+    /// Whether the guest stands since all of it came, so recently that its first RESUME is still a part of its arrival: QEMU
+    /// 7.2 may say `completed` before it. Not if somebody has asked for that.
+    pub(super) fn has_just_arrived(&self, at: Option<Timestamp>) -> bool {
+        let runs = self.launch.as_ref().map(|launch| launch.begin) == Some(Begin::Running);
+        let stands_since_it_came =
+            self.live == State::Paused(Paused::User) && self.began == self.since;
+        let is_resumed = self.intents.recent(&[Verb::Resume], at).is_some();
+        self.kind() == LaunchKind::Incoming
+            && runs
+            && stands_since_it_came
+            && self.is_younger(ARRIVING_MICROS, at)
+            && !is_resumed
     }
 
     /// The guest runs at its destination from now on, as far as it has arrived there.

@@ -228,3 +228,56 @@ fn an_outgoing_migration_that_completed_bars_the_source() {
         Event::Resumed
     ]));
 }
+
+/// What is told of a guest of which QEMU 7.2 says that all of it came before it runs, after these, at their milliseconds.
+fn told_after_arrival(begin: Begin, then: &[(u64, Event)]) -> String {
+    use Event::*;
+    let came = [
+        launched(LaunchKind::Incoming, begin),
+        StatusReported(RunStatus::InMigrate),
+        status("active"),
+        status("postcopy-active"),
+        status("completed"),
+    ];
+    let mut fold = fold_of(&came);
+    let completed = fold.since.unwrap().0;
+    for (millis, event) in then {
+        fold.apply(&Record {
+            at: Some(Timestamp(completed + millis * 1000)),
+            event: event.clone(),
+        });
+    }
+    fold.answer(&Life::Lives).state.to_string()
+}
+
+#[test]
+fn a_guest_that_is_let_run_as_soon_as_it_came_was_not_unpaused_by_anybody() {
+    use Event::*;
+    let told = |then: &[(u64, Event)]| told_after_arrival(Begin::Running, then);
+    assert_eq!(told(&[]), "paused (user)");
+    assert_eq!(told(&[(0, Resumed)]), "running (migrated)");
+    assert_eq!(told(&[(999, Resumed)]), "running (migrated)");
+    assert_eq!(told(&[(1000, Resumed)]), "running (unpaused)");
+}
+
+#[test]
+fn a_guest_that_came_and_is_resumed_by_a_user_is_told_so() {
+    use Event::*;
+    let told = |then: &[(u64, Event)]| told_after_arrival(Begin::Running, then);
+    // One that stood at its source.
+    let resumed = [(100, asked(Verb::Resume)), (101, Resumed)];
+    assert_eq!(told(&resumed), "running (unpaused)");
+    // A RESUME of later is of a later stop, however soon after the arrival.
+    let again = [(10, Resumed), (20, Stopped), (30, Resumed)];
+    assert_eq!(told(&again), "running (unpaused)");
+    let suspended = [
+        (10, Resumed),
+        (15, asked(Verb::Suspend)),
+        (20, Stopped),
+        (30, Resumed),
+    ];
+    assert_eq!(told(&suspended), "running (unpaused)");
+    // One that was to be left standing QEMU does not let run.
+    let left_standing = told_after_arrival(Begin::Paused, &[(100, Resumed)]);
+    assert_eq!(left_standing, "running (unpaused)");
+}
