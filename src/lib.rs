@@ -119,9 +119,10 @@
 //! guest's own only if the process is known to be QEMU: a shell's word for a signal is odd too.
 //!
 //! # What lasts
-//! At the start the run's folder appears whole, by one rename, with its first line on the disk. At the end: waitid with
-//! WNOWAIT, append EXITED, fsync the journal, write the checkpoint durably, reap. While the disk is full the zombie is
-//! kept, so that everybody can still read its status. `wait` and `destroy` return after that.
+//! At the start the run's folder appears whole, by one rename, with its first line on the disk; the oldest one loses its name
+//! (`.gone-N`) before anything in it is removed. At the end: waitid with WNOWAIT, append EXITED, fsync the journal, write the
+//! checkpoint durably, reap. While the disk is full the zombie is kept, so that everybody can still read its status. `wait` and
+//! `destroy` return after that.
 //!
 //! `state.json` lies in its run's folder and `NAME/state.json` is a link to it, so a supervisor that was stopped for a
 //! week cannot write over what a later run has to say. It never knows more than a journal that is on the disk, and it

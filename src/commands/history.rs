@@ -19,7 +19,13 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
     let mut runs = Vec::new();
     let mut orphans = Vec::new();
     for number in numbers {
-        let seen = look_at_run(&domain, &domain.run(number)).with_context(reading)?;
+        let run = domain.run(number);
+        let seen = look_at_run(&domain, &run);
+        if !run.path().exists() {
+            // A `start` has removed it meanwhile, perhaps when half of it was read.
+            continue;
+        }
+        let seen = seen.with_context(reading)?;
         let ended = if seen.is_active() {
             None
         } else {

@@ -118,17 +118,31 @@ impl NewRun {
     }
 }
 
-/// Removes the folders of runs that are too long ago, and what a killed `start` has left half made. Runs are
-/// removed oldest first, so that the numbers never begin anew.
+/// Removes the folders of runs that are too long ago, and what a killed `start` has left of one. Runs are removed oldest
+/// first, so that the numbers never begin anew. A run loses its name before anything of it is lost, on the disk too:
+/// nobody reads half of one.
 pub fn prune(domain: &DomainFolder) -> io::Result<()> {
+    remove_leftovers(domain)?;
     let numbers = domain.run_numbers()?.unwrap_or_default();
     let surplus = numbers.len().saturating_sub(RUNS_KEPT);
-    for number in numbers.iter().take(surplus) {
-        std::fs::remove_dir_all(domain.run(*number).path())?;
+    if surplus == 0 {
+        return Ok(());
     }
+    for number in numbers.iter().take(surplus) {
+        let nameless = domain.runs().join(format!(".gone-{number}"));
+        std::fs::rename(domain.run(*number).path(), nameless)?;
+    }
+    sync_folder(&domain.runs())?;
+    remove_leftovers(domain)
+}
+
+/// Removes what is under the names that no reader looks at.
+fn remove_leftovers(domain: &DomainFolder) -> io::Result<()> {
     for entry in std::fs::read_dir(domain.runs())? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".new-") {
+        let name = entry.file_name();
+        let is_left = |kind: &[u8]| name.as_encoded_bytes().starts_with(kind);
+        if is_left(b".new-") || is_left(b".gone-") {
             std::fs::remove_dir_all(entry.path())?;
         }
     }

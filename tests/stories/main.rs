@@ -90,6 +90,8 @@ mod doubts;
 mod durable;
 /// The power goes at any moment.
 mod power_cuts;
+/// Runs that are too long ago are removed whole.
+mod prunes;
 
 /// A request that did not come to its end does not colour what the guest did.
 mod intents;
