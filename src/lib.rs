@@ -66,8 +66,9 @@
 //! that it may take it: before that line the guest stays here, behind it QEMU is let go on and its word awaited. Its
 //! `completed` in the journal carries it out: from then on the guest runs elsewhere, and nothing lets it run here. QEMU says
 //! so only once its destination has said that it has everything (return-path). Between the two nobody knows where the guest
-//! runs: a QEMU that ends there is `shut off (unknown)`. Handed over (post-copy), a guest whose worker died is left to QEMU:
-//! there is nothing to undo.
+//! runs: a QEMU that ends there is `shut off (unknown)`. One that does not hear that word lets the guest go on, which may run
+//! on both sides then: `migrate` says so of whatever fails behind SENT. Handed over (post-copy), a guest whose worker died is
+//! left to QEMU: there is nothing to undo.
 //!
 //! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a
 //! restored guest run. Which one is due is worked out of the fold; doing it twice does no harm. They are done by

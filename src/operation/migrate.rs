@@ -7,10 +7,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::asking::Asking;
+use super::asking::{Asking, one_line};
 use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
 use super::limits::lift_downtime;
@@ -50,7 +50,7 @@ pub enum Handover {
 ///
 /// # Errors
 /// In virsh's words where the guest is in no state to be sent; else what failed. The guest then goes on here, unless it
-/// was handed over already.
+/// was handed over already; after the last step was allowed it may be at its destination too, which the error says.
 pub fn migrate(
     domain: &DomainFolder,
     seen: Observation,
@@ -70,6 +70,7 @@ pub fn migrate(
     let begun = begin(&mut control, uri, handover, patience);
     drop(control);
     let has_begun = begun.is_ok();
+    let mut may_go = MayGo::NotYet;
     let sent = begun.map_err(anyhow::Error::from).and_then(|()| {
         let mut watch = Watch {
             domain,
@@ -78,15 +79,23 @@ pub fn migrate(
             hurry_at: patience.and_then(|patience| Instant::now().checked_add(patience)),
             interrupts,
             asking: &asking,
-            may_go: MayGo::NotYet,
+            may_go,
         };
-        watch.until_gone(progress)
+        let gone = watch.until_gone(progress);
+        may_go = watch.may_go;
+        gone
     });
     if let Err(error) = sent {
         let error = cancelled_or(error, "migration out");
-        let undone = take_back(domain, &run, before, Verb::Migrate, &error)?;
+        let where_it_is = |error| match may_go {
+            MayGo::NotYet => error,
+            MayGo::Yes => maybe_there(domain, &run, error),
+        };
+        let undone = take_back(domain, &run, before, Verb::Migrate, &error);
+        let undone = undone.map_err(where_it_is)?;
         // Where nothing has begun, QEMU's word is of an earlier one: of a dump, or of the guest's own arrival.
         if undone == Undone::Yes || !has_begun {
+            let error = where_it_is(error);
             asking.failed_durably(&format!("{error:#}"));
             return Err(error);
         }
@@ -98,6 +107,20 @@ pub fn migrate(
         bail!("the domain is {state}");
     }
     Ok(())
+}
+
+/// What to say of a migration that failed after its last step was allowed. QEMU lets the guest go on here if the last word of
+/// its destination does not come, be it that nothing came there or that the word was lost: only who looks there can tell.
+fn maybe_there(domain: &DomainFolder, run: &RunFolder, error: anyhow::Error) -> anyhow::Error {
+    let why = one_line(&error);
+    match look_at_run(domain, run) {
+        // That part of it is there was told.
+        Ok(seen) if seen.is_active() && seen.fold.is_handed_over() => error,
+        Ok(seen) if !seen.is_active() => anyhow!("{why}; its destination may have the guest"),
+        Ok(_) | Err(_) => anyhow!(
+            "{why}; it was on its last step: if its destination has the guest, too, end one of the two"
+        ),
+    }
 }
 
 fn begin(

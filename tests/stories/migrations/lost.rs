@@ -1,12 +1,36 @@
 //! A guest whose QEMU ended when the last of it was to go: nobody can say whether it runs at its destination.
 
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command};
+use std::thread;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::Journey;
-use crate::harness::{finish_child, send, spawn, until};
+use crate::harness::{finish_child, is_alive, send, spawn, until};
+
+/// What is said of a guest that is gone here, and of one that is still here.
+const THERE: &str = "; its destination may have the guest\n";
+const ON_BOTH: &str =
+    "; it was on its last step: if its destination has the guest, too, end one of the two\n";
+
+/// What a destination says next on the way back: a kind and a length, each of two bytes, and what is of that length.
+fn next_word(words: &mut UnixStream) -> Option<Vec<u8>> {
+    let mut word = vec![0; 4];
+    words.read_exact(&mut word).ok()?;
+    let length = u16::from_be_bytes([word[2], word[3]]);
+    word.resize(4 + usize::from(length), 0);
+    words.read_exact(&mut word[4..]).ok()?;
+    Some(word)
+}
+
+/// Whether it is QEMU's `MIG_RP_MSG_SHUT` (`migration/migration.h`).
+fn is_last(word: &[u8]) -> bool {
+    word[..2] == [0, 1]
+}
 
 impl Journey {
     /// A `migrate` that is held up between saying that the guest may go and letting it go.
@@ -28,6 +52,33 @@ impl Journey {
         migrate
     }
 
+    /// Puts somebody on the way who passes everything on, both ways, but breaks off when the destination says that it has
+    /// everything.
+    fn lose_the_last_word(&mut self) {
+        let end = self.way.strip_prefix("unix:").unwrap().to_owned();
+        let relay = format!("{end}.relay");
+        let listener = UnixListener::bind(&relay).unwrap();
+        self.way = format!("unix:{relay}");
+        thread::spawn(move || {
+            let (mut source, _) = listener.accept().unwrap();
+            let mut destination = UnixStream::connect(end).unwrap();
+            let (mut back, mut words) = (
+                source.try_clone().unwrap(),
+                destination.try_clone().unwrap(),
+            );
+            thread::spawn(move || {
+                while let Some(word) = next_word(&mut words).filter(|word| !is_last(word)) {
+                    back.write_all(&word).unwrap();
+                }
+                back.shutdown(Shutdown::Both).unwrap();
+            });
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = source.read(&mut bytes) {
+                destination.write_all(&bytes[..length]).unwrap();
+            }
+        });
+    }
+
     fn is_unknown(&self) {
         let cause = json!({"kind": "maybe-migrated"});
         self.host
@@ -45,6 +96,7 @@ fn a_source_that_dies_on_the_last_step_of_a_migration_is_not_said_to_have_crashe
     // Nor by the command, when it comes to itself.
     let said = finish_child(migrate);
     assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains(THERE), "{said:?}");
     journey.is_unknown();
     assert!(!journey.host.journal("v").contains("DOMSTATE_DONE"));
     let explained = journey.host.ok(&["explain", "v"]);
@@ -73,4 +125,52 @@ fn nor_if_everybody_dies_with_it() {
     });
     journey.is_unknown();
     assert!(!journey.host.journal("v").contains("DOMSTATE_DONE"));
+}
+
+#[test]
+fn a_destination_that_dies_on_the_last_step_leaves_the_guest_here_and_migrate_says_where_to_look() {
+    let mut journey = Journey::new();
+    let migrate = journey.migrate_held();
+    let destination = journey.host.qemu_pid("d");
+    send(destination, Signal::SIGKILL);
+    until("the destination's death", || !is_alive(destination));
+    let said = finish_child(migrate);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.ends_with(ON_BOTH), "{said:?}");
+    assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
+    journey.has_stayed(&["running (migration canceled)"]);
+    let journal = journey.host.journal("v");
+    assert!(journal.contains("end one of the two"), "{journal}");
+}
+
+#[test]
+fn a_guest_whose_last_word_is_lost_runs_on_both_sides_and_migrate_says_so() {
+    let mut journey = Journey::new();
+    journey.lose_the_last_word();
+    let said = journey.host.domstate(&["migrate", "v", &journey.way]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.ends_with(ON_BOTH), "{said:?}");
+    assert_eq!(
+        journey.host.answer("v"),
+        "running (migration canceled)",
+        "{}",
+        journey.host.journal("v")
+    );
+    journey.source.answers();
+    journey.host.wait_for("d", "running (migrated)");
+    journey.destination.answers();
+    journey.host.ok(&["destroy", "v"]);
+    journey.destination.answers();
+}
+
+#[test]
+fn a_migration_that_fails_before_its_last_step_sends_nobody_to_look() {
+    let mut journey = Journey::slow();
+    let migrate = journey.migrate(&[]);
+    journey.is_under_way();
+    send(journey.host.qemu_pid("d"), Signal::SIGKILL);
+    let said = finish_child(migrate);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(!said.stderr.contains("destination"), "{said:?}");
+    journey.has_stayed(&["running (booted)", "running (migration canceled)"]);
 }
