@@ -19,10 +19,16 @@ const EVIDENCE_LINES_MAX: usize = 40;
 pub(super) fn run(args: &ExplainArgs, context: &mut Context) -> Result<Exit, Failure> {
     let domain = find(&context.state, args.domain.as_str())?;
     let seen = match args.run {
-        None => look(&domain)?,
-        Some(number) => look_at_run(&domain, &existing_run(&domain, number)?)?,
+        None => look(&domain),
+        Some(number) => look_at_run(&domain, &existing_run(&domain, number)?),
     };
-    let evidence = seen.run.as_ref().map(evidence).unwrap_or_default();
+    let run = seen.as_ref().ok().and_then(|seen| seen.run.as_ref());
+    let evidence = run.map(evidence).unwrap_or_default();
+    if let Some(number) = args.run {
+        // A `start` may have removed it meanwhile, perhaps when half of it was read.
+        existing_run(&domain, number)?;
+    }
+    let seen = seen?;
     let explanation = Explanation {
         report: report(&domain, &seen, uuid(&domain)),
         now: now(),

@@ -251,7 +251,7 @@ fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
         return None;
     }
     let resets = [Verb::Reset, Verb::DumpReset];
-    let intent = case.fold.intents.recent(&resets, shutdown.at);
+    let intent = case.fold.intents.likeliest(&resets, shutdown.at);
     Some(match intent {
         // It may have been somebody else's: who asked died, or is only about to say that it was sent.
         Some(intent) if intent.progress == Progress::Asked => {

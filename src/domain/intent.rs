@@ -71,7 +71,18 @@ impl Intents {
 
     /// The newest request of one of `verbs` that an event at `now` may come from.
     pub fn recent(&self, verbs: &[Verb], now: Option<Timestamp>) -> Option<&Intent> {
-        self.0.iter().rev().find(|intent| {
+        self.all_recent(verbs, now).next()
+    }
+
+    /// The same; one of which it is known that it acted goes before the others.
+    pub fn likeliest(&self, verbs: &[Verb], now: Option<Timestamp>) -> Option<&Intent> {
+        let acted = |intent: &&Intent| intent.progress != Progress::Asked;
+        let known = self.all_recent(verbs, now).find(acted);
+        known.or_else(|| self.recent(verbs, now))
+    }
+
+    fn all_recent(&self, verbs: &[Verb], now: Option<Timestamp>) -> impl Iterator<Item = &Intent> {
+        self.0.iter().rev().filter(move |intent| {
             // The host's clock may have been set back since: then too it is long ago.
             let age = now.map_or(0, |now| now.0.abs_diff(intent.at.0));
             verbs.contains(&intent.verb) && age <= ASK_EXPIRES_MICROS

@@ -96,9 +96,13 @@ fn done(verb: Verb) -> Event {
 }
 
 fn failed(verb: Verb) -> Event {
+    failed_by(USER, verb)
+}
+
+fn failed_by(pid: u32, verb: Verb) -> Event {
     Event::Failed {
         verb,
-        pid: USER,
+        pid,
         message: "why".to_owned(),
     }
 }

@@ -116,6 +116,8 @@ struct Stage<'a> {
     /// How many QEMUs had been seen by then, and what was told.
     qemus_before: usize,
     before: Option<State>,
+    /// Of an end that was told: how much had been done, and how many QEMUs had been seen by then.
+    ended_after: Option<(usize, usize)>,
     last: Option<Told>,
     is_obscure: bool,
     is_gone: bool,
@@ -139,6 +141,7 @@ impl<'a> Stage<'a> {
             acts: Vec::new(),
             qemus_before: 0,
             before: None,
+            ended_after: None,
             last: None,
             is_obscure: story.theme != Theme::Plain,
             is_gone: false,

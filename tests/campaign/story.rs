@@ -75,9 +75,18 @@ impl Story {
 
     /// Whether system calls of QEMU itself may fail.
     pub(crate) fn breaks_qemu(&self) -> bool {
+        self.faults_of_qemu().any(|fault| fault.error.is_some())
+    }
+
+    /// The same for the calls of a name.
+    pub(crate) fn breaks_qemu_at(&self, call: &str) -> bool {
+        self.faults_of_qemu()
+            .any(|fault| fault.error.is_some() && fault.call == call)
+    }
+
+    fn faults_of_qemu(&self) -> impl Iterator<Item = &Fault> {
         let followed = self.groups.iter().flatten().filter_map(Act::followed);
-        let mut faults = self.start.iter().chain(followed);
-        faults.any(|fault| fault.error.is_some())
+        self.start.iter().chain(followed)
     }
 }
 

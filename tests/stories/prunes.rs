@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::harness::{Host, finish, finish_child, processes_with, spawn, until, with_argv};
+use super::harness::{Host, Said, finish, finish_child, processes_with, spawn, until, with_argv};
 
 /// A domain with as many past runs as are kept.
 fn ten_runs() -> Host {
@@ -69,26 +69,37 @@ fn a_start_that_dies_while_it_removes_a_run_leaves_no_half_of_it_to_be_read() {
     }
 }
 
-#[test]
-fn a_history_that_is_read_while_a_run_is_removed_does_not_tell_of_it() {
-    let host = ten_runs();
-    let before = host.ok(&["history", "v"]);
+/// What a verb says that is held up before it reads the first of ten runs, which is removed meanwhile.
+fn said_while_a_run_is_removed(host: &Host, args: &[&str]) -> Said {
     let journal = host.state_dir().join("v/runs/00000001/journal");
     let trace = host.folder().join("trace");
-    let mut history = Command::new("strace");
+    let mut verb = Command::new("strace");
     let inject = "inject=openat:delay_enter=5000000";
-    history.args(["-qq", "-e", "trace=openat", "-e", inject]);
-    history.arg("-o").arg(&trace).arg("-P").arg(&journal);
-    history
-        .arg(env!("CARGO_BIN_EXE_domstate"))
-        .args(["history", "v"]);
-    history.env("DOMSTATE_DIR", host.state_dir());
-    let history = spawn(history);
+    verb.args(["-qq", "-e", "trace=openat", "-e", inject]);
+    verb.arg("-o").arg(&trace).arg("-P").arg(&journal);
+    verb.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
+    verb.env("DOMSTATE_DIR", host.state_dir());
+    let verb = spawn(verb);
     until("the look at the first run", || {
         fs::read_to_string(&trace).is_ok_and(|trace| !trace.is_empty())
     });
     let _guest = host.start("v", &[]);
     assert!(!journal.exists());
-    let said = finish_child(history);
+    finish_child(verb)
+}
+
+#[test]
+fn a_history_that_is_read_while_a_run_is_removed_does_not_tell_of_it() {
+    let host = ten_runs();
+    let before = host.ok(&["history", "v"]);
+    let said = said_while_a_run_is_removed(&host, &["history", "v"]);
     assert_eq!(rows(&said.stdout), rows(&before)[1..], "{said:?}");
+}
+
+#[test]
+fn a_run_that_is_removed_while_it_is_explained_is_none() {
+    let host = ten_runs();
+    let said = said_while_a_run_is_removed(&host, &["explain", "v", "--run", "1"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
+    assert!(said.stderr.contains("domain 'v' has no run 1"), "{said:?}");
 }

@@ -108,6 +108,13 @@ fn a_guest_that_may_not_reboot_was_ended_by_who_asked_for_its_reset() {
         let ends = [reset().ends(STATUS_0), found_dead.ends(STATUS_0)];
         let ends = ends.map(|end| (end, "destroyed", asked_for(verb)));
         assert_ends(Certainty::Inferred, ends);
+        // Of two at once the one that is known to have acted counts, whatever becomes of the other.
+        let both = || Story::booted().then(asked(verb)).then(asked_by(9, verb));
+        let both = || both().shut(HostQmpSystemReset).then(sent(verb));
+        let other_failed = both().then(failed_by(9, verb)).ends(STATUS_0);
+        for end in [both().ends(STATUS_0), other_failed] {
+            assert_witnessed([(end, "shutdown", asked_for(verb))]);
+        }
         // One that failed while the guest ran on is not what ended it later.
         let failed_before = Story::booted().then(asked(verb)).then(failed(verb));
         let ends = failed_before.shut(HostQmpSystemReset).ends(STATUS_0);

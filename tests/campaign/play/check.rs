@@ -109,6 +109,7 @@ impl Stage<'_> {
                 earlier: &qemus[..qemus.len().saturating_sub(1)],
                 may_be_restored: self.may_be_restored(&self.acts),
                 is_obscure: self.is_obscure,
+                may_lose_lines: self.story.breaks_qemu_at("write"),
                 before: self.before,
                 is_next_run: self.last.as_ref().is_some_and(|last| last.run < told.run),
             };
@@ -128,6 +129,9 @@ impl Stage<'_> {
 
     fn judge(&mut self, told: Told, outside: &Outside) -> Result<(), Objection> {
         self.played.checks += 1;
+        if self.last.as_ref().is_some_and(|last| last.run != told.run) {
+            self.settle();
+        }
         let mut verdict = self.verdict(&told, outside);
         // What the guest said may still be on its way to us.
         let deadline = Instant::now() + Duration::from_secs(2);
@@ -146,16 +150,23 @@ impl Stage<'_> {
         if let Some(last) = &self.last
             && last.has_ended()
             && last.run == told.run
-            && last.certainty == "witnessed"
-            && (last.state, &last.cause) != (told.state, &told.cause)
             && !status_is_taken
         {
-            return Err(format!("{last:?} became {told:?}").into());
+            // What was inferred may be witnessed later.
+            let may_become = match last.certainty.as_str() {
+                "witnessed" => (last.state, &last.cause) == (told.state, &told.cause),
+                _ => last.state == told.state || told.certainty == "witnessed",
+            };
+            if !may_become {
+                return Err(format!("{last:?} became {told:?}").into());
+            }
         }
         if told.has_ended() && outside.alive.is_empty() {
             self.before = Some(told.state);
-            self.acts.clear();
-            self.qemus_before = self.witness.count();
+            self.ended_after = Some((self.acts.len(), self.witness.count()));
+            if told.certainty == "witnessed" {
+                self.settle();
+            }
             if self.last.as_ref().is_none_or(|last| last.run != told.run)
                 || !self.last.as_ref().is_some_and(Told::has_ended)
             {
@@ -165,6 +176,16 @@ impl Stage<'_> {
         }
         self.last = Some(told);
         Ok(())
+    }
+}
+
+impl Stage<'_> {
+    /// What was done until the end that was told last belongs to the past: nothing more will be seen of it.
+    fn settle(&mut self) {
+        if let Some((acts, qemus)) = self.ended_after.take() {
+            self.acts.drain(..acts);
+            self.qemus_before = qemus;
+        }
     }
 }
 

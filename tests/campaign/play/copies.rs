@@ -93,6 +93,7 @@ impl Stage<'_> {
                     earlier: &qemus[..number],
                     may_be_restored: self.may_be_restored(&story),
                     is_obscure: true,
+                    may_lose_lines: true,
                     before: None,
                     is_next_run: false,
                 };
