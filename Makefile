@@ -6,7 +6,7 @@
 #                of what counts, SWEEP=all with every error; ONLY=Clock plays those that have the word in
 #                them; KEEP=1 keeps the record for RELIABILITY.md
 # make load      GUESTS at once, DOMAINS defined, MINUTES of starts and ends: nothing lost, nothing left; KEEP=1 as above
-# make power-cuts   every state that a power cut may leave, in every story; as root; KEEP=1 as above
+# make power-cuts   the power goes at every moment of every story, and tears every write; as root; KEEP=1 as above
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
 # make fuzz      the readers of files and of QMP on what a fuzzer finds; needs a nightly toolchain. READER=journal runs one,
@@ -100,7 +100,7 @@ load:
 power-cuts:
 	scripts/install-needs $(NEEDS)
 	DOMSTATE_EVERY_CRASH=1 $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
-		$(CARGO) test --locked --release --test stories power_cuts:: -- --nocapture --test-threads=1
+		$(CARGO) test --locked --release --test stories power_cuts:: -- --nocapture
 
 demo:
 	@scripts/install-needs qemu-system-x86_64=qemu-system-x86

@@ -9,78 +9,22 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use super::change::Change;
+use super::content::Content;
+
 /// A file, folder or link, whatever its names.
 pub(super) type Inode = usize;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
-    File(Rc<Vec<u8>>),
-    Folder(BTreeMap<String, Inode>),
+    File(Rc<Content>),
+    Folder(Rc<BTreeMap<String, Inode>>),
     Link(String),
 }
 
 impl Node {
     pub(super) fn empty_file() -> Self {
         Self::File(Rc::default())
-    }
-}
-
-/// What an operation does.
-#[derive(Clone, Debug)]
-pub(super) enum Change {
-    /// A name appears.
-    Name {
-        folder: Inode,
-        name: String,
-        inode: Inode,
-    },
-    /// A name is gone.
-    Remove {
-        folder: Inode,
-        name: String,
-    },
-    Rename {
-        from: (Inode, String),
-        to: (Inode, String),
-        inode: Inode,
-    },
-    Write {
-        inode: Inode,
-        offset: usize,
-        bytes: Rc<Vec<u8>>,
-    },
-    Resize {
-        inode: Inode,
-        length: usize,
-    },
-    /// A hole is punched.
-    Zero {
-        inode: Inode,
-        from: usize,
-        to: usize,
-    },
-}
-
-impl Change {
-    /// What has to be synced for this to be on the disk.
-    pub(super) fn homes(&self) -> Vec<Inode> {
-        match self {
-            Self::Name { folder, .. } | Self::Remove { folder, .. } => vec![*folder],
-            Self::Rename { from, to, .. } => vec![from.0, to.0],
-            Self::Write { inode, .. } | Self::Resize { inode, .. } | Self::Zero { inode, .. } => {
-                vec![*inode]
-            }
-        }
-    }
-
-    /// The file that it changes the content of.
-    pub(super) fn content(&self) -> Option<Inode> {
-        match self {
-            Self::Name { .. } | Self::Remove { .. } | Self::Rename { .. } => None,
-            Self::Write { inode, .. } | Self::Resize { inode, .. } | Self::Zero { inode, .. } => {
-                Some(*inode)
-            }
-        }
     }
 }
 
@@ -95,42 +39,37 @@ pub(super) type Tree = BTreeMap<PathBuf, Found>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    File(Rc<Vec<u8>>),
+    File(Rc<Content>),
     Folder,
     Link(String),
 }
 
-/// As much of a file goes into its digest whole; behind that a word in each [`STRIDE`]. There lies what QEMU has written
-/// of a guest's memory, of which nobody reads a word.
-const DIGESTED_BYTES: usize = 16 * 1024;
-
-const STRIDE: usize = 64;
-
 impl Found {
     /// A digest by which states are known that were tried already.
     pub(super) fn digest(&self) -> u64 {
-        let bytes = match self {
-            Self::File(bytes) => bytes.as_slice(),
-            Self::Link(target) => target.as_bytes(),
-            Self::Folder => return 1,
-        };
-        let (front, rest) = bytes.split_at(bytes.len().min(DIGESTED_BYTES));
-        let mut hasher = DefaultHasher::new();
-        (bytes.len(), front).hash(&mut hasher);
-        for word in rest.chunks(8).step_by(STRIDE) {
-            word.hash(&mut hasher);
+        match self {
+            Self::File(content) => content.digest(),
+            Self::Link(target) => {
+                let mut hasher = DefaultHasher::new();
+                target.hash(&mut hasher);
+                hasher.finish()
+            }
+            Self::Folder => 1,
         }
-        hasher.finish()
     }
 }
 
 impl Disk {
+    pub(super) fn empty() -> Self {
+        Self {
+            nodes: vec![Node::Folder(Rc::default())],
+        }
+    }
+
     /// Reads the folder `root` without the entries that are not `wanted` there. Sockets are nothing: no command looks at
     /// one that nobody listens on.
     pub(super) fn read(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Self {
-        let mut disk = Self {
-            nodes: vec![Node::Folder(BTreeMap::new())],
-        };
+        let mut disk = Self::empty();
         disk.fill(0, root, wanted);
         disk
     }
@@ -144,9 +83,9 @@ impl Disk {
             }
             let inode = self.nodes.len();
             self.nodes.push(if kind.is_dir() {
-                Node::Folder(BTreeMap::new())
+                Node::Folder(Rc::default())
             } else if kind.is_file() {
-                Node::File(Rc::new(fs::read(entry.path()).unwrap()))
+                Node::File(Rc::new(fs::read(entry.path()).unwrap().into()))
             } else {
                 let target = fs::read_link(entry.path()).unwrap();
                 Node::Link(target.to_str().unwrap().to_owned())
@@ -160,22 +99,46 @@ impl Disk {
 
     fn folder(&mut self, inode: Inode) -> &mut BTreeMap<String, Inode> {
         match &mut self.nodes[inode] {
-            Node::Folder(entries) => entries,
+            Node::Folder(entries) => Rc::make_mut(entries),
             other @ (Node::File(_) | Node::Link(_)) => panic!("no folder: {other:?}"),
         }
     }
 
     fn file(&mut self, inode: Inode) -> &mut Vec<u8> {
         match &mut self.nodes[inode] {
-            Node::File(bytes) => Rc::make_mut(bytes),
+            Node::File(content) => Rc::make_mut(content).bytes_mut(),
             other @ (Node::Folder(_) | Node::Link(_)) => panic!("no file: {other:?}"),
         }
     }
 
-    pub(super) fn bytes(&self, inode: Inode) -> &Rc<Vec<u8>> {
+    pub(super) fn content(&self, inode: Inode) -> &Rc<Content> {
         match &self.nodes[inode] {
-            Node::File(bytes) => bytes,
+            Node::File(content) => content,
             other @ (Node::Folder(_) | Node::Link(_)) => panic!("no file: {other:?}"),
+        }
+    }
+
+    /// The same with all that comes to be until `later`: empty, and without a name.
+    pub(super) fn with_nodes_of(mut self, later: &Self) -> Self {
+        let nodes = later.nodes[self.nodes.len()..].iter();
+        self.nodes.extend(nodes.map(|node| match node {
+            Node::File(_) => Node::empty_file(),
+            Node::Folder(_) => Node::Folder(Rc::default()),
+            Node::Link(target) => Node::Link(target.clone()),
+        }));
+        self
+    }
+
+    pub(super) fn put_content(&mut self, inode: Inode, content: Rc<Content>) {
+        self.nodes[inode] = Node::File(content);
+    }
+
+    /// Makes all folders those of `other`.
+    pub(super) fn take_folders(&mut self, other: &Self) {
+        for (node, other) in self.nodes.iter_mut().zip(&other.nodes) {
+            if let Node::Folder(entries) = other {
+                *node = Node::Folder(entries.clone());
+            }
         }
     }
 
@@ -271,7 +234,7 @@ impl Disk {
         let Node::Folder(entries) = &self.nodes[folder] else {
             return;
         };
-        for (name, inode) in entries {
+        for (name, inode) in &**entries {
             let path = path.join(name);
             let found = match &self.nodes[*inode] {
                 Node::File(bytes) => Found::File(bytes.clone()),

@@ -2,18 +2,39 @@
 
 use nix::sys::signal::Signal;
 
-use super::super::harness::{Guest, Host, send};
-use super::recording::{Recorded, Recording};
-use super::world::{Run, World, ended};
+use super::super::harness::{Guest, Host, processes_with, send, until, with_argv};
+use super::judge::RUNS_KEPT;
+use super::recorded::{OutOfOrder, Recorded};
+use super::recording::Recording;
+use super::world::{Run, World, ended, inferred};
 
 /// The command line of a guest that can panic; `tag` is in no other.
 pub(super) fn argv(host: &Host, tag: &str) -> Vec<String> {
     host.argv("v", &["-device", "pvpanic", "-m", "2", "-name", tag])
 }
 
+/// A QEMU in the foreground whose guest panics, and whose core is dumped before anybody is told of it.
+pub(super) fn foreground() -> Result<Recorded, OutOfOrder> {
+    let host = Host::new();
+    let line = host.line("v");
+    let argv = argv(&host, "ends");
+    let mut story = Recording::begin(host);
+    let world = |runs: &[Run]| World::with("v", "ends", runs);
+    let lives = world(&[Run::Lived]);
+    let run = with_argv(&["run", "v", "--on-crash", "coredump-destroy"], &argv);
+    let run = story.begins(&run, &[world(&[]), lives]);
+    let mut guest = Guest::connected(&line);
+    let over = world(&[ended("shut off (crashed)", "guest-panic")]);
+    // The panic is on the disk before anything of the core is.
+    let worlds = [over.clone(), over.core()];
+    let said = story.ends(run, "3", &worlds, || guest.press('p'));
+    assert_eq!(said, "shut off (crashed)\n");
+    story.end()
+}
+
 /// The first start of all, in a state directory that is not there yet, further starts, and an end of each kind that is
 /// waited for.
-pub(super) fn ends() -> Recorded {
+pub(super) fn ends() -> Result<Recorded, OutOfOrder> {
     let host = Host::new();
     let line = host.line("v");
     let argv = argv(&host, "ends");
@@ -36,12 +57,8 @@ pub(super) fn ends() -> Recorded {
         let mut guest = Guest::connected(&line);
         *runs.last_mut().unwrap() = end.clone();
         let over = World::with("v", "ends", &runs);
-        // What QEMU says may be there without what the command said before: who the sender was, QEMU knows.
-        *runs.last_mut().unwrap() = ended("shut off (destroyed)", "host-signal");
-        let signalled = World::with("v", "ends", &runs);
-        *runs.last_mut().unwrap() = end.clone();
         if how == "destroy" {
-            story.runs(&["destroy", "v"], &[signalled, over]);
+            story.runs(&["destroy", "v"], &destroyed("ends", &runs));
             continue;
         }
         let qemu = story.pid_of("id");
@@ -54,6 +71,52 @@ pub(super) fn ends() -> Recorded {
         assert_eq!(said.trim_end(), answer(&end));
     }
     story.end()
+}
+
+/// The start after which a domain has one run more than are kept, and the end of that.
+pub(super) fn one_run_too_many() -> Result<Recorded, OutOfOrder> {
+    let host = Host::new();
+    let line = host.line("v");
+    let argv = argv(&host, "ends");
+    host.ok(&with_argv(&["define", "v"], &argv));
+    let mut runs = Vec::new();
+    for _ in 0..RUNS_KEPT {
+        host.ok(&["start", "v"]);
+        drop(Guest::taken(&line));
+        host.ok(&["destroy", "v"]);
+        runs.push(ended("shut off (destroyed)", "asked"));
+    }
+    let state = host.state_dir().to_string_lossy().into_owned();
+    until("everybody's end", || processes_with(&state).is_empty());
+    let mut story = Recording::begin(host);
+    let world = |runs: &[Run]| World::with("v", "ends", runs);
+    let before = world(&runs);
+    runs.push(Run::Lived);
+    let lives = world(&runs).with_or_without_oldest();
+    story.runs(&["start", "v"], &[lives]);
+    let mut guest = Guest::connected(&line);
+    runs.pop();
+    runs.push(ended("shut off (shutdown)", "guest-shutdown"));
+    let over = world(&runs).with_or_without_oldest();
+    story.runs_while(&["wait", "v"], &[over], || guest.press('o'));
+    let mut recorded = story.end()?;
+    recorded.first = before;
+    Ok(recorded)
+}
+
+/// What may be true while the last of these runs is destroyed, and last what is true then. What QEMU says may be there
+/// without what the command said before, or without that it has sent the signal: who the sender was, QEMU says in its log.
+pub(super) fn destroyed(defined_by: &'static str, runs: &[Run]) -> [World; 3] {
+    let ends = [
+        ended("shut off (destroyed)", "host-signal"),
+        inferred("shut off (destroyed)", "asked"),
+        ended("shut off (destroyed)", "asked"),
+    ];
+    ends.map(|end| {
+        let mut runs = runs.to_vec();
+        *runs.last_mut().unwrap() = end;
+        World::with("v", defined_by, &runs)
+    })
 }
 
 fn answer(run: &Run) -> &str {

@@ -1,7 +1,6 @@
 //! Whether what domstate says of a state directory is right, after the next boot.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use domstate::domain::{Answer, Certainty};
@@ -11,70 +10,11 @@ use domstate::store::encode::cause_kind;
 use domstate::store::{Definition, DomainFolder, Snapshot, StateDir};
 
 use super::super::harness::Host;
-use super::disk::{Found, Tree};
+use super::outage::is_final;
 use super::world::{Domain, Managed, Run, World};
 
-/// A host whose files are what a power cut has left.
-pub(super) struct Place<'a> {
-    host: &'a Host,
-    there: Option<Tree>,
-}
-
-impl<'a> Place<'a> {
-    pub(super) fn new(host: &'a Host) -> Self {
-        Self { host, there: None }
-    }
-
-    /// Somebody has changed what is there.
-    pub(super) fn forget(&mut self) {
-        self.there = None;
-    }
-
-    /// Makes the files those of `tree`.
-    pub(super) fn put(&mut self, tree: &Tree) {
-        let root = self.host.folder();
-        let old = self.there.take().unwrap_or_else(|| {
-            for folder in ["state", "files"] {
-                let _ = fs::remove_dir_all(root.join(folder));
-            }
-            Tree::new()
-        });
-        let is_kept = |path: &PathBuf, found: &Found| match (tree.get(path), found) {
-            (Some(Found::Folder), Found::Folder) => true,
-            (now, _) => now == Some(found),
-        };
-        // What is in a folder comes behind it.
-        for (path, found) in old
-            .iter()
-            .rev()
-            .filter(|(path, found)| !is_kept(path, found))
-        {
-            let path = root.join(path);
-            match found {
-                Found::Folder => fs::remove_dir_all(path).unwrap(),
-                Found::File(_) | Found::Link(_) => fs::remove_file(path).unwrap(),
-            }
-        }
-        for (path, found) in tree
-            .iter()
-            .filter(|(path, found)| old.get(*path) != Some(found))
-        {
-            let path = root.join(path);
-            match found {
-                Found::Folder => {
-                    fs::create_dir(&path).unwrap();
-                    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-                }
-                Found::File(bytes) => {
-                    fs::write(&path, &**bytes).unwrap();
-                    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-                }
-                Found::Link(target) => symlink(target, &path).unwrap(),
-            }
-        }
-        self.there = Some(tree.clone());
-    }
-}
+/// The runs of a domain that are kept.
+pub(super) const RUNS_KEPT: usize = 10;
 
 /// What domstate says of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,9 +42,12 @@ impl Told {
                 (is_unknown && self.certainty == Certainty::Unknown)
                     || (host_restart && self.certainty == Certainty::Inferred)
             }
-            Run::Ended { answer, cause, .. } => {
-                self.answer == *answer && cause.split('|').any(|cause| self.cause == cause)
-            }
+            Run::Ended {
+                answer,
+                cause,
+                certainty,
+                ..
+            } => self.answer == *answer && self.cause == *cause && self.certainty == *certainty,
         }
     }
 }
@@ -120,7 +63,8 @@ pub(super) struct Said {
 #[derive(Debug)]
 struct DomainSaid {
     name: String,
-    definition: Option<Definition>,
+    /// The command line that it is defined by.
+    argv: Option<Vec<OsString>>,
     runs: Vec<(u32, Told)>,
     snapshots: Vec<String>,
     managed: Managed,
@@ -158,21 +102,24 @@ impl Said {
 
     /// Whether nothing else is told of any run than was told before, and of no other run.
     pub(super) fn has_same_runs(&self, before: &Self) -> bool {
-        self.runs() == before.runs()
+        let mut pairs = self.domains.iter().zip(&before.domains);
+        self.domains.len() == before.domains.len()
+            && pairs.all(|(now, before)| now.name == before.name && now.runs == before.runs)
     }
 
-    /// The same, with any further runs.
-    pub(super) fn begins_with_runs(&self, before: &Self) -> bool {
-        let now = self.runs();
-        let mut before = before.runs().into_iter().zip(now);
-        before.all(|(before, now)| now.starts_with(before))
-    }
-
-    fn runs(&self) -> Vec<&[(u32, Told)]> {
-        self.domains
-            .iter()
-            .map(|domain| domain.runs.as_slice())
-            .collect()
+    /// The same of the domains that are still there, with one more run, for which the oldest may have gone.
+    pub(super) fn has_one_run_more(&self, before: &Self, name: &str) -> bool {
+        let find = |said: &Self| {
+            said.domains
+                .iter()
+                .find(|domain| domain.name == name)
+                .map(|domain| domain.runs.clone())
+        };
+        let (Some(now), Some(before)) = (find(self), find(before)) else {
+            return false;
+        };
+        let gone = (before.len() + 1).saturating_sub(RUNS_KEPT);
+        now.len() == before.len() + 1 - gone && now.starts_with(&before[gone..])
     }
 
     /// Whether all of it is true in `world`.
@@ -190,11 +137,14 @@ impl Said {
 
     fn is_true_of(&self, said: &DomainSaid, domain: &Domain) -> bool {
         let is_defined = said
-            .definition
-            .as_ref()
-            .is_some_and(|definition| definition.argv.iter().any(|word| word == domain.defined_by));
-        let mut runs = said.runs.iter().zip((1..).zip(&domain.runs));
-        let runs_are_true = said.runs.len() == domain.runs.len()
+            .argv
+            .iter()
+            .flatten()
+            .any(|word| word == domain.defined_by);
+        let forgotten = domain.runs.len().checked_sub(said.runs.len());
+        let wanted = (1..).zip(&domain.runs).skip(forgotten.unwrap_or(0));
+        let mut runs = said.runs.iter().zip(wanted);
+        let runs_are_true = forgotten.is_some_and(|count| count <= domain.forgotten_max)
             && runs.all(|((number, told), (wanted, run))| {
                 *number == wanted && told.is_true_of(run) && self.has_image_of(&said.name, run)
             });
@@ -203,6 +153,13 @@ impl Said {
             && runs_are_true
             && said.snapshots == domain.snapshots
             && said.managed == domain.managed
+            && self.cores_of(&said.name) == domain.cores
+    }
+
+    fn cores_of(&self, name: &str) -> usize {
+        let folder = Path::new("state").join(name).join("dump");
+        let is_core = |path: &&PathBuf| path.parent() == Some(&folder) && is_final(path);
+        self.files.iter().filter(is_core).count()
     }
 
     /// Whether the guest that a run has saved is in its file, or in the one that is about to be it.
@@ -243,7 +200,7 @@ pub(super) fn ask(host: &Host, whole: &[PathBuf]) -> anyhow::Result<Said> {
         assert_eq!(newest.run.map(|_| Told::of(&newest.answer)), last);
         domains.push(DomainSaid {
             name: name.to_string(),
-            definition: definition(&domain)?,
+            argv: argv(&domain)?,
             runs,
             snapshots: snapshots(&domain)?,
             managed: match managed_image(&domain)? {
@@ -256,9 +213,12 @@ pub(super) fn ask(host: &Host, whole: &[PathBuf]) -> anyhow::Result<Said> {
     Ok(Said { domains, files })
 }
 
-fn definition(domain: &DomainFolder) -> anyhow::Result<Option<Definition>> {
+fn argv(domain: &DomainFolder) -> anyhow::Result<Option<Vec<OsString>>> {
     let path = domain.definition();
-    path.exists().then(|| Definition::load(&path)).transpose()
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Definition::load(&path)?.argv))
 }
 
 fn snapshots(domain: &DomainFolder) -> anyhow::Result<Vec<String>> {

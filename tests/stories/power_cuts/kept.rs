@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 use super::super::harness::{Guest, Host};
-use super::recording::{Recorded, Recording};
+use super::recorded::{OutOfOrder, Recorded};
+use super::recording::Recording;
 use super::world::{Run, World, ended};
 
 /// A snapshot is taken, gone back to, and deleted, and another ends the guest.
-pub(super) fn snapshots() -> Recorded {
+pub(super) fn snapshots() -> Result<Recorded, OutOfOrder> {
     let host = Host::new();
     let line = host.line("v");
     let disk = host.folder().join("disk.qcow2");

@@ -2,14 +2,17 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use super::crash::{Depth, Fate, Fates, disk_after, fates, is_one_of_many};
+use super::aftermath::Aftermath;
+use super::crash::{Depth, fates};
 use super::disk::{Disk, Found, Tree};
-use super::judge::{Place, Said, ask};
-use super::recording::Recorded;
+use super::judge::{Said, ask};
+use super::place::Place;
+use super::recorded::Recorded;
 use super::sample::try_commands;
 use super::world::World;
 
@@ -26,9 +29,6 @@ pub(super) struct Tally {
     wrong: Vec<String>,
     wrong_states: usize,
 }
-
-/// As many of the operations that were lost are told, the newest first.
-const OPERATIONS_TOLD: usize = 12;
 
 /// As many wrong answers are told in full.
 const WRONG_TOLD: usize = 5;
@@ -114,15 +114,17 @@ pub(super) fn cut_power(story: &Recorded, depth: Depth) -> Tally {
     let whole = operations.last();
     let mut before = 0;
     for at in story.moments() {
-        if is_one_of_many(operations, at, depth) {
+        if operations.is_one_of_many(at) {
             continue;
         }
         tally.moments += 1;
         let worlds = story.worlds(at);
+        let of_worlds = format!("{worlds:?}");
+        let mut aftermath = Aftermath::new(operations, at);
         for fates in fates(operations, at, before, depth) {
-            let disk = disk_after(operations, at, &fates);
+            let disk = aftermath.disk(&fates);
             let tree = disk.tree();
-            if !seen.insert(digest(&tree, &worlds)) {
+            if !seen.insert(digest(&tree, &of_worlds)) {
                 continue;
             }
             tally.states += 1;
@@ -142,7 +144,7 @@ pub(super) fn cut_power(story: &Recorded, depth: Depth) -> Tally {
     tally
 }
 
-fn digest(tree: &Tree, worlds: &[&World]) -> u64 {
+fn digest(tree: &Tree, worlds: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     worlds.hash(&mut hasher);
     for (path, found) in tree {
@@ -168,10 +170,10 @@ fn judge(story: &Recorded, disk: &Disk, whole: &Disk, worlds: &[&World]) -> Resu
 fn whole_files(disk: &Disk, last: &Disk) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for (path, found) in disk.tree() {
-        let (Found::File(bytes), Some(inode)) = (found, disk.find(&path)) else {
+        let (Found::File(content), Some(inode)) = (found, disk.find(&path)) else {
             continue;
         };
-        if bytes == *last.bytes(inode) {
+        if content == *last.content(inode) {
             files.push(path);
         } else if is_final(&path) {
             return Err(format!("{} is not whole", path.display()));
@@ -181,57 +183,11 @@ fn whole_files(disk: &Disk, last: &Disk) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Whether a file gets this name when it is whole.
-fn is_final(path: &Path) -> bool {
+pub(super) fn is_final(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
     let is_snapshot = folder == "snapshots" && !name.starts_with('.') && name.ends_with(".json");
-    let is_users = folder == "files" && !name.ends_with(".domstate-part");
+    let is_users =
+        ["files", "dump"].map(OsStr::new).contains(&folder) && !name.ends_with(".domstate-part");
     is_snapshot || is_users || name == "managed.save" || name == "domain.json"
-}
-
-impl Recorded {
-    fn moments(&self) -> impl Iterator<Item = super::trace::Moment> + use<> {
-        let mut moments = self.operations.moments();
-        let told = self
-            .phases
-            .iter()
-            .flat_map(|phase| [Some(phase.begin), phase.told]);
-        moments.extend(told.flatten());
-        moments.insert(self.end);
-        moments.into_iter()
-    }
-
-    /// What may be true of what a power cut at a moment has left: what was told last, and what may have happened since.
-    fn worlds(&self, at: super::trace::Moment) -> Vec<&World> {
-        let is_told = |phase: &super::recording::Phase| phase.told.is_some_and(|told| told <= at);
-        let last = self.phases.iter().rposition(is_told);
-        let told = last.and_then(|last| self.phases[last].worlds.last());
-        let since = &self.phases[last.map_or(0, |last| last + 1)..];
-        let begun = since.iter().filter(|phase| phase.begin <= at);
-        let begun = begun.flat_map(|phase| &phase.worlds);
-        told.into_iter()
-            .chain(self.first.iter().filter(|_| last.is_none()))
-            .chain(begun)
-            .collect()
-    }
-
-    fn describe(&self, at: super::trace::Moment, fates: &Fates) -> String {
-        let operations = &self.operations.all;
-        let lost = fates.iter().filter(|(_, fate)| **fate != Fate::Kept);
-        let pending: Vec<String> = lost
-            .rev()
-            .take(OPERATIONS_TOLD)
-            .map(|(number, fate)| {
-                format!(
-                    "  {fate:?}: {}",
-                    operations[*number].describe(&self.operations)
-                )
-            })
-            .collect();
-        format!(
-            "cut at line {at} of {}\n{}\n",
-            self.trace.display(),
-            pending.join("\n")
-        )
-    }
 }

@@ -13,7 +13,8 @@ use std::process::{Child, Command, Stdio};
 use super::super::harness::{Host, until, with_argv};
 use super::disk::Disk;
 use super::operations::Operations;
-use super::trace::{self, Moment};
+use super::recorded::{OutOfOrder, Phase, Recorded, compare};
+use super::trace;
 use super::world::World;
 
 /// The folders of a host that a power cut is to be survived by.
@@ -41,49 +42,18 @@ struct Step {
 /// Whether anybody is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
-    Somebody,
+    /// Whoever reads the output of the command of this number.
+    By(usize),
     Nobody,
 }
 
-/// A step with its place in the trace.
-pub(super) struct Phase {
-    pub(super) begin: Moment,
-    pub(super) told: Option<Moment>,
-    pub(super) worlds: Vec<World>,
-}
-
-/// A story that is over.
-pub(super) struct Recorded {
-    pub(super) host: Host,
-    pub(super) operations: Operations,
-    pub(super) phases: Vec<Phase>,
-    /// What is true before anything happens.
-    pub(super) first: Option<World>,
-    pub(super) trace: PathBuf,
-    /// The last line of the trace.
-    pub(super) end: Moment,
-}
+/// A command that goes on.
+#[derive(Clone, Copy)]
+pub(super) struct Background(usize);
 
 /// Whether this process may give a child a boot of its own.
 pub(super) fn may_record(test: &str) -> bool {
     super::super::harness::is_root(test)
-}
-
-impl Recorded {
-    /// From the moment on at which the domain's run has this in its journal, on the disk or not, `world` is true: what
-    /// happened then to somebody else's disks is not taken back.
-    pub(super) fn is_so_from(&mut self, run: &Path, text: &str, world: World) {
-        let journal = Path::new("state/v/runs").join(run).join("journal");
-        let moment = self.operations.written(&journal, text).unwrap();
-        let phase = Phase {
-            begin: moment,
-            told: Some(moment),
-            worlds: vec![world],
-        };
-        let later = self.phases.iter().position(|phase| phase.begin > moment);
-        self.phases
-            .insert(later.unwrap_or(self.phases.len()), phase);
-    }
 }
 
 impl Recording {
@@ -137,15 +107,41 @@ impl Recording {
         worlds: &[World],
         happens: impl FnOnce(),
     ) -> String {
-        let number = self.step(worlds, Told::Somebody);
+        let number = self.next_number();
+        self.step(number, worlds, Told::By(number));
         self.command(args, number, happens)
+    }
+
+    /// What the last command said makes this sure.
+    pub(super) fn so_it_is(&mut self, world: World) {
+        self.steps.last_mut().unwrap().worlds.push(world);
+    }
+
+    /// Begins a command that goes on. `worlds`: what may be true from then on.
+    pub(super) fn begins(&mut self, args: &[&str], worlds: &[World]) -> Background {
+        let number = self.next_number();
+        self.step(number, worlds, Told::Nobody);
+        self.tell_shell(&format!("{{ {}; }} &", self.line(args, number)));
+        Background(number)
+    }
+
+    /// Something happens for which that command ends, with this status. `worlds` as in [`Self::runs`].
+    pub(super) fn ends(
+        &mut self,
+        command: Background,
+        code: &str,
+        worlds: &[World],
+        happens: impl FnOnce(),
+    ) -> String {
+        let number = self.next_number();
+        self.step(number, worlds, Told::By(command.0));
+        happens();
+        self.said(command.0, code)
     }
 
     /// Runs a command that changes nothing and whose answer is not to be relied on after a power cut.
     pub(super) fn asks(&self, args: &[&str]) -> String {
-        let number = self.number.get() + 1;
-        self.number.set(number);
-        self.command(args, number, || {})
+        self.command(args, self.next_number(), || {})
     }
 
     /// The pid of the QEMU of `v` (`id`), or of its `supervisor`.
@@ -161,31 +157,47 @@ impl Recording {
     }
 
     fn command(&self, args: &[&str], number: usize, happens: impl FnOnce()) -> String {
+        self.tell_shell(&self.line(args, number));
+        happens();
+        self.said(number, "0")
+    }
+
+    /// What has a shell run a command and leave what it says.
+    fn line(&self, args: &[&str], number: usize) -> String {
         let words = [&[env!("CARGO_BIN_EXE_domstate")], args].concat();
-        let line = shlex::try_join(words).unwrap();
-        self.tell_shell(&format!(
+        format!(
             "{} >{} 2>{}; echo $? done >{}",
-            line,
+            shlex::try_join(words).unwrap(),
             self.path("said", number).display(),
             self.path("complaint", number).display(),
             self.path("code", number).display()
-        ));
-        happens();
+        )
+    }
+
+    /// What a command says that ends with this status.
+    fn said(&self, number: usize, code: &str) -> String {
         let read = |name| fs::read_to_string(self.path(name, number)).unwrap_or_default();
-        until(&format!("{args:?}"), || read("code").ends_with("done\n"));
-        assert_eq!(read("code"), "0 done\n", "{args:?}: {}", read("complaint"));
-        read("said")
+        until(&format!("command {number}"), || {
+            read("code").ends_with("done\n")
+        });
+        let (said, complaint) = (read("said"), read("complaint"));
+        assert_eq!(read("code"), format!("{code} done\n"), "{said}{complaint}");
+        said
     }
 
     /// Something happens that nobody is told of. `worlds`: what may be true from then on.
     pub(super) fn happens(&mut self, worlds: &[World], happens: impl FnOnce(&Self)) {
-        self.step(worlds, Told::Nobody);
+        self.step(self.next_number(), worlds, Told::Nobody);
         happens(self);
     }
 
-    fn step(&mut self, worlds: &[World], told: Told) -> usize {
+    fn next_number(&self) -> usize {
         let number = self.number.get() + 1;
         self.number.set(number);
+        number
+    }
+
+    fn step(&mut self, number: usize, worlds: &[World], told: Told) {
         self.steps.push(Step {
             number,
             worlds: worlds.to_vec(),
@@ -194,7 +206,6 @@ impl Recording {
         let mark = self.path("mark", number);
         self.tell_shell(&format!(": >{}", mark.display()));
         until("a mark in the trace", || mark.exists());
-        number
     }
 
     /// Has the shell do what is on this line, sooner or later.
@@ -208,58 +219,46 @@ impl Recording {
     }
 
     /// Ends the story once nobody of it is left.
-    pub(super) fn end(mut self) -> Recorded {
+    pub(super) fn end(mut self) -> Result<Recorded, OutOfOrder> {
         drop(self.strace.stdin.take());
         until("the end of everybody", || {
             self.strace.try_wait().unwrap().is_some()
         });
         let text = fs::read(self.host.folder().join("story/trace")).unwrap();
         let calls = trace::calls(&text);
-        let opened = |path: &Path, from: Moment| {
+        let opened = |path: &Path| {
+            let is_it = |call: &&trace::Call| call.opened().as_deref() == Some(path);
+            calls.iter().find(is_it).map(|call| call.begin).unwrap()
+        };
+        // Who says nothing tells by the exit status.
+        let says = |command: usize| {
+            let told = ["said", "code"].map(|what| Some(self.path(what, command)));
             let is_it =
-                |call: &&trace::Call| call.begin >= from && call.opened().as_deref() == Some(path);
-            calls.iter().find(is_it).map(|call| call.begin)
+                |call: &&trace::Call| call.name == "write" && told.contains(&call.descriptor(0));
+            calls.iter().find(is_it).map(|call| call.begin).unwrap()
         };
         let phases = self.steps.iter().map(|step| {
-            let begin = opened(&self.path("mark", step.number), 0).unwrap();
-            let said = self.path("said", step.number);
-            let says = |call: &&trace::Call| {
-                call.name == "write" && call.descriptor(0).as_ref() == Some(&said)
+            let told = match step.told {
+                Told::Nobody => None,
+                Told::By(command) => Some(says(command)),
             };
-            let told = calls.iter().find(says).map(|call| call.begin);
             Phase {
-                begin,
-                told: match step.told {
-                    Told::Nobody => None,
-                    Told::Somebody => Some(told.unwrap_or_else(|| panic!("{said:?} is empty"))),
-                },
+                begin: opened(&self.path("mark", step.number)),
+                told,
                 worlds: step.worlds.clone(),
             }
         });
         let phases = phases.collect();
         let operations = Operations::of(&calls, self.start.clone(), self.host.folder(), KEPT);
         let there = Disk::read(self.host.folder(), &|name| KEPT.contains(&name));
-        assert_same(&operations.last(), &there);
-        Recorded {
-            first: Some(World::default()),
+        compare(&operations.last(), &there)?;
+        Ok(Recorded {
+            first: World::default(),
             trace: self.host.folder().join("story/trace"),
             end: text.iter().filter(|byte| **byte == b'\n').count(),
             host: self.host,
             operations,
             phases,
-        }
-    }
-}
-
-/// What the operations add up to is what is really there: none was overlooked.
-fn assert_same(added_up: &Disk, there: &Disk) {
-    let (added_up, there) = (added_up.tree(), there.tree());
-    let names = |tree: &super::disk::Tree| -> Vec<PathBuf> { tree.keys().cloned().collect() };
-    assert_eq!(names(&added_up), names(&there));
-    for (path, found) in &there {
-        assert!(
-            added_up.get(path) == Some(found),
-            "{path:?} is not what was written to it"
-        );
+        })
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn try_commands(host: &Host, said: &Said) -> Result<(), String> {
         runs(&["destroy", name])?;
         quiet(host);
         let after = ask(host, &[]).map_err(|error| format!("{error:#}"))?;
-        if !after.begins_with_runs(said) {
+        if !after.has_one_run_more(said, name) {
             return Err(format!("{after:#?} is told after a start"));
         }
         let lose = ["--managed-save", "--snapshots-metadata", "--remove-dumps"];

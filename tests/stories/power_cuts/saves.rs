@@ -1,10 +1,9 @@
 //! A guest goes into a file and comes back, and its memory into another.
 
-use std::path::Path;
-
 use super::super::harness::{Guest, Host};
 use super::ends::argv;
-use super::recording::{Recorded, Recording};
+use super::recorded::{OutOfOrder, Recorded};
+use super::recording::Recording;
 use super::world::{Run, World, ended, saved};
 
 fn world(runs: &[Run]) -> World {
@@ -12,7 +11,7 @@ fn world(runs: &[Run]) -> World {
 }
 
 /// A guest that is saved to a file of the user's over an older one, restored, saved for its next start, started from that.
-pub(super) fn saves() -> Recorded {
+pub(super) fn saves() -> Result<Recorded, OutOfOrder> {
     let host = Host::new();
     let line = host.line("v");
     let argv = argv(&host, "saves");
@@ -40,11 +39,7 @@ pub(super) fn saves() -> Recorded {
     let managed = there(&[first.clone(), saved("image"), saved("managed.save")]);
     story.runs(&["managedsave", "v"], &[managed.clone(), managed.managed()]);
     let taken = |run: Run| {
-        let kept = Run::Ended {
-            answer: "shut off (saved)",
-            cause: "asked",
-            image: None,
-        };
+        let kept = ended("shut off (saved)", "asked");
         there(&[first.clone(), saved("image"), kept, run])
     };
     story.runs(
@@ -54,27 +49,32 @@ pub(super) fn saves() -> Recorded {
     let mut guest = Guest::taken(&line);
     let over = taken(ended("shut off (shutdown)", "guest-shutdown"));
     story.runs_while(&["wait", "v"], &[over], || guest.press('o'));
-    let mut recorded = story.end();
+    let mut recorded = story.end()?;
     // It runs, and writes to its disks: what was saved does not fit them any more.
-    recorded.is_so_from(Path::new("00000004"), "\"RESUME\"", taken(Run::Lived));
-    recorded
+    recorded.is_so_from("v/runs/00000004", "\"RESUME\"", &[taken(Run::Lived)]);
+    Ok(recorded)
 }
 
-/// A guest whose memory is dumped while it goes on, and again to end it.
-pub(super) fn dumps() -> Recorded {
+/// A guest whose state is dumped while it goes on, then its memory alone, and its state again to end it.
+pub(super) fn dumps() -> Result<Recorded, OutOfOrder> {
     let host = Host::new();
     let line = host.line("v");
     let argv = argv(&host, "saves");
-    let core = host.folder().join("files/core");
+    let files = host.folder().join("files");
+    let core = files.join("core");
     let core = core.to_str().unwrap();
     let mut story = Recording::begin(host);
     let lives = world(&[Run::Lived]);
     story.runs_argv(&["start", "v"], &argv, &[world(&[]), lives.clone()]);
     drop(Guest::connected(&line));
-    let there = lives.files(&["core"]);
+    let there = lives.clone().files(&["core"]);
     story.runs(&["dump", "v", core], &[there]);
+    let memory = files.join("memory");
+    let there = lives.files(&["core", "memory"]);
+    let dump = ["dump", "v", memory.to_str().unwrap(), "--memory-only"];
+    story.runs(&dump, &[there]);
     let over = world(&[ended("shut off (crashed)", "asked")]);
-    let over = over.files(&["core"]);
+    let over = over.files(&["core", "memory"]);
     story.runs(&["dump", "v", core, "--crash"], &[over]);
     story.end()
 }
