@@ -17,6 +17,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Child;
 use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use domstate::domain::State;
@@ -36,6 +37,9 @@ const LOOK_BOUND: Duration = Duration::from_secs(20);
 
 /// What acts gives up within this: 10 s for QEMU's answer, 10 for SIGTERM, 30 for SIGKILL, and those in a row.
 pub(crate) const ACT_BOUND: Duration = Duration::from_secs(100);
+
+/// How long a supervisor stays stopped while somebody waits for what was begun with that.
+const STOPPED_AT_MOST: Duration = Duration::from_secs(30);
 
 /// What a story came to.
 #[derive(Default)]
@@ -206,16 +210,26 @@ impl<'a> Stage<'a> {
         let this = &*self;
         let took: Vec<Result<Option<(String, Duration)>, Objection>> =
             std::thread::scope(|scope| {
+                // A `start` waits for its supervisor, which somebody may have stopped: sooner or later he lets it go on.
+                let (done, all_done) = mpsc::channel::<()>();
+                scope.spawn(move || {
+                    if all_done.recv_timeout(STOPPED_AT_MOST) == Err(RecvTimeoutError::Timeout) {
+                        for pid in this.witness.supervisors() {
+                            this.send(pid, Signal::SIGCONT);
+                        }
+                    }
+                });
                 let acts: Vec<_> = group
                     .iter()
                     .map(|act| scope.spawn(move || this.act(act)))
                     .collect();
-                acts.into_iter()
-                    .map(|act| {
-                        act.join()
-                            .unwrap_or_else(|panic| Err(words_of(&*panic).into()))
-                    })
-                    .collect()
+                let took = acts.into_iter().map(|act| {
+                    let took = act.join();
+                    took.unwrap_or_else(|panic| Err(words_of(&*panic).into()))
+                });
+                let took = took.collect();
+                drop(done);
+                took
             });
         for took in took {
             if let Some(took) = took? {
