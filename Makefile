@@ -4,7 +4,7 @@
 # make parity    virsh and domstate side by side, live, on an installed libvirt; RECORD=1 renews what virsh told
 # make campaign  RUNS random stories that try to make domstate tell a falsehood, from SEED; SWEEP=1 adds every system call
 #                of what counts, SWEEP=all with every error; ONLY=Clock plays those that have the word in
-#                them; KEEP=1 keeps the record for RELIABILITY.md
+#                them, ONLY='a journey' migrations instead; KEEP=1 keeps the record for RELIABILITY.md
 # make load      GUESTS at once, DOMAINS defined, MINUTES of starts and ends: nothing lost, nothing left; KEEP=1 as above
 # make power-cuts   the power goes at every moment of every story, and tears every write; as root; KEEP=1 as above
 # make demo      the main job on real guests, in some seconds

@@ -3,47 +3,24 @@
 //! What was done tells how a guest *may* have ended; its serial line tells what it did itself, since it answers each letter
 //! before it acts on it. Where only one end is possible and nothing kept domstate from seeing it, the answer must be that one.
 
+/// How a command speaks.
+mod manners;
+/// What is told of the living.
+mod reason;
+
 use std::collections::BTreeSet;
 
-use domstate::domain::{Paused, Running, ShutOff, State};
+use domstate::domain::{ShutOff, State};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+
+pub(crate) use self::manners::judge_manners;
+use self::reason::fits;
 
 use crate::act::{Act, Theme};
-use crate::harness::Said;
+use crate::journey::Role;
 use crate::machine::Machine;
+use crate::told::Told;
 use crate::witness::Qemu;
-
-/// What domstate told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub(crate) state: State,
-    pub(crate) certainty: String,
-    pub(crate) cause: Value,
-    pub(crate) run: Option<u64>,
-}
-
-impl Told {
-    /// Reads the JSON of a domain.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
-        let json: Value =
-            serde_json::from_str(text).map_err(|error| format!("no JSON: {error}: {text}"))?;
-        let word = |key: &str| json[key].as_str().unwrap_or_default();
-        let answer = format!("{} ({})", word("state"), word("reason"));
-        Ok(Self {
-            state: answer
-                .parse()
-                .map_err(|_| format!("no answer of libvirt's: {answer}"))?,
-            certainty: word("certainty").to_owned(),
-            cause: json["cause"].clone(),
-            run: json["run"].as_u64(),
-        })
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.state, State::ShutOff(_))
-    }
-}
 
 /// What may have come over the newest QEMU, and whether anything kept domstate from seeing it.
 pub(crate) struct Life<'a> {
@@ -54,6 +31,9 @@ pub(crate) struct Life<'a> {
     pub(crate) qemu: Option<&'a Qemu>,
     /// Those before it.
     pub(crate) earlier: &'a [Qemu],
+    /// Which end of a journey it is, and what is seen of the other.
+    pub(crate) role: Role,
+    pub(crate) other: Option<Other>,
     /// Its guest may have come from a file, and go on with what it had begun before it was saved.
     pub(crate) may_be_restored: bool,
     /// Something failed, or was killed, that should have seen or recorded it.
@@ -69,7 +49,11 @@ pub(crate) struct Life<'a> {
 impl Life<'_> {
     fn did(&self, letter: char) -> bool {
         let here = self.qemu.is_some_and(|qemu| qemu.did(letter));
-        here || (self.may_be_restored && self.earlier.iter().any(|qemu| qemu.did(letter)))
+        // What it had begun there it goes on with here.
+        let there = self.role == Role::Destination
+            && self.has_guest()
+            && self.other.as_ref().is_some_and(|other| other.did(letter));
+        here || there || (self.may_be_restored && self.earlier.iter().any(|qemu| qemu.did(letter)))
     }
 
     fn tried(&self, verb: &str) -> bool {
@@ -88,6 +72,19 @@ impl Life<'_> {
 
     fn tried_to_start(&self) -> bool {
         self.tried("start") || self.tried("restore")
+    }
+
+    /// Whether there is anything of a guest in it.
+    fn has_guest(&self) -> bool {
+        self.role != Role::Destination || self.qemu.is_some_and(Qemu::has_guest)
+    }
+
+    /// Whether all of the guest is at its destination, and nobody has let it go on here.
+    fn has_left(&self) -> bool {
+        let has_arrived = self.other.as_ref().is_some_and(|other| other.has_guest);
+        let hands_over = self.tried_with("migrate", "--postcopy");
+        let stands = self.qemu.is_some_and(Qemu::stands);
+        self.role == Role::Source && has_arrived && stands && !hands_over
     }
 
     /// How it may have ended.
@@ -149,6 +146,17 @@ impl Life<'_> {
                 ends.insert(end.word());
             }
         }
+        if self.tried("migrate") && self.other.as_ref().is_some_and(|other| other.has_guest) {
+            ends.insert(ShutOff::Migrated.word());
+        }
+        if !self.has_guest() {
+            ends.insert(ShutOff::Failed.word());
+        }
+        if self.has_left() {
+            // It runs elsewhere.
+            ends.remove(ShutOff::Shutdown.word());
+            ends.remove(ShutOff::Crashed.word());
+        }
         // It stood panicked until somebody would have restarted it.
         if self.did('p') && machine.on_crash == Some("restart") && !ends.is_empty() {
             ends.insert(ShutOff::Crashed.word());
@@ -176,7 +184,10 @@ impl Life<'_> {
 
     /// Whether it may have ended before its guest ran.
     fn may_have_failed(&self) -> bool {
-        let ran = self.qemu.is_some_and(|qemu| !qemu.heard.is_empty());
+        let ran = match self.role {
+            Role::Destination => self.has_guest(),
+            Role::Alone | Role::Source => self.qemu.is_some_and(|qemu| !qemu.heard.is_empty()),
+        };
         let was_hit = self.acts.len() > 1;
         !ran && (was_hit || self.is_obscure)
     }
@@ -208,6 +219,10 @@ impl Life<'_> {
             && reason == ShutOff::Destroyed
             && told.certainty == "inferred"
         {
+            return Ok(());
+        }
+        // Its QEMU ended on the last step of a migration.
+        if told.cause["kind"] == "maybe-migrated" && self.tried("migrate") {
             return Ok(());
         }
         // QEMU took more than a second from stopping it to what it had done last.
@@ -256,66 +271,25 @@ impl Life<'_> {
         }
         self.judge_reason(told.state)
     }
+}
 
-    /// Whether somebody did what this reason says.
-    fn judge_reason(&self, state: State) -> Result<(), String> {
-        let machine = self.machine;
-        let resumed = self.tried("resume") || self.commanded("cont");
-        let copies = [
-            "dump",
-            "save",
-            "managedsave",
-            "snapshot-create-as",
-            "snapshot-revert",
-        ];
-        let copied = copies.iter().any(|verb| self.tried(verb));
-        let woken = self.did('s');
-        let is_paused_at_start = machine.paused;
-        let holds = match state {
-            State::Running(Running::Booted) => self.qemu.is_none_or(|qemu| {
-                // What resets the guest by itself stops and resumes it too.
-                resumed_after_stop(qemu).is_none()
-                    || copied
-                    || self.tried("reboot")
-                    || machine.on_poweroff.is_some()
-                    || machine.on_crash.is_some()
-            }),
-            State::Running(Running::Unpaused) => resumed || copied,
-            State::Running(Running::Restored) => self.tried("restore") || self.tried("start"),
-            State::Running(Running::SaveCanceled) => copied,
-            State::Running(Running::EventWakeup) | State::PmSuspended => woken,
-            State::Running(Running::Crashed) => self.did('p'),
-            State::Paused(Paused::User) => {
-                self.tried("suspend") || is_paused_at_start || self.tried_to_start()
-            }
-            State::Paused(Paused::IoError) => self.did('w'),
-            State::Paused(Paused::Watchdog) => self.did('g'),
-            State::Paused(Paused::Saving | Paused::Dumping | Paused::ApiError) => copied,
-            State::Paused(Paused::ShuttingDown) | State::InShutdown => !self.ends().is_empty(),
-            State::Paused(Paused::Crashed) | State::Crashed => self.did('p'),
-            State::Paused(Paused::StartingUp) | State::Paused(Paused::Migrating) => {
-                self.qemu.is_none_or(|qemu| qemu.heard.is_empty())
-            }
-            State::Paused(Paused::Unknown) => true,
-            State::Running(Running::Unknown) => self.is_obscure,
-            State::Running(Running::FromSnapshot) | State::Paused(Paused::FromSnapshot) => {
-                self.tried("snapshot-revert")
-            }
-            State::Paused(Paused::CreatingSnapshot) => self.tried("snapshot-create-as"),
-            // No guest of a campaign goes to another QEMU.
-            State::Running(
-                Running::Migrated
-                | Running::MigrationCanceled
-                | Running::PostCopy
-                | Running::PostCopyFailed,
-            )
-            | State::Paused(Paused::PostCopy | Paused::PostCopyFailed)
-            | State::ShutOff(_) => false,
-        };
-        if holds {
-            return Ok(());
+/// What is seen of the other end of a journey.
+pub(crate) struct Other {
+    heard: BTreeSet<String>,
+    has_guest: bool,
+}
+
+impl Other {
+    pub(crate) fn of(qemus: &[Qemu]) -> Self {
+        let heard = qemus.iter().flat_map(|qemu| &qemu.heard);
+        Self {
+            heard: heard.cloned().collect(),
+            has_guest: qemus.iter().any(Qemu::has_guest),
         }
-        Err("nobody did what the reason says".to_owned())
+    }
+
+    fn did(&self, letter: char) -> bool {
+        self.heard.contains(&letter.to_string())
     }
 }
 
@@ -324,63 +298,10 @@ pub(crate) fn words(act: &Act) -> Option<&Vec<&'static str>> {
     | Act::Faulted(words, _)
     | Act::Followed(words, _)
     | Act::Interrupted(words, _)
+    | Act::Abandoned(words, _)
     | Act::Halted(words, _) = act
     {
         return Some(words);
     }
     None
-}
-
-/// Where QEMU announced that the guest runs again after it was stopped.
-fn resumed_after_stop(qemu: &Qemu) -> Option<usize> {
-    let names: Vec<&str> = qemu.events.iter().map(|(name, _)| name.as_str()).collect();
-    let stop = names.iter().position(|name| *name == "STOP")?;
-    names[stop..].iter().position(|name| *name == "RESUME")
-}
-
-/// Whether QEMU can be this (`status` of query-status) while the domain is that. The line that says why a guest stands may
-/// be lost.
-fn fits(state: State, status: &str, is_obscure: bool) -> bool {
-    let says_less = is_obscure && state == State::Paused(Paused::Unknown);
-    match status {
-        "running" => matches!(state, State::Running(_)),
-        "suspended" => state == State::PmSuspended,
-        "guest-panicked" => state == State::Crashed || says_less,
-        // QEMU 10 says why a second late. An image does not say why a guest stood that was saved.
-        "io-error" => matches!(
-            state,
-            State::Paused(Paused::IoError | Paused::Unknown | Paused::User)
-        ),
-        "watchdog" => matches!(
-            state,
-            State::Paused(Paused::Watchdog | Paused::Unknown | Paused::User)
-        ),
-        "shutdown" => matches!(
-            state,
-            State::InShutdown | State::Paused(Paused::ShuttingDown) | State::Crashed
-        ),
-        _ => matches!(state, State::Paused(_)),
-    }
-}
-
-/// Whether a command that met no fault of its own spoke as it should: status, and one clear line a complaint.
-pub(crate) fn judge_manners(words: &[&str], said: &Said) -> Result<(), String> {
-    let statuses: &[i32] = if words[0] == "wait" {
-        &[0, 1, 3, 124]
-    } else {
-        &[0, 1]
-    };
-    let knows = |line: &str| {
-        ["error: ", "hint: ", "warning: ", "  "]
-            .iter()
-            .any(|begin| line.starts_with(begin))
-            || line.is_empty()
-            || (words[0] == "--format" && line.starts_with("{\"error\":{"))
-    };
-    let is_clear = said.stderr.lines().all(knows);
-    let fits = said.code.is_some_and(|code| statuses.contains(&code));
-    if fits && is_clear && (said.code == Some(0) || !said.stderr.is_empty() || words[0] == "wait") {
-        return Ok(());
-    }
-    Err(format!("{words:?}: {said:?}"))
 }

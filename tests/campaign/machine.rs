@@ -42,6 +42,8 @@ pub(crate) struct Machine {
     pub(crate) on_crash: Option<&'static str>,
     pub(crate) on_poweroff: Option<&'static str>,
     pub(crate) paused: bool,
+    /// With a memory that cannot be sent in no time.
+    pub(crate) is_bulky: bool,
 }
 
 impl Machine {
@@ -58,6 +60,7 @@ impl Machine {
             on_crash: None,
             on_poweroff: None,
             paused: false,
+            is_bulky: false,
         }
     }
 
@@ -119,7 +122,7 @@ impl Machine {
     }
 
     /// QEMU's command line. Its monitor of the campaign's connects to `monitor`, which must be there before QEMU is.
-    pub(crate) fn argv(&self, host: &Host, monitor: &Path) -> Vec<String> {
+    pub(crate) fn argv(&self, host: &Host, domain: &str, monitor: &Path) -> Vec<String> {
         let monitor = format!("unix:{}", monitor.display());
         let mut args = vec!["-device", "pvpanic", "-qmp", &monitor];
         let actions: Vec<String> = [("panic", self.panic), ("watchdog", self.watchdog)]
@@ -161,7 +164,14 @@ impl Machine {
                 args.extend(["-drive", &qcow2]);
             }
         }
-        let argv = host.argv("v", &args);
+        let bulk = format!(
+            "loader,file={},addr=0x200000,force-raw=on",
+            host.folder().join("bulk").display()
+        );
+        if self.is_bulky {
+            args.extend(["-device", &bulk]);
+        }
+        let argv = host.argv(domain, &args);
         match self.wrapper {
             Wrapper::None => argv,
             Wrapper::Execs => behind(host, "exec \"$@\"", argv),

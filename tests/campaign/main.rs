@@ -35,6 +35,12 @@ mod volume;
 
 /// What can be done in a story.
 mod act;
+/// A story that went wrong.
+mod failure;
+/// What strace makes fail.
+mod fault;
+/// A story that sends the guest to another QEMU.
+mod journey;
 /// Whether an answer is true.
 mod judge;
 /// The guest of a story, and what its QEMU does by itself.
@@ -53,6 +59,8 @@ mod story;
 mod sweep;
 /// What is counted, and what is kept of it.
 mod tally;
+/// An answer of domstate's.
+mod told;
 /// What is seen from outside.
 mod witness;
 
@@ -61,7 +69,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::play::Failure;
+use self::failure::Failure;
+use self::journey::JOURNEYS;
 use self::story::Story;
 use self::sweep::Breadth;
 use self::tally::Tally;
@@ -85,8 +94,11 @@ fn main() -> ExitCode {
     println!("{runs} stories from seed {seed}");
     // What a thread says when it panics belongs to its failure, below.
     std::panic::set_hook(Box::new(|_| ()));
-    let command = format!("make campaign RUNS={random} SEED={seed} SWEEP={sweep}");
-    let tally = Mutex::new(Tally::begin(command, seed));
+    let mut command = format!("make campaign RUNS={random} SEED={seed} SWEEP={sweep}");
+    if !only.is_empty() {
+        command = format!("{command} ONLY='{only}'");
+    }
+    let tally = Mutex::new(Tally::begin(record_of(&only), command, seed));
     let next = AtomicU64::new(0);
     let failures: Mutex<Vec<Failure>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -105,7 +117,11 @@ fn main() -> ExitCode {
                     let (subject, story) = match swept.get(of) {
                         Some((subject, story)) => (*subject, story),
                         None => {
-                            any = Story::of(seed.wrapping_add(number - begun));
+                            let seed = seed.wrapping_add(number - begun);
+                            any = match only.as_str() {
+                                JOURNEYS => Story::of_journey(seed),
+                                _ => Story::of(seed),
+                            };
                             ("random", &any)
                         }
                     };
@@ -143,6 +159,15 @@ fn main() -> ExitCode {
         );
     }
     ExitCode::FAILURE
+}
+
+/// The record that a run renews. Of what is only a part there is one if it is the journeys.
+fn record_of(only: &str) -> Option<&'static str> {
+    match only {
+        "" => Some("campaign"),
+        JOURNEYS => Some("journeys"),
+        _ => None,
+    }
 }
 
 fn seed_of_now() -> u64 {

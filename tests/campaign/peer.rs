@@ -5,10 +5,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::harness::{Host, Said, finish, spawn};
-use crate::judge::{Told, judge_manners};
+use crate::judge::judge_manners;
 use crate::objection::Objection;
 use crate::play::{ACT_BOUND, Played};
 use crate::process::finish_child;
+use crate::told::Told;
 
 /// What it says.
 pub(crate) const KINDS: &[&str] = &[

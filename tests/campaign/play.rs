@@ -10,27 +10,33 @@ mod copies;
 mod finale;
 /// What befalls the supervisor, the disk and the pids.
 mod hardship;
+/// A story with two ends.
+mod travel;
+/// What lies between them.
+mod way;
 
 use std::any::Any;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Child;
-use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domstate::domain::State;
 use nix::sys::signal::Signal;
 
 use crate::act::{Act, Theme};
+use crate::failure::Failure;
 use crate::harness::{Host, is_alive, send_to, until};
-use crate::judge::Told;
+use crate::journey::Role;
 use crate::objection::Objection;
 use crate::peer;
 use crate::story::Story;
+use crate::told::Told;
 use crate::volume::{Disk, FileSystem};
-use crate::witness::Witness;
+use crate::witness::{Qemu, Sight, Witness};
 
 /// What looks answers within this, however busy the machine is with other stories.
 const LOOK_BOUND: Duration = Duration::from_secs(20);
@@ -57,24 +63,14 @@ pub(crate) struct Played {
     pub(crate) hung: bool,
 }
 
-/// A false answer, or whatever else may not be.
-pub(crate) struct Failure {
-    /// The variables of `make campaign` that play it again.
-    pub(crate) replay: String,
-    text: String,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
     if story.file_system.and_then(FileSystem::lack).is_some() {
         return Ok(Played::default());
     }
-    let mut stage = Stage::new(story);
+    if let Some(journey) = &story.journey {
+        return travel::play(story, journey);
+    }
+    let mut stage = Stage::new(story, Arc::new(Host::new()), Role::Alone);
     let outcome = catch_unwind(AssertUnwindSafe(|| match &story.peer {
         Some((kind, verbs)) => {
             stage.played = peer::play(&stage.host, kind, verbs, &|line| stage.note(line))?;
@@ -97,7 +93,7 @@ pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
     };
     Err(Failure {
         replay: story.replay(),
-        text: stage.told_of(&why),
+        text: format!("{why}\n{story}{}", stage.what_was_done()),
     })
 }
 
@@ -110,11 +106,15 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 
 struct Stage<'a> {
     story: &'a Story,
+    domain: &'static str,
+    role: Role,
     played: Played,
     witness: Witness,
+    /// The other end of a journey.
+    other: Option<Sight>,
     /// Dropped before the host that they are on.
     disk: Option<Disk>,
-    host: Host,
+    host: Arc<Host>,
     /// What was done since the answer before the last QEMU came.
     acts: Vec<Act>,
     /// How many QEMUs had been seen by then, and what was told.
@@ -132,14 +132,17 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(story: &'a Story) -> Self {
-        let host = Host::new();
-        let line = host.line("v");
+    fn new(story: &'a Story, host: Arc<Host>, role: Role) -> Self {
+        let domain = role.domain();
+        let line = host.line(domain);
         let disk = story.file_system.map(|kind| Disk::of(&host, kind));
         Self {
             story,
+            domain,
+            role,
             played: Played::default(),
-            witness: Witness::begin(host.folder(), line),
+            witness: Witness::begin(host.folder(), domain, line),
+            other: None,
             disk,
             host,
             acts: Vec::new(),
@@ -172,9 +175,13 @@ impl<'a> Stage<'a> {
 
     fn start(&mut self) -> Result<(), Objection> {
         let machine = &self.story.machine;
-        let argv = machine.argv(&self.host, &self.witness.monitor_path());
-        let mut words = vec!["start".to_owned(), "v".to_owned()];
+        let argv = machine.argv(&self.host, self.domain, &self.witness.monitor_path());
+        let mut words = vec!["start".to_owned(), self.domain.to_owned()];
         words.extend(machine.options().iter().map(|&word| word.to_owned()));
+        if self.role == Role::Destination {
+            let way = self.host.folder().join("there");
+            words.extend(["--incoming".to_owned(), format!("unix:{}", way.display())]);
+        }
         words.push("--".to_owned());
         words.extend(argv);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -190,10 +197,10 @@ impl<'a> Stage<'a> {
         if said.code != Some(0) {
             return Err(format!("it does not start: {said:?}").into());
         }
-        let ready = |qemus: &[crate::witness::Qemu]| {
-            qemus
-                .last()
-                .is_some_and(|qemu| machine.paused || qemu.heard.iter().any(|line| line == "READY"))
+        let is_silent = machine.paused || self.role == Role::Destination;
+        let ready = |qemus: &[Qemu]| {
+            let newest = qemus.last();
+            newest.is_some_and(|qemu| is_silent || qemu.heard.iter().any(|line| line == "READY"))
         };
         if !self.witness.until(Duration::from_secs(60), ready) {
             return Err("the guest is not ready".to_owned().into());
@@ -201,11 +208,16 @@ impl<'a> Stage<'a> {
         self.check()
     }
 
+    /// Takes into account that this is done.
+    fn notes(&mut self, act: &Act) {
+        self.is_obscure |= act.obscures();
+        self.acts.push(act.clone());
+    }
+
     /// Does what is in a group, all at once.
     fn perform(&mut self, group: &[Act]) -> Result<(), Objection> {
         for act in group {
-            self.is_obscure |= act.obscures();
-            self.acts.push(act.clone());
+            self.notes(act);
         }
         let this = &*self;
         let took: Vec<Result<Option<(String, Duration)>, Objection>> =
@@ -252,6 +264,7 @@ impl<'a> Stage<'a> {
             }
             Act::Halted(words, micros) => return self.halted(words, *micros).map(Some),
             Act::Interrupted(words, micros) => return self.interrupted(words, *micros).map(Some),
+            Act::Abandoned(words, micros) => return self.abandoned(words, *micros).map(Some),
             Act::Letter(letter) => self.witness.press(*letter),
             Act::Signal(signal) => {
                 for pid in self.witness.connected() {
@@ -270,7 +283,8 @@ impl<'a> Stage<'a> {
             }
             Act::SupervisorFault(fault) => self.break_supervisor(fault),
             Act::LoseCheckpoint => {
-                let _ = fs::remove_file(self.host.state_dir().join("v/state.json"));
+                let checkpoint = format!("{}/state.json", self.domain);
+                let _ = fs::remove_file(self.host.state_dir().join(checkpoint));
             }
             Act::Storage(storage) => self.storage(*storage),
             Act::ReusePid => self.reuse_pid(),
@@ -292,10 +306,10 @@ impl<'a> Stage<'a> {
         let _ = writeln!(log, "  {line}");
     }
 
-    /// A failure with all that leads to it.
-    fn told_of(&self, why: &str) -> String {
-        let mut text = format!("{why}\n{}", self.story);
-        let _ = writeln!(text, "What was done:\n{}", self.log.lock().unwrap());
+    /// All that leads to a failure.
+    fn what_was_done(&self) -> String {
+        let mut text = format!("What was done to {}:\n", self.domain);
+        let _ = writeln!(text, "{}", self.log.lock().unwrap());
         self.witness.look(|qemus| {
             for qemu in qemus {
                 let _ = writeln!(
@@ -305,7 +319,7 @@ impl<'a> Stage<'a> {
                 );
             }
         });
-        let journal = catch_unwind(AssertUnwindSafe(|| self.host.journal("v")));
+        let journal = catch_unwind(AssertUnwindSafe(|| self.host.journal(self.domain)));
         let _ = writeln!(text, "{}", journal.unwrap_or_default());
         text
     }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use fastrand::Rng;
 
-use crate::act::{Act, Fault, Theme};
+use crate::act::{Act, Theme};
+use crate::fault::Fault;
+use crate::journey::{JOURNEYS, Journey};
 use crate::machine::Machine;
 use crate::peer;
 use crate::volume::FileSystem;
@@ -21,6 +23,8 @@ pub(crate) struct Story {
     pub(crate) start: Option<Fault>,
     /// Then it is no QEMU at all: what it says, and what is asked of it.
     pub(crate) peer: Option<(&'static str, Vec<&'static [&'static str]>)>,
+    /// Then the guest goes to another QEMU.
+    pub(crate) journey: Option<Journey>,
     /// One group after the other; what is in a group is done at once.
     pub(crate) groups: Vec<Vec<Act>>,
 }
@@ -57,18 +61,51 @@ impl Story {
             file_system: (is_elsewhere && theme != Theme::Vanishing).then_some(any),
             start,
             peer,
+            journey: None,
             groups,
         }
+    }
+
+    /// A guest that does what QEMU does of itself, and goes to another QEMU.
+    pub(crate) fn of_journey(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let journey = Journey::any(&mut rng);
+        let machine = Machine {
+            paused: rng.u8(..10) == 0,
+            has_exit_device: rng.u8(..6) == 0,
+            is_bulky: journey.is_slow(),
+            ..Machine::plain()
+        };
+        Self {
+            seed,
+            machine,
+            theme: Theme::Plain,
+            file_system: None,
+            start: None,
+            peer: None,
+            journey: Some(journey),
+            groups: Vec::new(),
+        }
+    }
+
+    /// All that is done in it.
+    pub(crate) fn acts(&self) -> impl Iterator<Item = &Act> {
+        let journey = self.journey.iter().flat_map(|journey| &journey.groups);
+        let journey = journey.flatten().map(|(_, act)| act);
+        self.groups.iter().flatten().chain(journey)
     }
 }
 
 impl Story {
     /// The variables of `make campaign` that play it again. A sweep has no seeds.
     pub(crate) fn replay(&self) -> String {
-        let acts = self.groups.iter().flatten().filter_map(Act::fault);
+        let acts = self.acts().filter_map(Act::fault);
         let fault = self.start.iter().chain(acts).next();
         match fault.filter(|_| self.seed == 0) {
             Some(fault) => format!("RUNS=0 SWEEP=1 ONLY='{fault}'"),
+            None if self.journey.is_some() => {
+                format!("RUNS=1 SEED={} ONLY='{JOURNEYS}'", self.seed)
+            }
             None => format!("RUNS=1 SEED={}", self.seed),
         }
     }
@@ -103,6 +140,9 @@ impl fmt::Display for Story {
             self.file_system.map_or("the host's own", FileSystem::name),
             self.machine
         )?;
+        if let Some(journey) = &self.journey {
+            return journey.fmt(f);
+        }
         if let Some(fault) = &self.start {
             writeln!(f, "  start: {fault}")?;
         }

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::act::{Act, ERRORS, Fault, Theme, may_fail};
+use crate::act::{Act, Theme};
+use crate::fault::{ERRORS, Fault, may_fail};
 use crate::harness::{Host, finish, send, until, with_argv};
 use crate::machine::Machine;
 use crate::story::Story;
@@ -101,6 +102,7 @@ fn story(start: Option<Fault>, groups: Vec<Vec<Act>>) -> Story {
         file_system: None,
         start,
         peer: None,
+        journey: None,
         groups,
     }
 }

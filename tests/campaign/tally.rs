@@ -6,15 +6,17 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use crate::act::Theme;
+use crate::failure::Failure;
 use crate::harness;
 use crate::pairs;
-use crate::play::{Failure, Played};
+use crate::play::Played;
 use crate::record::Record;
 use crate::story::Story;
 use crate::volume::FileSystem;
 
 /// See the module.
 pub(crate) struct Tally {
+    is_kept: bool,
     record: Record,
     pub(crate) stories: u64,
     subjects: BTreeMap<String, u64>,
@@ -31,10 +33,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn begin(command: String, seed: u64) -> Self {
-        let mut record = Record::begin("campaign", command);
+    /// Of a run that `command` repeats. `name` is the record that it renews, if it may.
+    pub(crate) fn begin(name: Option<&'static str>, command: String, seed: u64) -> Self {
+        let mut record = Record::begin(name.unwrap_or_default(), command);
         record.seed(seed);
         Self {
+            is_kept: name.is_some(),
             record,
             stories: 0,
             subjects: BTreeMap::new(),
@@ -74,8 +78,11 @@ impl Tally {
                 .entry("the clock is stepped between commands".to_owned())
                 .or_insert(0) += 1;
         }
-        let acts = story.groups.iter().flatten();
-        for act in acts.filter(|_| story.peer.is_none()) {
+        if let Some(journey) = &story.journey {
+            let way = format!("the guest goes to another QEMU: {}", journey.way);
+            *self.acts.entry(way).or_insert(0) += 1;
+        }
+        for act in story.acts().filter(|_| story.peer.is_none()) {
             *self.acts.entry(act.kind()).or_insert(0) += 1;
         }
         let Ok(played) = played else { return };
@@ -95,6 +102,9 @@ impl Tally {
     }
 
     pub(crate) fn keep(mut self) {
+        if !self.is_kept {
+            return;
+        }
         let rows = |counts: &BTreeMap<String, u64>| -> Vec<Vec<String>> {
             let pairs = counts.iter();
             pairs

@@ -1,7 +1,9 @@
 //! What is seen from outside of a guest: its serial line, a monitor of QEMU's that domstate knows nothing of, and the
 //! processes that there are.
 
-use std::collections::HashMap;
+/// What is seen of one of them.
+mod qemu;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,38 +15,9 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde_json::{Value, json};
 
+pub(crate) use self::qemu::Qemu;
+
 use crate::harness::{is_alive, processes_with};
-
-/// A QEMU that connected.
-#[derive(Default)]
-pub(crate) struct Qemu {
-    pub(crate) pid: i32,
-    /// What its guest has said, a line each.
-    pub(crate) heard: Vec<String>,
-    /// What it has announced: names and data.
-    pub(crate) events: Vec<(String, Value)>,
-    serial: Option<UnixStream>,
-    monitor: Option<UnixStream>,
-    /// Both lines are closed, and all that came over them is here.
-    serial_over: bool,
-    monitor_over: bool,
-    replies: HashMap<u64, Value>,
-}
-
-impl Qemu {
-    /// Whether a line of its is open: as long as one is, its pid is nobody else's.
-    fn is_open(&self) -> bool {
-        let serial = self.serial.is_some() && !self.serial_over;
-        serial || (self.monitor.is_some() && !self.monitor_over)
-    }
-
-    /// Whether its guest has begun to do this: it answers a letter before it acts on it.
-    pub(crate) fn did(&self, letter: char) -> bool {
-        let mut bytes = [0; 4];
-        let letter: &str = letter.encode_utf8(&mut bytes);
-        self.heard.iter().any(|line| line == letter)
-    }
-}
 
 #[derive(Default)]
 struct Seen {
@@ -58,14 +31,16 @@ struct Seen {
 pub(crate) struct Witness {
     seen: Arc<Seen>,
     folder: PathBuf,
+    domain: &'static str,
 }
 
 impl Witness {
     /// Takes every connection to these two sockets.
-    pub(crate) fn begin(folder: &Path, serial: UnixListener) -> Self {
+    pub(crate) fn begin(folder: &Path, domain: &'static str, serial: UnixListener) -> Self {
         let witness = Self {
             seen: Arc::default(),
             folder: folder.to_owned(),
+            domain,
         };
         let monitor = UnixListener::bind(witness.monitor_path()).unwrap();
         let seen = Arc::clone(&witness.seen);
@@ -76,7 +51,12 @@ impl Witness {
     }
 
     pub(crate) fn monitor_path(&self) -> PathBuf {
-        self.folder.join("monitor")
+        self.folder.join(format!("{}.monitor", self.domain))
+    }
+
+    /// For who watches the other end of a journey.
+    pub(crate) fn sight(&self) -> Sight {
+        Sight(Arc::clone(&self.seen))
     }
 
     /// Looks at what was seen.
@@ -103,8 +83,7 @@ impl Witness {
 
     /// The QEMUs that live, also those that have not connected: all processes are looked at.
     pub(crate) fn alive(&self) -> Vec<i32> {
-        let folder = self.folder.to_string_lossy().into_owned();
-        let mut pids = processes_with(&folder);
+        let mut pids = processes_with(&self.monitor_path().to_string_lossy());
         pids.retain(|pid| is_qemu(*pid) && is_alive(*pid));
         pids.extend(self.connected());
         pids.sort_unstable();
@@ -116,9 +95,11 @@ impl Witness {
     pub(crate) fn supervisors(&self) -> Vec<i32> {
         let folder = self.folder.to_string_lossy().into_owned();
         let mut pids = processes_with(&folder);
+        let runs = format!("/{}/runs/", self.domain);
         pids.retain(|pid| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.starts_with(b"domstate-supervisor") && is_alive(*pid)
+            let line = String::from_utf8_lossy(&line);
+            line.starts_with("domstate-supervisor") && line.contains(&runs) && is_alive(*pid)
         });
         pids
     }
@@ -169,11 +150,22 @@ impl Witness {
 
     /// Executes a command at the newest QEMU's monitor; what it returned, if it did so in time.
     pub(crate) fn execute(&self, command: &str, patience: Duration) -> Option<Value> {
+        self.execute_with(command, &json!({}), patience)
+    }
+
+    /// The same with arguments.
+    pub(crate) fn execute_with(
+        &self,
+        command: &str,
+        arguments: &Value,
+        patience: Duration,
+    ) -> Option<Value> {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let index = self.count().checked_sub(1)?;
         let monitor = self.look(|qemus| qemus[index].monitor.as_ref()?.try_clone().ok());
-        let line = json!({"execute": command, "id": id}).to_string() + "\n";
+        let request = json!({"execute": command, "arguments": arguments, "id": id});
+        let line = request.to_string() + "\n";
         let _ = monitor?.write_all(line.as_bytes());
         let deadline = Instant::now() + patience;
         let answered =
@@ -189,12 +181,22 @@ impl Witness {
     }
 }
 
+/// What is seen of another domain's QEMUs.
+pub(crate) struct Sight(Arc<Seen>);
+
+impl Sight {
+    /// Looks at what was seen.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[Qemu]) -> T) -> T {
+        look(&self.0.qemus.lock().unwrap())
+    }
+}
+
 impl Drop for Witness {
     fn drop(&mut self) {
         self.seen.is_over.store(true, Ordering::Relaxed);
         // So that those who accept see it.
         let _ = UnixStream::connect(self.monitor_path());
-        let _ = UnixStream::connect(self.folder.join("v.serial"));
+        let _ = UnixStream::connect(self.folder.join(format!("{}.serial", self.domain)));
     }
 }
 

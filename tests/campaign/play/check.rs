@@ -7,9 +7,10 @@ use domstate::domain::State;
 
 use super::Stage;
 use crate::act::Act;
-use crate::judge::{Life, Told, judge_manners, words};
+use crate::judge::{Life, Other, judge_manners, words};
 use crate::machine::Wrapper;
 use crate::objection::Objection;
+use crate::told::Told;
 
 impl Stage<'_> {
     /// Asks domstate, and judges the answer by what is seen before and after.
@@ -20,7 +21,7 @@ impl Stage<'_> {
         let mut tries = 0;
         while tries < 5 {
             let before = self.outside();
-            let said = self.run(&["--format", "json", "v"], None)?;
+            let said = self.run(&["--format", "json", self.domain], None)?;
             self.played.commands += 1;
             if self.is_gone {
                 return Ok(judge_manners(&["--format"], &said)?);
@@ -97,6 +98,7 @@ impl Stage<'_> {
 
     /// Whether what was told is true, as far as it has been heard of.
     fn verdict(&self, told: &Told, outside: &Outside) -> Result<(), String> {
+        let other = self.other.as_ref().map(|other| other.look(Other::of));
         self.witness.look(|qemus| {
             let newest = qemus.get(self.qemus_before..).and_then(<[_]>::last);
             let life = Life {
@@ -107,6 +109,8 @@ impl Stage<'_> {
                 qemu: newest
                     .filter(|qemu| outside.alive.is_empty() || outside.alive.contains(&qemu.pid)),
                 earlier: &qemus[..qemus.len().saturating_sub(1)],
+                role: self.role,
+                other,
                 may_be_restored: self.may_be_restored(&self.acts),
                 is_obscure: self.is_obscure,
                 may_lose_lines: self.story.breaks_qemu_at("write"),

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::{ACT_BOUND, LOOK_BOUND, Stage};
-use crate::act::{Fault, Theme};
-use crate::harness::{Said, finish, finish_child, send, spawn};
+use crate::act::Theme;
+use crate::fault::Fault;
+use crate::harness::{Said, finish, finish_child, is_alive, send, spawn};
 use crate::judge::judge_manners;
 use crate::objection::Objection;
 
@@ -22,12 +23,13 @@ impl Stage<'_> {
             .iter()
             .map(|word| match *word {
                 "@FILE" => path("file"),
+                "@WAY" => format!("unix:{}", path("way")),
                 "@DUMP" => path(&format!("dump-{}", fastrand::u64(..))),
                 word => word.to_owned(),
             })
             .collect();
         if !["list", "restore"].contains(&words[0]) {
-            spelt.insert(1, "v".to_owned());
+            spelt.insert(1, self.domain.to_owned());
         }
         spelt
     }
@@ -73,6 +75,27 @@ impl Stage<'_> {
         let interrupt = |pid| send(pid, Signal::SIGINT);
         let (said, took) = self.disturbed(words, micros, "^C", interrupt)?;
         // The signal ends it, but for a job, which takes back what it has done and says so.
+        if said.code.is_some() {
+            judge_manners(words, &said)?;
+        }
+        Ok((words[0].to_owned(), took))
+    }
+
+    /// The same, and who does not end by that is killed.
+    pub(super) fn abandoned(
+        &self,
+        words: &[&str],
+        micros: u64,
+    ) -> Result<(String, Duration), Objection> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let (said, took) = self.disturbed(words, micros, "^C and SIGKILL", |pid| {
+            send(pid, Signal::SIGINT);
+            let deadline = Instant::now() + PATIENCE;
+            while is_alive(pid) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            send(pid, Signal::SIGKILL);
+        })?;
         if said.code.is_some() {
             judge_manners(words, &said)?;
         }

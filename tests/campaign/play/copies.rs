@@ -8,8 +8,9 @@ use std::time::Instant;
 use super::{LOOK_BOUND, Stage};
 use crate::act::Act;
 use crate::harness::finish;
-use crate::judge::{Life, Told, judge_manners};
+use crate::judge::{Life, judge_manners};
 use crate::objection::Objection;
+use crate::told::Told;
 
 impl Stage<'_> {
     fn copy(&self) -> Option<PathBuf> {
@@ -30,11 +31,11 @@ impl Stage<'_> {
         };
         damage(&copy, seed);
         for args in [
-            ["--format", "json", "v"].as_slice(),
-            &["--reason", "v"],
+            ["--format", "json", self.domain].as_slice(),
+            &["--reason", self.domain],
             &["list", "--all", "--reason"],
-            &["history", "v"],
-            &["explain", "v"],
+            &["history", self.domain],
+            &["explain", self.domain],
         ] {
             let begun = Instant::now();
             let said = self.host.domstate_in(&copy, args);
@@ -62,7 +63,7 @@ impl Stage<'_> {
         let mut command = Command::new("unshare");
         command.args(["-m", "sh", "-c", script, "sh"]).arg(boot);
         command.arg(env!("CARGO_BIN_EXE_domstate"));
-        command.args(["--format", "json", "v"]);
+        command.args(["--format", "json", self.domain]);
         command.env("DOMSTATE_DIR", copy);
         let said = finish(command);
         self.note(&format!("after another boot: {said:?}"));
@@ -91,6 +92,8 @@ impl Stage<'_> {
                     acts: &story,
                     qemu: Some(qemu),
                     earlier: &qemus[..number],
+                    role: self.role,
+                    other: None,
                     may_be_restored: self.may_be_restored(&story),
                     is_obscure: true,
                     may_lose_lines: true,

@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 use super::{ACT_BOUND, Stage};
 use crate::act::{Act, Storage};
 use crate::harness::processes_with;
-use crate::judge::Told;
 use crate::objection::Objection;
+use crate::told::Told;
 
 impl Stage<'_> {
     /// Lets go of everything that was stopped, filled or taken away.
@@ -32,7 +32,7 @@ impl Stage<'_> {
     /// Waits until nothing of it is just starting: a `start` that was killed may have left somebody who does.
     fn let_start(&mut self) -> Result<(), Objection> {
         let begun = Instant::now();
-        while self.run(&["--reason", "v"], None)?.stdout == "paused (starting up)\n" {
+        while self.run(&["--reason", self.domain], None)?.stdout == "paused (starting up)\n" {
             if begun.elapsed() > ACT_BOUND {
                 return Err(Objection::Late("it starts and starts".to_owned()));
             }
@@ -53,7 +53,11 @@ impl Stage<'_> {
         self.leaves_nothing()?;
         self.check()?;
         let last = self.last.clone();
-        let _ = fs::remove_file(self.host.state_dir().join("v/state.json"));
+        let _ = fs::remove_file(
+            self.host
+                .state_dir()
+                .join(format!("{}/state.json", self.domain)),
+        );
         self.check()?;
         // The same end may have been seen by somebody meanwhile.
         let is_same = |told: &Told, last: &Told| {
@@ -68,14 +72,14 @@ impl Stage<'_> {
         if self.story.seed.is_multiple_of(3) {
             self.starts_again()?;
         }
-        let history = self.run(&["history", "v"], None)?;
+        let history = self.run(&["history", self.domain], None)?;
         let all = ["--managed-save", "--remove-dumps", "--snapshots-metadata"];
-        let words = [["undefine", "v"].as_slice(), &all].concat();
+        let words = [["undefine", self.domain].as_slice(), &all].concat();
         let undefined = self.run(&words, None)?;
         if (history.code, undefined.code) != (Some(0), Some(0)) {
             return Err(format!("{history:?} {undefined:?}").into());
         }
-        if self.host.state_dir().join("v").exists() {
+        if self.host.state_dir().join(self.domain).exists() {
             return Err("undefine leaves its folder".to_owned().into());
         }
         Ok(())
@@ -83,7 +87,7 @@ impl Stage<'_> {
 
     /// Whatever happened, the next start works.
     fn starts_again(&mut self) -> Result<(), Objection> {
-        let said = self.run(&["start", "v"], None)?;
+        let said = self.run(&["start", self.domain], None)?;
         if said.code != Some(0) {
             return Err(format!("it does not start again: {said:?}").into());
         }

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Stage;
-use crate::act::{Fault, Storage};
+use crate::act::Storage;
+use crate::fault::Fault;
 use crate::harness::is_alive;
 
 impl Stage<'_> {

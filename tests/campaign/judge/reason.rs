@@ -1,0 +1,103 @@
+//! Whether a living guest may be what is told of it: by QEMU's own word, and by what was done.
+
+use domstate::domain::{Paused, Running, State};
+
+use super::Life;
+use crate::journey::Role;
+use crate::witness::Qemu;
+
+impl Life<'_> {
+    /// Whether somebody did what this reason says.
+    pub(super) fn judge_reason(&self, state: State) -> Result<(), String> {
+        let machine = self.machine;
+        let resumed = self.tried("resume") || self.commanded("cont");
+        let copies = [
+            "dump",
+            "save",
+            "managedsave",
+            "snapshot-create-as",
+            "snapshot-revert",
+        ];
+        let copied = copies.iter().any(|verb| self.tried(verb));
+        let woken = self.did('s');
+        let sent = self.tried("migrate");
+        let arrived = self.role == Role::Destination && self.has_guest();
+        let is_paused_at_start = machine.paused;
+        let holds = match state {
+            State::Running(Running::Booted) => self.qemu.is_none_or(|qemu| {
+                // What resets the guest by itself stops and resumes it too.
+                resumed_after_stop(qemu).is_none()
+                    || copied
+                    || self.tried("reboot")
+                    || machine.on_poweroff.is_some()
+                    || machine.on_crash.is_some()
+            }),
+            State::Running(Running::Unpaused) => resumed || copied || sent,
+            State::Running(Running::Restored) => self.tried("restore") || self.tried("start"),
+            State::Running(Running::SaveCanceled) => copied,
+            State::Running(Running::EventWakeup) | State::PmSuspended => woken,
+            State::Running(Running::Crashed) => self.did('p'),
+            State::Paused(Paused::User) => {
+                self.tried("suspend") || is_paused_at_start || self.tried_to_start()
+            }
+            State::Paused(Paused::IoError) => self.did('w'),
+            State::Paused(Paused::Watchdog) => self.did('g'),
+            State::Paused(Paused::Saving | Paused::Dumping | Paused::ApiError) => copied,
+            State::Paused(Paused::ShuttingDown) | State::InShutdown => !self.ends().is_empty(),
+            State::Paused(Paused::Crashed) | State::Crashed => self.did('p'),
+            State::Paused(Paused::StartingUp | Paused::Migrating) => {
+                sent || self.qemu.is_none_or(|qemu| qemu.heard.is_empty())
+            }
+            State::Paused(Paused::Unknown) => true,
+            State::Running(Running::Unknown) => self.is_obscure,
+            State::Running(Running::FromSnapshot) | State::Paused(Paused::FromSnapshot) => {
+                self.tried("snapshot-revert")
+            }
+            State::Paused(Paused::CreatingSnapshot) => self.tried("snapshot-create-as"),
+            State::Running(Running::Migrated | Running::PostCopy | Running::PostCopyFailed) => {
+                arrived
+            }
+            State::Running(Running::MigrationCanceled) => sent,
+            State::Paused(Paused::PostCopy | Paused::PostCopyFailed) => {
+                self.tried_with("migrate", "--postcopy")
+            }
+            State::ShutOff(_) => false,
+        };
+        if holds {
+            return Ok(());
+        }
+        Err("nobody did what the reason says".to_owned())
+    }
+}
+
+/// Where QEMU announced that the guest runs again after it was stopped.
+fn resumed_after_stop(qemu: &Qemu) -> Option<usize> {
+    let names: Vec<&str> = qemu.events.iter().map(|(name, _)| name.as_str()).collect();
+    let stop = names.iter().position(|name| *name == "STOP")?;
+    names[stop..].iter().position(|name| *name == "RESUME")
+}
+
+/// Whether QEMU can be this (`status` of query-status) while the domain is that. The line that says why a guest stands may
+/// be lost.
+pub(super) fn fits(state: State, status: &str, is_obscure: bool) -> bool {
+    let says_less = is_obscure && state == State::Paused(Paused::Unknown);
+    match status {
+        "running" => matches!(state, State::Running(_)),
+        "suspended" => state == State::PmSuspended,
+        "guest-panicked" => state == State::Crashed || says_less,
+        // QEMU 10 says why a second late. An image does not say why a guest stood that was saved.
+        "io-error" => matches!(
+            state,
+            State::Paused(Paused::IoError | Paused::Unknown | Paused::User)
+        ),
+        "watchdog" => matches!(
+            state,
+            State::Paused(Paused::Watchdog | Paused::Unknown | Paused::User)
+        ),
+        "shutdown" => matches!(
+            state,
+            State::InShutdown | State::Paused(Paused::ShuttingDown) | State::Crashed
+        ),
+        _ => matches!(state, State::Paused(_)),
+    }
+}

@@ -1,0 +1,35 @@
+//! An answer of domstate's, read from its JSON.
+
+use domstate::domain::State;
+use serde_json::Value;
+
+/// What domstate told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) state: State,
+    pub(crate) certainty: String,
+    pub(crate) cause: Value,
+    pub(crate) run: Option<u64>,
+}
+
+impl Told {
+    /// Reads the JSON of a domain.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let json: Value =
+            serde_json::from_str(text).map_err(|error| format!("no JSON: {error}: {text}"))?;
+        let word = |key: &str| json[key].as_str().unwrap_or_default();
+        let answer = format!("{} ({})", word("state"), word("reason"));
+        Ok(Self {
+            state: answer
+                .parse()
+                .map_err(|_| format!("no answer of libvirt's: {answer}"))?,
+            certainty: word("certainty").to_owned(),
+            cause: json["cause"].clone(),
+            run: json["run"].as_u64(),
+        })
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state, State::ShutOff(_))
+    }
+}

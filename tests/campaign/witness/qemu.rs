@@ -1,0 +1,59 @@
+//! What is seen of one QEMU.
+
+use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
+
+use serde_json::Value;
+
+/// A QEMU that connected.
+#[derive(Default)]
+pub(crate) struct Qemu {
+    pub(crate) pid: i32,
+    /// What its guest has said, a line each.
+    pub(crate) heard: Vec<String>,
+    /// What it has announced: names and data.
+    pub(crate) events: Vec<(String, Value)>,
+    pub(super) serial: Option<UnixStream>,
+    pub(super) monitor: Option<UnixStream>,
+    /// Both lines are closed, and all that came over them is here.
+    pub(super) serial_over: bool,
+    pub(super) monitor_over: bool,
+    pub(super) replies: HashMap<u64, Value>,
+}
+
+impl Qemu {
+    /// Whether a line of its is open: as long as one is, its pid is nobody else's.
+    pub(super) fn is_open(&self) -> bool {
+        let serial = self.serial.is_some() && !self.serial_over;
+        serial || (self.monitor.is_some() && !self.monitor_over)
+    }
+
+    /// Whether it has announced this.
+    fn announced(&self, name: &str, is: impl Fn(&Value) -> bool) -> bool {
+        self.events
+            .iter()
+            .any(|(event, data)| event == name && is(data))
+    }
+
+    /// Whether all of a guest that was sent to it has arrived, or it runs here.
+    pub(crate) fn has_guest(&self) -> bool {
+        let is_complete = |data: &Value| data["status"] == "completed";
+        self.announced("RESUME", |_| true) || self.announced("MIGRATION", is_complete)
+    }
+
+    /// Whether its guest was stopped last.
+    pub(crate) fn stands(&self) -> bool {
+        let moves = self.events.iter().rev();
+        let last = moves
+            .map(|(name, _)| name.as_str())
+            .find(|name| ["STOP", "RESUME"].contains(name));
+        last == Some("STOP")
+    }
+
+    /// Whether its guest has begun to do this: it answers a letter before it acts on it.
+    pub(crate) fn did(&self, letter: char) -> bool {
+        let mut bytes = [0; 4];
+        let letter: &str = letter.encode_utf8(&mut bytes);
+        self.heard.iter().any(|line| line == letter)
+    }
+}
