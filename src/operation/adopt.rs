@@ -1,9 +1,10 @@
 //! Giving a run whose supervisor died a new one.
 
 use std::os::unix::fs::MetadataExt;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use nix::unistd::{AccessFlags, access};
 
 use super::order::{SUPERVISOR_ENVIRONMENT, ourselves, servant, watch_args};
@@ -13,12 +14,18 @@ use crate::store::DomainFolder;
 /// How long a verb that is about to act waits for the new supervisor to be there.
 const ADOPTION_WAIT: Duration = Duration::from_millis(500);
 
+/// So many that were started one after the other for a run may die: what kills them would kill the next as well.
+const DEATHS_MAX: u32 = 10;
+
 /// Starts a supervisor for the run that `seen` is about, if it needs one and is the caller's own. What cannot be done
 /// is left: the next command may be able to.
 pub fn adopt(domain: &DomainFolder, seen: &Observation) {
-    let Some(run) = seen.run.as_ref().filter(|_| seen.is_orphaned()) else {
-        return;
-    };
+    // Nobody waits for it: it outlives this command.
+    let _ = adopter(domain, seen);
+}
+
+fn adopter(domain: &DomainFolder, seen: &Observation) -> Option<Child> {
+    let run = seen.run.as_ref().filter(|_| seen.is_orphaned())?;
     let mine = |path: &std::path::Path| {
         let uid = nix::unistd::geteuid().as_raw();
         std::fs::metadata(path).is_ok_and(|m| m.uid() == uid)
@@ -26,7 +33,7 @@ pub fn adopt(domain: &DomainFolder, seen: &Observation) {
     // Where nothing can be written a supervisor would end at once, after every query.
     let writable = access(run.path(), AccessFlags::W_OK).is_ok();
     if !mine(domain.path()) || !mine(run.path()) || !writable {
-        return;
+        return None;
     }
     let mut command = if seen.is_settled() {
         // Only a job is left to be finished or undone.
@@ -37,8 +44,37 @@ pub fn adopt(domain: &DomainFolder, seen: &Observation) {
         command.envs(SUPERVISOR_ENVIRONMENT);
         command
     };
-    // Nobody waits for it: it outlives this command.
-    let _ = command.spawn();
+    command.spawn().ok()
+}
+
+/// The supervisors that a command which stays gives a run, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Succession {
+    newest: Option<Child>,
+    deaths: u32,
+}
+
+impl Succession {
+    /// Starts the next, if the run needs one and none is on its way. When to look again.
+    ///
+    /// # Errors
+    /// So many of them died that there will not be one.
+    pub(super) fn go_on(&mut self, domain: &DomainFolder, seen: &Observation) -> Result<Instant> {
+        let look_at = Instant::now() + ADOPTION_WAIT;
+        if let Some(newest) = &mut self.newest {
+            match newest.try_wait()? {
+                None => return Ok(look_at),
+                // Somebody else's was quicker.
+                Some(status) if status.success() => {}
+                Some(_) => self.deaths += 1,
+            }
+        }
+        if self.deaths >= DEATHS_MAX {
+            bail!("nobody watches it: {DEATHS_MAX} supervisors died one after the other");
+        }
+        self.newest = adopter(domain, seen);
+        Ok(look_at)
+    }
 }
 
 /// The same for a verb that is about to act: what it brings about should be witnessed.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use super::adopt::adopt;
+use super::adopt::{Succession, adopt};
 use super::feed::Feed;
 use super::folder::{StartRefused, make_folder, save, take_folder_lock};
 use super::fulfil::fulfil;
@@ -288,9 +288,13 @@ pub fn spawn_supervisor(prepared: Prepared) -> Result<RunFolder> {
 }
 
 /// Waits until the guest of `run` runs, or stands where it was meant to, or never will. The last look is returned.
+///
+/// # Errors
+/// Nobody can look, or whoever is to watch the run dies.
 pub fn await_start(domain: &DomainFolder, run: &RunFolder) -> Result<Observation> {
     let mut watcher = Watcher::new();
     let mut gone_at: Option<Instant> = None;
+    let mut succession = Succession::default();
     let mut seen = look_at_run(domain, run)?;
     loop {
         watcher.watch(domain, &seen);
@@ -309,7 +313,7 @@ pub fn await_start(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
             limit = Some(gone_at + RECORD_GRACE);
         } else if seen.is_orphaned() {
             // Its supervisor was to let it go.
-            adopt(domain, &seen);
+            limit = Some(succession.go_on(domain, &seen)?);
         }
         watcher.sleep_on(domain, &seen, limit)?;
     }

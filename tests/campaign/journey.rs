@@ -39,6 +39,28 @@ pub(crate) enum Way {
     Breaks(u64),
     /// It carries no more after so many bytes, and stays.
     Silent(u64),
+    /// It breaks off where the destination says that it has everything.
+    BreaksLast,
+    /// That is all that it does not carry, and it stays.
+    SilentLast,
+}
+
+impl Way {
+    /// So many go over it.
+    pub(crate) fn bytes(self) -> u64 {
+        match self {
+            Self::Breaks(bytes) | Self::Silent(bytes) => bytes,
+            _ => u64::MAX,
+        }
+    }
+
+    pub(crate) fn loses_the_last_word(self) -> bool {
+        matches!(self, Self::BreaksLast | Self::SilentLast)
+    }
+
+    fn is_silent(self) -> bool {
+        matches!(self, Self::Silent(_) | Self::SilentLast)
+    }
 }
 
 /// See the module.
@@ -92,11 +114,13 @@ impl Journey {
     pub(crate) fn any(rng: &mut Rng) -> Self {
         // Of what is sent the most is in the first and the last of it.
         let bytes = |rng: &mut Rng| 1 << rng.u32(4..23);
-        let way = match rng.u8(..8) {
+        let way = match rng.u8(..10) {
             0..4 => Way::Direct,
             4..6 => Way::Slow(1 << rng.u32(20..26)),
             6 => Way::Breaks(bytes(rng)),
-            _ => Way::Silent(bytes(rng)),
+            7 => Way::Silent(bytes(rng)),
+            8 => Way::BreaksLast,
+            _ => Way::SilentLast,
         };
         let mut groups: Vec<Vec<(Role, Act)>> = (0..rng.usize(..4))
             .map(|_| (0..rng.usize(1..3)).map(|_| any_act(rng)).collect())
@@ -105,10 +129,14 @@ impl Journey {
         // It waits without end for a QEMU that says nothing.
         let all = groups.iter().flatten().chain(&going);
         let mut all = all.map(|(_, act)| act);
-        let waits =
-            matches!(way, Way::Silent(_)) || all.any(|act| *act == Act::Signal(Signal::SIGSTOP));
-        going.push((Role::Source, migrate(rng, waits)));
-        groups.insert(rng.usize(..=groups.len()), going);
+        let waits = way.is_silent() || all.any(|act| *act == Act::Signal(Signal::SIGSTOP));
+        going.push((Role::Source, migrate(rng, way, waits)));
+        let at = rng.usize(..=groups.len());
+        groups.insert(at, going);
+        if way.loses_the_last_word() && rng.bool() {
+            // The guest is there, and its source does not know it.
+            groups.insert(at + 1, vec![(Role::Source, Act::Signal(Signal::SIGKILL))]);
+        }
         Self { way, groups }
     }
 
@@ -117,8 +145,10 @@ impl Journey {
     }
 }
 
-fn migrate(rng: &mut Rng, waits: bool) -> Act {
+fn migrate(rng: &mut Rng, way: Way, waits: bool) -> Act {
     let words = MIGRATE[rng.usize(..MIGRATE.len())].to_vec();
+    // QEMU 7.2 does not notice, of a guest that it has handed over, that nobody will tell it more.
+    let waits = waits || (way == Way::BreaksLast && words.contains(&"--postcopy"));
     let micros = 1 << rng.u32(10..19);
     match rng.u8(..6) {
         _ if waits => Act::Abandoned(words, micros),
@@ -157,6 +187,8 @@ impl fmt::Display for Way {
             Self::Slow(_) => "slowly",
             Self::Breaks(_) => "over a way that breaks off",
             Self::Silent(_) => "over a way that falls silent",
+            Self::BreaksLast => "over a way that breaks off at the last word",
+            Self::SilentLast => "over a way that keeps the last word",
         })
     }
 }

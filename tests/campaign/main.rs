@@ -29,6 +29,8 @@ mod monitor;
 mod process;
 #[path = "../reliability/record.rs"]
 mod record;
+#[path = "../stories/return_path.rs"]
+mod return_path;
 #[allow(dead_code, reason = "shared with tests/stories")]
 #[path = "../stories/disk/volume.rs"]
 mod volume;

@@ -18,6 +18,8 @@ mod monitor;
 mod pairs;
 /// Processes that a story starts, signals and looks for.
 mod process;
+/// What the destination of a migration says on the way back.
+mod return_path;
 
 /// What else is done to a guest.
 mod acts;

@@ -4,7 +4,9 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use super::harness::{Guest, Host, is_alive, processes_with, send, until, with_argv};
+use super::harness::{
+    Guest, Host, finish_child, is_alive, processes_with, send, send_to, spawn, until, with_argv,
+};
 
 /// Starts a guest behind a shell script, which has QEMU's command line as its arguments.
 fn start_behind(host: &Host, script: &str, qemu_args: &[&str]) -> Guest {
@@ -207,4 +209,36 @@ fn a_wrapper_that_fails_and_leaves_something_behind_is_a_start_that_failed() {
     assert_eq!(host.answer("v"), "shut off (failed)");
     let _guest = host.start("v", &[]);
     assert_eq!(host.answer("v"), "running (booted)");
+}
+
+#[test]
+fn a_start_whose_supervisors_are_all_killed_gives_up_and_leaves_the_rest_to_the_next_command() {
+    let host = Host::new();
+    let argv = behind(&host, "exec tail -f \"$0\"", &[]);
+    let mut start = spawn(host.command(&with_argv(&["start", "v"], &argv)));
+    until("a run", || {
+        host.state_dir().join("v/runs/00000001").exists()
+    });
+    host.wait_for_event("v", "DOMSTATE_SPAWNED");
+    until("the end of start", || {
+        if let Some(supervisor) = host.noted_supervisor("v") {
+            send_to(
+                supervisor,
+                "domstate-supervisor",
+                rustix::process::Signal::KILL,
+            );
+        }
+        start.try_wait().unwrap().is_some()
+    });
+    let said = finish_child(start);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(
+        said.stderr,
+        "error: Failed to start domain 'v'\n\
+         error: nobody watches it: 10 supervisors died one after the other\n"
+    );
+    assert_eq!(host.answer("v"), "paused (starting up)");
+    host.supervisor_pid("v");
+    host.ok(&["destroy", "v"]);
+    assert_eq!(host.answer("v"), "shut off (destroyed)");
 }

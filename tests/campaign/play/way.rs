@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::journey::Way;
+use crate::return_path::pass_on_all_but_the_last;
 
 /// From `way` in a folder to `there`, where a QEMU waits.
 pub(super) struct Open {
@@ -58,13 +59,19 @@ fn join(source: UnixStream, destination: UnixStream, kind: Way, is_over: &Arc<At
         destination.try_clone().unwrap(),
         source.try_clone().unwrap(),
     );
-    std::thread::spawn(move || drop(std::io::copy(&mut back, &mut home)));
+    std::thread::spawn(move || {
+        if !kind.loses_the_last_word() {
+            let _ = std::io::copy(&mut back, &mut home);
+            return;
+        }
+        let _ = pass_on_all_but_the_last(&mut back, &mut home);
+        if kind == Way::BreaksLast {
+            let _ = home.shutdown(Shutdown::Both);
+        }
+    });
     let is_over = Arc::clone(is_over);
     std::thread::spawn(move || {
-        let (Way::Breaks(bytes) | Way::Silent(bytes)) = kind else {
-            return;
-        };
-        carry(&source, &destination, bytes);
+        carry(&source, &destination, kind.bytes());
         while matches!(kind, Way::Silent(_)) && !is_over.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(20));
         }

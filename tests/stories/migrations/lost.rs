@@ -11,26 +11,12 @@ use serde_json::json;
 
 use super::Journey;
 use crate::harness::{finish_child, is_alive, send, spawn, until};
+use crate::return_path::pass_on_all_but_the_last;
 
 /// What is said of a guest that is gone here, and of one that is still here.
 const THERE: &str = "; its destination may have the guest\n";
 const ON_BOTH: &str =
     "; it was on its last step: if its destination has the guest, too, end one of the two\n";
-
-/// What a destination says next on the way back: a kind and a length, each of two bytes, and what is of that length.
-fn next_word(words: &mut UnixStream) -> Option<Vec<u8>> {
-    let mut word = vec![0; 4];
-    words.read_exact(&mut word).ok()?;
-    let length = u16::from_be_bytes([word[2], word[3]]);
-    word.resize(4 + usize::from(length), 0);
-    words.read_exact(&mut word[4..]).ok()?;
-    Some(word)
-}
-
-/// Whether it is QEMU's `MIG_RP_MSG_SHUT` (`migration/migration.h`).
-fn is_last(word: &[u8]) -> bool {
-    word[..2] == [0, 1]
-}
 
 impl Journey {
     /// A `migrate` that is held up between saying that the guest may go and letting it go.
@@ -67,9 +53,7 @@ impl Journey {
                 destination.try_clone().unwrap(),
             );
             thread::spawn(move || {
-                while let Some(word) = next_word(&mut words).filter(|word| !is_last(word)) {
-                    back.write_all(&word).unwrap();
-                }
+                pass_on_all_but_the_last(&mut words, &mut back).unwrap();
                 back.shutdown(Shutdown::Both).unwrap();
             });
             let mut bytes = [0; 4096];

@@ -33,7 +33,8 @@ impl<'a> Place<'a> {
             Tree::new()
         });
         let is_kept = |path: &PathBuf, found: &Found| match (tree.get(path), found) {
-            (Some(Found::Folder), Found::Folder) => true,
+            // A file that is there is written over: quicker than a new one.
+            (Some(Found::Folder), Found::Folder) | (Some(Found::File(_)), Found::File(_)) => true,
             (now, _) => now == Some(found),
         };
         // What is in a folder comes behind it.
