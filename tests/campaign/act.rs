@@ -38,6 +38,8 @@ pub(crate) enum Act {
     Letter(char),
     /// A signal to QEMU.
     Signal(Signal),
+    /// The same, once its guest is at its destination.
+    SignalAtArrival(Signal),
     /// A third party's command at QEMU's monitor.
     Monitor(&'static str),
     /// A signal to the supervisor.
@@ -209,6 +211,9 @@ impl fmt::Display for Act {
             }
             Self::Letter(letter) => write!(f, "letter {letter}"),
             Self::Signal(signal) => write!(f, "{signal} to QEMU"),
+            Self::SignalAtArrival(signal) => {
+                write!(f, "{signal} to QEMU whose guest has arrived elsewhere")
+            }
             Self::Monitor(command) => write!(f, "third party: {command}"),
             Self::Supervisor(signal) => write!(f, "{signal} to the supervisor"),
             Self::SupervisorFault(fault) => write!(f, "the supervisor: {fault}"),
@@ -258,6 +263,7 @@ impl Act {
             Self::SupervisorFault(_) => "error in the supervisor".to_owned(),
             Self::AskDamagedCopy(_) => "damaged copy asked".to_owned(),
             Self::Signal(_)
+            | Self::SignalAtArrival(_)
             | Self::Monitor(_)
             | Self::Supervisor(_)
             | Self::LoseCheckpoint
@@ -283,6 +289,7 @@ impl Act {
             | Self::Halted(..)
             | Self::Letter(_)
             | Self::Signal(_)
+            | Self::SignalAtArrival(_)
             | Self::Monitor(_)
             | Self::LoseCheckpoint
             | Self::ReusePid

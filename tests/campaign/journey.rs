@@ -129,14 +129,14 @@ impl Journey {
         // It waits without end for a QEMU that says nothing.
         let all = groups.iter().flatten().chain(&going);
         let mut all = all.map(|(_, act)| act);
-        let waits = way.is_silent() || all.any(|act| *act == Act::Signal(Signal::SIGSTOP));
-        going.push((Role::Source, migrate(rng, way, waits)));
-        let at = rng.usize(..=groups.len());
-        groups.insert(at, going);
-        if way.loses_the_last_word() && rng.bool() {
-            // The guest is there, and its source does not know it.
-            groups.insert(at + 1, vec![(Role::Source, Act::Signal(Signal::SIGKILL))]);
+        let mut waits = way.is_silent() || all.any(|act| *act == Act::Signal(Signal::SIGSTOP));
+        if way == Way::SilentLast && rng.u8(..4) > 0 {
+            // The guest is there, and its source will never know it.
+            going.push((Role::Source, Act::SignalAtArrival(Signal::SIGKILL)));
+            waits = false;
         }
+        going.push((Role::Source, migrate(rng, way, waits)));
+        groups.insert(rng.usize(..=groups.len()), going);
         Self { way, groups }
     }
 

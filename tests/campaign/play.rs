@@ -266,14 +266,10 @@ impl<'a> Stage<'a> {
             Act::Interrupted(words, micros) => return self.interrupted(words, *micros).map(Some),
             Act::Abandoned(words, micros) => return self.abandoned(words, *micros).map(Some),
             Act::Letter(letter) => self.witness.press(*letter),
-            Act::Signal(signal) => {
-                for pid in self.witness.connected() {
-                    self.send(pid, *signal);
-                    let dies = *signal == Signal::SIGKILL;
-                    if dies {
-                        until("a death by SIGKILL", || !is_alive(pid));
-                    }
-                }
+            Act::Signal(signal) => self.signal(*signal),
+            Act::SignalAtArrival(signal) => {
+                self.await_arrival();
+                self.signal(*signal);
             }
             Act::Monitor(command) => drop(self.witness.execute(command, Duration::from_secs(2))),
             Act::Supervisor(signal) => {
@@ -293,6 +289,16 @@ impl<'a> Stage<'a> {
         }
         self.note(&act.to_string());
         Ok(None)
+    }
+
+    fn signal(&self, signal: Signal) {
+        for pid in self.witness.connected() {
+            self.send(pid, signal);
+            let dies = signal == Signal::SIGKILL;
+            if dies {
+                until("a death by SIGKILL", || !is_alive(pid));
+            }
+        }
     }
 
     fn send(&self, pid: i32, signal: Signal) {

@@ -110,15 +110,8 @@ impl Witness {
     }
 
     /// Waits until a condition on what was seen holds; whether it does.
-    pub(crate) fn until(&self, patience: Duration, mut holds: impl FnMut(&[Qemu]) -> bool) -> bool {
-        let qemus = self.seen.qemus.lock().unwrap();
-        let waits = |qemus: &mut Vec<Qemu>| !holds(qemus);
-        let (_guard, timed) = self
-            .seen
-            .changed
-            .wait_timeout_while(qemus, patience, waits)
-            .unwrap();
-        !timed.timed_out()
+    pub(crate) fn until(&self, patience: Duration, holds: impl FnMut(&[Qemu]) -> bool) -> bool {
+        self.seen.until(patience, holds)
     }
 
     /// Waits until all that the newest QEMU, which is dead, has said is here, and until nothing of it is left: without its
@@ -189,6 +182,11 @@ impl Sight {
     pub(crate) fn look<T>(&self, look: impl FnOnce(&[Qemu]) -> T) -> T {
         look(&self.0.qemus.lock().unwrap())
     }
+
+    /// Waits until a condition on what was seen holds; whether it does.
+    pub(crate) fn until(&self, patience: Duration, holds: impl FnMut(&[Qemu]) -> bool) -> bool {
+        self.0.until(patience, holds)
+    }
 }
 
 impl Drop for Witness {
@@ -231,6 +229,16 @@ fn accept(seen: &Arc<Seen>, listener: &UnixListener, hear: fn(&Seen, i32, UnixSt
 }
 
 impl Seen {
+    fn until(&self, patience: Duration, mut holds: impl FnMut(&[Qemu]) -> bool) -> bool {
+        let qemus = self.qemus.lock().unwrap();
+        let waits = |qemus: &mut Vec<Qemu>| !holds(qemus);
+        let (_guard, timed) = self
+            .changed
+            .wait_timeout_while(qemus, patience, waits)
+            .unwrap();
+        !timed.timed_out()
+    }
+
     fn of(&self, pid: i32, change: impl FnOnce(&mut Qemu)) {
         let mut qemus = self.qemus.lock().unwrap();
         // A pid that comes again belongs to another QEMU if the one that had it is gone.

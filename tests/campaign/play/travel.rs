@@ -16,6 +16,7 @@ use crate::harness::Host;
 use crate::journey::{Journey, Role, Way};
 use crate::objection::Objection;
 use crate::story::Story;
+use crate::witness::Qemu;
 
 /// Bytes that cannot be compressed away, of a guest that takes its time.
 const BULK: usize = 8 << 20;
@@ -33,6 +34,16 @@ pub(super) fn play(story: &Story, journey: &Journey) -> Result<Played, Failure> 
         replay: story.replay(),
         text: format!("{why}\n{story}{}{}", done[0], done[1]),
     })
+}
+
+impl Stage<'_> {
+    /// Waits until the guest is at its destination, which it may never be.
+    pub(super) fn await_arrival(&self) {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        if let Some(other) = &self.other {
+            other.until(PATIENCE, |qemus| qemus.iter().any(Qemu::has_guest));
+        }
+    }
 }
 
 /// Both ends, and what is between them.
