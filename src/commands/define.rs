@@ -41,7 +41,8 @@ pub(super) fn definition(
     argv: &[OsString],
     policies: Policies,
 ) -> Result<Definition> {
-    let facts = qemu::examine(argv)?;
+    let workdir = workdir()?;
+    let facts = operation::examine(argv, &workdir)?;
     qemu::lifecycle(&policies, &facts.actions)?;
     let uuid = match (facts.uuid, uuid(domain)) {
         (Some(given), own) if own != Some(given) => {
@@ -54,7 +55,7 @@ pub(super) fn definition(
     Ok(Definition {
         uuid,
         argv: argv.to_vec(),
-        workdir: workdir()?,
+        workdir,
         policies,
     })
 }

@@ -118,7 +118,8 @@ pub struct Launch {
     pub exit_device: bool,
     /// Whether a debugger may attach (`-s`, `-gdb`): QEMU 11 calls its kill a guest-shutdown.
     pub debugger: bool,
-    /// Whether the machine has a BMC, whose watchdog or owner may cut its power: QEMU calls that guest-shutdown too.
+    /// Whether the machine has, or may have, a BMC, whose watchdog or owner may cut its power: QEMU calls that
+    /// guest-shutdown too.
     pub bmc: bool,
     pub lifecycle: Lifecycle,
     pub actor: Actor,

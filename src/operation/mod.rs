@@ -5,6 +5,7 @@
 
 mod adopt;
 mod asking;
+mod config_file;
 mod define;
 mod destroy;
 mod dump;
@@ -35,6 +36,7 @@ mod worker;
 
 pub use adopt::{adopt, adopt_and_wait};
 pub use asking::{Asking, actor, one_line};
+pub use config_file::examine;
 pub use define::{define, rename, undefine};
 pub use destroy::{Mercy, destroy};
 pub use dump::{AfterDump, DumpForm, dump};

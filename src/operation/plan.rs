@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use anyhow::Result;
 
 use super::asking::actor;
+use super::config_file::examine;
 use super::feed::Feed;
 use super::start::{From, StartOptions};
 use crate::domain::{Begin, Launch, LaunchKind, Lifecycle, Name, Policies};
@@ -38,7 +39,7 @@ pub(super) fn plan(
     options: &StartOptions,
     image: Option<&OpenImage>,
 ) -> Result<Plan> {
-    let facts = qemu::examine(&definition.argv)?;
+    let facts = examine(&definition.argv, &definition.workdir)?;
     let (kept, given) = (definition.policies, options.policies);
     let policies = Policies {
         on_crash: given.on_crash.or(kept.on_crash),

@@ -1,7 +1,7 @@
 //! The user's QEMU command line: what it says that domstate must know, and how the recorder is added to it.
 //!
-//! Pure: no file, no process. The user's words are never changed, reordered or dropped, only added to.
-//! Bytes are not assumed to be UTF-8. The command may begin with a wrapper (`sudo -n`, a script), whose own
+//! Pure: no file, no process; what a file of options holds is asked of the caller. The user's words are never changed,
+//! reordered or dropped, only added to. Bytes are not assumed to be UTF-8. The command may begin with a wrapper (`sudo -n`, a script), whose own
 //! words are not QEMU's. The value of an option is never read as an option, whatever it looks like.
 
 use std::ffi::{OsStr, OsString};
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::actions::Actions;
+use super::config_file::{ReadConfig, Section, sections};
 use super::options::{self, Word};
 use crate::domain::{Begin, LaunchKind, Uuid};
 
@@ -35,7 +36,8 @@ pub struct Facts {
     pub exit_device: bool,
     /// A debugger may attach: `-s`, `-gdb`.
     pub debugger: bool,
-    /// The machine has a BMC (`ipmi-bmc-sim`, `ipmi-bmc-extern`), which can cut its power.
+    /// The machine has a BMC (`ipmi-bmc-sim`, `ipmi-bmc-extern`), which can cut its power, or nobody can tell: a file of
+    /// options (`-readconfig`) cannot be read. Errs toward true.
     pub bmc: bool,
     /// `-S`: the user wants the guest paused.
     pub starts_paused: bool,
@@ -93,8 +95,9 @@ impl fmt::Display for RefusedArgument {
 
 impl std::error::Error for RefusedArgument {}
 
-/// Reads the command line; argv\[0\] is the program, QEMU or a wrapper that starts it.
-pub fn examine(argv: &[OsString]) -> Result<Facts, RefusedArgument> {
+/// Reads the command line; argv\[0\] is the program, QEMU or a wrapper that starts it. `read` gives the files of options
+/// that it names.
+pub fn examine(argv: &[OsString], read: ReadConfig<'_>) -> Result<Facts, RefusedArgument> {
     if argv.is_empty() {
         return Err(RefusedArgument::Empty);
     }
@@ -115,6 +118,9 @@ pub fn examine(argv: &[OsString]) -> Result<Facts, RefusedArgument> {
     for word in options::words(argv) {
         match word {
             Word::Plain(word) => note_plain(&mut facts, word)?,
+            Word::Valued { option, value } if options::name(option) == Some(b"readconfig") => {
+                note_config(&mut facts, option, value, read)?;
+            }
             Word::Valued { option, value } => note_valued(&mut facts, option, value)?,
             Word::Unfinished(word) => return Err(RefusedArgument::ValueMissing(shown(word))),
         }
@@ -146,10 +152,8 @@ fn note_valued(facts: &mut Facts, option: &[u8], value: &[u8]) -> Result<(), Ref
     match options::name(option).unwrap_or_default() {
         // Text for the guest and for people: nothing in it names anything on the host.
         b"append" => return Ok(()),
-        b"device" => {
-            facts.exit_device |= holds(value, b"isa-debug-exit");
-            facts.bmc |= holds(value, b"ipmi-bmc");
-        }
+        // `-set device.ID.driver=`.
+        b"device" | b"set" => note_device(facts, value),
         b"gdb" => facts.debugger = value != b"none",
         b"semihosting-config" => {
             let off = |part: &Vec<u8>| part == b"enable=off";
@@ -160,15 +164,52 @@ fn note_valued(facts: &mut Facts, option: &[u8], value: &[u8]) -> Result<(), Ref
         b"uuid" => facts.uuid = str::from_utf8(value).ok().and_then(|v| v.parse().ok()),
         b"action" => {
             let option = format!("{} {}", shown(option), shown(value));
-            for pair in parts(value) {
-                facts.actions.note(&pair, &option);
-            }
+            note_actions(facts, value, &option);
         }
         b"display" => facts.uses_stdio |= holds(value, b"curses"),
         _ => {}
     }
     facts.uses_stdio |= mentions_stdio(value);
     refuse_reserved_id(value)
+}
+
+fn note_device(facts: &mut Facts, value: &[u8]) {
+    facts.exit_device |= holds(value, b"isa-debug-exit");
+    facts.bmc |= holds(value, b"ipmi-bmc");
+}
+
+fn note_actions(facts: &mut Facts, value: &[u8], option: &str) {
+    for pair in parts(value) {
+        facts.actions.note(&pair, option);
+    }
+}
+
+/// Notes what stands in a file of options, at its place among them. Of a file that cannot be read QEMU may know more
+/// (one that a wrapper puts there, a descriptor): what may be in it must not be told as the guest's own doing.
+fn note_config(
+    facts: &mut Facts,
+    option: &[u8],
+    file: &[u8],
+    read: ReadConfig<'_>,
+) -> Result<(), RefusedArgument> {
+    let text = read(Path::new(OsStr::from_bytes(file)));
+    let Some(sections) = text.and_then(|text| sections(&text)) else {
+        facts.bmc = true;
+        facts.uses_stdio = true;
+        return Ok(());
+    };
+    let option = format!("{} {}", shown(option), shown(file));
+    for Section { group, value } in sections {
+        // Those of QEMU's groups that matter and that it heeds there: it does not enable semihosting in a file.
+        match group.as_slice() {
+            b"device" => note_device(facts, &value),
+            b"action" => note_actions(facts, &value, &option),
+            _ => {}
+        }
+        facts.uses_stdio |= mentions_stdio(&value);
+        refuse_reserved_id(&value)?;
+    }
+    Ok(())
 }
 
 fn mentions_stdio(value: &[u8]) -> bool {

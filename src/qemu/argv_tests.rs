@@ -13,6 +13,20 @@ fn facts(words: &[&str]) -> Facts {
     examine(&argv(&all)).unwrap()
 }
 
+/// Reads a command line that names no file.
+fn examine(argv: &[OsString]) -> Result<Facts, RefusedArgument> {
+    super::examine(argv, &|file| panic!("reads {}", file.display()))
+}
+
+/// The same with `-readconfig` of a file that holds this, at the end.
+fn facts_with(words: &[&str], text: Option<&str>) -> Result<Facts, RefusedArgument> {
+    let all = [&["qemu-kvm"], words, &["-readconfig", "a.cfg"]].concat();
+    super::examine(&argv(&all), &|file| {
+        assert_eq!(file, Path::new("a.cfg"));
+        text.map(|text| text.as_bytes().to_vec())
+    })
+}
+
 const UUID: &str = "c7a5fdbd-cdaf-9455-926a-d65c16db1809";
 
 #[test]
@@ -114,6 +128,13 @@ fn what_the_answers_depend_on_is_noted() {
     assert!(!facts(&["-S", "-append", "-s"]).debugger);
     assert!(facts(&["-device", "ipmi-bmc-sim,id=bmc0"]).bmc);
     assert!(facts(&["-device", r#"{"driver":"ipmi-bmc-extern"}"#]).bmc);
+    let set = [
+        "-device",
+        "pvpanic,id=x",
+        "-set",
+        "device.x.driver=ipmi-bmc-sim",
+    ];
+    assert!(facts(&set).bmc);
     assert!(!facts(&["-append", "ipmi-bmc-sim"]).bmc);
     assert!(facts(&["-device", "isa-debug-exit,iobase=0xf4"]).exit_device);
     assert!(facts(&["-device", r#"{"driver":"isa-debug-exit"}"#]).exit_device);
@@ -211,6 +232,50 @@ fn what_qemu_is_told_to_do_by_itself_is_noted_and_the_last_word_holds() {
     }
     let wrapper = argv(&["sudo", "-no-reboot", "qemu-kvm", "-m", "1"]);
     assert_eq!(examine(&wrapper).unwrap().actions, Actions::default());
+}
+
+#[test]
+fn what_stands_in_a_file_of_options_counts_as_on_the_command_line() {
+    let noted = |text: &str| facts_with(&[], Some(text)).unwrap();
+    let device = |driver| noted(&format!("[device \"x\"]\n driver = \"{driver}\"\n"));
+    assert_eq!(noted("# nothing\n"), facts(&[]));
+    assert!(device("ipmi-bmc-extern").bmc);
+    assert!(device("isa-debug-exit").exit_device);
+    assert_eq!(device("pvpanic"), facts(&[]));
+    assert!(noted("[chardev \"c\"]\nbackend = \"stdio\"\n").uses_stdio);
+    // QEMU takes this and does nothing with it.
+    let semihosting = "[semihosting-config]\nenable = \"on\"\n";
+    assert_eq!(noted(semihosting), facts(&[]));
+    // Words of a guest's, and sections of nothing that matters.
+    let others = "[name]\nguest = \"ipmi-bmc-sim\"\n[readconfig]\nfile = \"b.cfg\"\n";
+    assert_eq!(noted(others), facts(&[]));
+    let reserved = facts_with(&[], Some("[chardev \"domstate-recorder\"]\n"));
+    assert_eq!(
+        reserved,
+        Err(RefusedArgument::ReservedId("domstate-recorder".to_owned()))
+    );
+    // By its place among the options, too.
+    let actions = "[action]\nshutdown = \"poweroff\"\nreboot = \"shutdown\"\n";
+    let actions = facts_with(&["-no-shutdown"], Some(actions))
+        .unwrap()
+        .actions;
+    let option = "-readconfig a.cfg".to_owned();
+    let shutdown = actions.shutdown.unwrap();
+    assert_eq!(
+        (shutdown.action, &shutdown.option),
+        (AtShutdown::Poweroff, &option)
+    );
+    assert_eq!(actions.reboot.unwrap().option, option);
+}
+
+#[test]
+fn of_a_file_that_cannot_be_read_the_worst_is_feared() {
+    for text in [None, Some("nonsense")] {
+        let facts = facts_with(&[], text).unwrap();
+        assert!(facts.bmc && facts.uses_stdio, "{text:?}");
+        // The status of a QEMU that failed would be taken for the guest's own.
+        assert!(!facts.exit_device, "{text:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn actions(line: &str) -> Actions {
         .chain(words)
         .map(Into::into)
         .collect();
-    examine(&argv).unwrap().actions
+    examine(&argv, &|_| None).unwrap().actions
 }
 
 /// `crash:preserve poweroff:restart reboot:destroy`, or some of them.

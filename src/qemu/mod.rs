@@ -7,6 +7,7 @@
 
 mod actions;
 pub mod argv;
+mod config_file;
 pub mod control;
 mod control_error;
 mod disks;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use actions::{Action, Actions, AtPanic, AtReboot, AtShutdown, Said};
 pub use argv::{Facts, RecorderPaths, RefusedArgument, examine, recorder_commands, with_recorder};
+pub use config_file::ReadConfig;
 pub use control::Control;
 pub use control_error::ControlError;
 pub use disks::{Disk, DiskTag, Memory, is_url, snapshot_words, throwaway_option, writable_disks};

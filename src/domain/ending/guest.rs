@@ -61,9 +61,7 @@ fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
         _ if case.fold.gap && was_killed => Some(lines_lost(
             "lines were lost, and QEMU was killed after the guest had shut down",
         )),
-        _ if has_bmc => {
-            unattributed("it says the same if the BMC cuts the power of one that hangs")
-        }
+        _ if has_bmc => unattributed("it says the same if a BMC cuts the power of one that hangs"),
         (_, Machine::Stood) => unattributed("the guest stood still just then"),
         (_, Machine::JustStopped) if may_be_debugged(case) => {
             unattributed("it says the same if a debugger kills it")

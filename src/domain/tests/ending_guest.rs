@@ -215,7 +215,7 @@ fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shu
 
 #[test]
 fn what_a_bmc_does_is_not_taken_for_the_guests_own_shutdown() {
-    let why = "it says the same if the BMC cuts the power of one that hangs".to_owned();
+    let why = "it says the same if a BMC cuts the power of one that hangs".to_owned();
     for cause in [ShutdownCause::GuestShutdown, ShutdownCause::GuestReset] {
         let story = Story::booted_with(|launch| launch.bmc = true).shut(cause);
         let end = (
