@@ -36,6 +36,7 @@ impl Fold {
         self.clear_ends();
         self.take_back_job();
         self.stop_cause = None;
+        self.resumed = at;
         if std::mem::take(&mut self.stopped_asleep) {
             // QEMU 10 and 11: STOP and RESUME on top of S3 lead back into it.
             self.enter(State::PmSuspended, at);
@@ -126,8 +127,9 @@ impl Fold {
     /// A reason for the guest to stop. QEMU 10 limits the rate of BLOCK_IO_ERROR and 7.2 that of WATCHDOG,
     /// so it may come after the STOP that it explains.
     pub(super) fn stop_explained(&mut self, cause: StopCause, at: Option<Timestamp>) {
-        let is_over = self.since.zip(at).is_some_and(|(since, at)| at < since);
-        if is_over && matches!(self.live, State::Running(_)) {
+        let is_over = |ran: Option<Timestamp>| ran.zip(at).is_some_and(|(ran, at)| at < ran);
+        let runs = matches!(self.live, State::Running(_));
+        if is_over(self.resumed) || runs && is_over(self.since) {
             // It has run again since: the line of that STOP comes late, and must not explain the next.
             return;
         }

@@ -28,6 +28,8 @@ pub struct Fold {
     /// The state as long as QEMU lives.
     pub live: State,
     pub since: Option<Timestamp>,
+    /// The last RESUME.
+    pub resumed: Option<Timestamp>,
     /// STOP, RESUME or another change was seen: QEMU's first status reply is no news any more.
     pub moved: bool,
     /// Whether the guest is on its way from or to somewhere else.
@@ -71,6 +73,7 @@ impl Default for Fold {
             began: None,
             live: State::Paused(Paused::StartingUp),
             since: None,
+            resumed: None,
             moved: false,
             transfer: Transfer::None,
             suspended: false,

@@ -41,6 +41,7 @@ fn all_fields(fold: &Fold) -> Value {
         "began": time(fold.began),
         "live": fold.live.to_string(),
         "since": time(fold.since),
+        "resumed": time(fold.resumed),
         "moved": fold.moved,
         "transfer": transfer_word(fold.transfer),
         "suspended": fold.suspended,
@@ -87,6 +88,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
             .ok()
             .filter(|state| state.is_active())?,
         since: time_from(data, "since")?,
+        resumed: time_from(data, "resumed")?,
         moved: flag("moved")?,
         transfer: optional(data, "transfer", |v| transfer_from(v.as_str()?))?.unwrap_or_default(),
         suspended: flag("suspended")?,

@@ -13,6 +13,7 @@ fn a_fold_comes_back_as_it_went() {
     assert_eq!(fold_from_json(&fold_to_json(&fold)), Some(fold.clone()));
     fold.live = State::Paused(Paused::IoError);
     fold.began = Some(Timestamp(5));
+    fold.resumed = Some(Timestamp(4));
     fold.stopped_asleep = true;
     fold.watchdog = Some(WatchdogEnd::Reset);
     fold.qemu = Some(Process {

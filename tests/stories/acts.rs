@@ -1,8 +1,9 @@
 //! What else is done to a guest, in virsh's words.
 
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
-use super::harness::{Host, send};
+use super::harness::{Host, send, until};
 
 const NOT_RUNNING: &str = "error: Requested operation is not valid: domain is not running\n";
 
@@ -49,7 +50,7 @@ fn a_command_to_the_monitor_is_answered_as_qemu_answers_and_told_as_third_partys
     let _guest = host.start("v", &[]);
     let say = |command: &str| host.domstate(&["qemu-monitor-command", "v", command]);
     let status = say(r#"{"execute":"query-status"}"#);
-    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(status["return"]["status"], "running");
     let paused = say(r#"{"execute":"stop"}"#);
     assert_eq!(paused.stdout, "{\"return\":{}}\n");
@@ -97,6 +98,42 @@ fn the_disk_that_failed_is_named() {
 }
 
 #[test]
+fn a_disk_error_that_was_told_late_is_not_why_somebody_else_stopped_the_guest() {
+    let host = Host::new();
+    let disk = host.folder().join("disk");
+    std::fs::write(&disk, [0; 512]).unwrap();
+    let fails = |n| {
+        let inject = format!("inject-error.{n}");
+        format!("{inject}.event=none,{inject}.iotype=write,{inject}.errno=28,{inject}.once=on")
+    };
+    let drive = format!(
+        "driver=blkdebug,image.driver=file,image.filename={},{},{},werror=stop,if=ide,index=0",
+        disk.display(),
+        fails(0),
+        fails(1)
+    );
+    let third_party = host.third_party_socket("v");
+    let mut guest = host.start("v", &["-drive", &drive, "-qmp", &third_party]);
+    let mut third = host.third_party("v");
+    let nothing = json!({});
+    guest.press('w');
+    for _ in 0..2 {
+        until("the error", || {
+            third.execute("query-status", &nothing)["status"] == "io-error"
+        });
+        third.execute("cont", &nothing);
+    }
+    guest.hears("ok");
+    third.execute("stop", &nothing);
+    // QEMU 10 holds the second back for a second.
+    until("both to be told", || {
+        host.journal("v").matches("\"BLOCK_IO_ERROR\"").count() == 2
+    });
+    host.assert_is("v", "paused (unknown)", &Value::Null, "witnessed");
+    assert_eq!(host.ok(&["domblkerror", "v"]), "No errors found\n");
+}
+
+#[test]
 fn a_domain_that_is_renamed_keeps_its_reason_and_its_history() {
     let host = Host::new();
     let _guest = host.start("v", &[]);
@@ -132,7 +169,7 @@ fn a_domain_that_is_renamed_keeps_its_reason_and_its_history() {
     let gone = host.domstate(&["--reason", "v"]);
     assert_eq!(gone.stderr, "error: failed to get domain 'v'\n");
     let state = std::fs::read_to_string(host.state_dir().join("w/state.json")).unwrap();
-    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    let state: Value = serde_json::from_str(&state).unwrap();
     assert_eq!(
         (&state["name"], &state["reason"]),
         (&"w".into(), &"crashed".into())

@@ -122,6 +122,25 @@ fn a_cause_of_before_the_guest_ran_again_does_not_explain_its_next_stop() {
 }
 
 #[test]
+fn a_cause_that_comes_late_explains_the_stop_of_its_own_time_and_no_later_one() {
+    // QEMU 10 holds a second BLOCK_IO_ERROR back for a second; it has the time at which it was due.
+    let stopped = || {
+        let first = Story::booted().then(io_error()).then(Event::Stopped);
+        first.then(Event::Resumed).then(Event::Stopped)
+    };
+    let mut story = stopped();
+    story.1 -= 1_500_000;
+    let own = story.then(io_error()).0;
+    assert_eq!(own.live.to_string(), "paused (I/O error)");
+    // Resumed, and stopped by somebody else.
+    let mut story = stopped().then(Event::Resumed).then(Event::Stopped);
+    story.1 -= 3_500_000;
+    let older = story.then(io_error()).0;
+    assert_eq!(older.live.to_string(), "paused (unknown)");
+    assert_eq!(older.stop_cause, None);
+}
+
+#[test]
 fn the_reset_of_a_guest_that_stands_is_not_the_end_of_it_while_qemu_lives() {
     let stands = Story::booted().then(Event::Stopped);
     let reset = stands.shut(ShutdownCause::HostQmpSystemReset);
