@@ -46,8 +46,8 @@
 //! # Is QEMU alive?
 //! Its pid and start time, learnt from the control socket's peer (what was spawned may be a wrapper); else the `lock`
 //! that QEMU inherited *and* a process that has the journal open for writing only, as only QEMU has it (a process left
-//! behind by a wrapper may hold the lock, our own processes have the journal open to read as well). See
-//! `observe::life`.
+//! behind by a wrapper may hold the lock, our own processes have the journal open to read as well). From another pid
+//! namespace such a process may be out of sight: then the lock alone counts, and the answer is inferred. See `observe::life`.
 //!
 //! # Waiting
 //! `observe::alarm` sleeps by dnotify and pidfds. Not by inotify: closing such a descriptor takes the kernel 14 ms, and

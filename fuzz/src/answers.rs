@@ -19,6 +19,7 @@ pub fn answers(fold: &Fold) -> Vec<Answer> {
     let here = boot.unwrap_or_default();
     let lives = [
         Life::Lives,
+        Life::MayLive,
         gone(None, here.clone()),
         gone(None, BootId("another".to_owned())),
         gone(Some(Exit::Status(0)), here.clone()),
@@ -33,7 +34,7 @@ fn answer(fold: &Fold, life: &Life) -> Answer {
     }
     let answer = fold.answer(life);
     assert_eq!(answer.state.to_string().parse(), Ok(answer.state));
-    assert_eq!(answer.state.is_active(), *life == Life::Lives);
+    assert_eq!(answer.state.is_active(), !matches!(life, Life::Gone(_)));
     assert!(answer.state.is_active() || answer.cause.is_some());
     let fields = answer_fields(&answer);
     let text = serde_json::to_string(&fields).unwrap();

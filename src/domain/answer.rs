@@ -47,6 +47,8 @@ pub struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Life {
     Lives,
+    /// Somebody holds its lock: QEMU, or what a wrapper left behind, and which of them cannot be seen from here.
+    MayLive,
     /// Gone. What can still be learnt of its end without its journal (the boot in which it was looked for,
     /// the status of a zombie that nobody has reaped yet, its log) rides along.
     Gone(Exited),
@@ -79,11 +81,11 @@ impl Fold {
     pub fn answer(&self, life: &Life) -> Answer {
         match life {
             Life::Gone(seen) => ending::conclude(self, seen),
-            Life::Lives => Answer {
+            Life::Lives | Life::MayLive => Answer {
                 state: self.live,
                 since: self.since,
                 cause: self.live_cause(),
-                certainty: if self.gap {
+                certainty: if self.gap || *life == Life::MayLive {
                     Certainty::Inferred
                 } else {
                     Certainty::Witnessed
@@ -102,10 +104,10 @@ impl Fold {
         });
         let is_bad_news = known.state != State::ShutOff(ShutOff::Shutdown) && self.has_end();
         let (state, certainty) = match life {
-            Life::Lives if self.launch.is_none() => {
+            Life::Lives | Life::MayLive if self.launch.is_none() => {
                 (State::Running(Running::Unknown), Certainty::Unknown)
             }
-            Life::Lives => (known.state, Certainty::Inferred),
+            Life::Lives | Life::MayLive => (known.state, Certainty::Inferred),
             // What survived may tell no more than that it does not tell.
             Life::Gone(_) if is_bad_news && known.certainty != Certainty::Unknown => {
                 (known.state, Certainty::Inferred)

@@ -53,7 +53,7 @@ pub enum Duty {
 impl Fold {
     /// What is to be done, given whether QEMU lives and, if there is a job, whether its worker does.
     pub fn duty(&self, life: &Life, worker: Worker) -> Option<Duty> {
-        let lives = matches!(life, Life::Lives);
+        let lives = matches!(life, Life::Lives | Life::MayLive);
         if let Some(pending) = &self.job {
             return match (worker, pending.progress) {
                 // A job goes first, and is somebody's.

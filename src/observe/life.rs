@@ -95,11 +95,13 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
         && fold.began.is_none()
         && fold.refusal.is_none()
         && fold.launcher_exit.is_none();
-    if !same_namespace || starting {
+    if same_namespace && starting {
         return Ok(Life::Lives);
     }
     match find_qemu(run) {
         Some(_) => Ok(Life::Lives),
+        // From the namespace that surrounds its own it can be seen; from elsewhere nobody can.
+        None if !same_namespace => Ok(Life::MayLive),
         None => gone(match known.map(process_state) {
             Some(ProcessState::Zombie(exit)) => exit,
             Some(_) | None => None,

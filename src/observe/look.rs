@@ -45,7 +45,7 @@ impl Observation {
         match (&self.run, &self.life) {
             (None, _) => true,
             (Some(_), Life::Gone(_)) => self.fold.has_end(),
-            (Some(_), Life::Lives) => false,
+            (Some(_), Life::Lives | Life::MayLive) => false,
         }
     }
 

@@ -199,6 +199,7 @@ fn looks() -> Vec<Life> {
     };
     vec![
         Life::Lives,
+        Life::MayLive,
         gone(None, "this"),
         gone(None, "another"),
         gone(Some(Exit::Status(0)), "this"),
@@ -269,7 +270,7 @@ proptest! {
         for life in looks() {
             let answer = fold.answer(&life);
             prop_assert_eq!(answer.state.to_string().parse(), Ok(answer.state));
-            prop_assert_eq!(answer.state.is_active(), life == Life::Lives);
+            prop_assert_eq!(answer.state.is_active(), !matches!(life, Life::Gone(_)));
             prop_assert!(!is_success(&answer) || tells_success(&records, &life), "{:?}", answer);
             for worker in [Worker::Lives, Worker::Gone] {
                 let _ = fold.duty(&life, worker);
@@ -300,6 +301,7 @@ proptest! {
         if fold.gap {
             prop_assert_ne!(fold.answer(&Life::Lives).certainty, Certainty::Witnessed);
         }
+        prop_assert_ne!(fold.answer(&Life::MayLive).certainty, Certainty::Witnessed);
     }
 
     #[test]

@@ -164,6 +164,40 @@ fn a_guest_seen_from_another_pid_namespace_is_not_taken_for_dead() {
 }
 
 #[test]
+fn from_another_pid_namespace_what_a_wrapper_left_is_not_told_from_a_guest_that_lives() {
+    if !is_root(
+        "from_another_pid_namespace_what_a_wrapper_left_is_not_told_from_a_guest_that_lives",
+    ) {
+        return;
+    }
+    let host = Host::new();
+    // It ends with the host: the folder stands in its command line.
+    let folder = host.folder().to_string_lossy().into_owned();
+    let script = [
+        "sh",
+        "-c",
+        "sh -c 'sleep 60; :' \"$0\" & exec \"$@\"",
+        &folder,
+    ]
+    .map(str::to_owned);
+    let argv = [&script[..], &host.argv("v", &[])].concat();
+    let _guest = host.start_argv("v", &[], &argv);
+    let json = |said: Said| -> serde_json::Value { serde_json::from_str(answer(&said)).unwrap() };
+    let told = json(among_other_pids(&host, &["--format", "json", "v"]));
+    assert_eq!(
+        (&told["state"], &told["certainty"]),
+        (&"running".into(), &"inferred".into())
+    );
+    host.kill_unseen("v");
+    let told = json(among_other_pids(&host, &["--format", "json", "v"]));
+    assert_eq!(
+        (&told["state"], &told["certainty"]),
+        (&"running".into(), &"inferred".into())
+    );
+    assert_eq!(host.answer("v"), "shut off (crashed)");
+}
+
+#[test]
 fn destroy_from_another_pid_namespace_ends_the_guest_or_says_that_it_cannot() {
     if !is_root("destroy_from_another_pid_namespace_ends_the_guest_or_says_that_it_cannot") {
         return;
