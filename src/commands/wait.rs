@@ -13,7 +13,7 @@ use crate::output::{Detail, Naming};
 use crate::store::{DomainFolder, StateDir};
 
 /// How long a supervisor may take to write down an end that is there for all to see, before the end is told without
-/// it (it may be stopped).
+/// it (it may be stopped). Not longer than the wait itself.
 const RECORD_GRACE: Duration = Duration::from_secs(2);
 
 /// One domain that is waited for.
@@ -25,6 +25,8 @@ struct Waiting {
     /// It was active at some time since.
     was_active: bool,
     gone_at: Option<Instant>,
+    /// When the whole wait is over.
+    deadline: Option<Instant>,
     verdict: Verdict,
 }
 
@@ -45,7 +47,7 @@ pub(super) fn run(args: &WaitArgs, context: &mut Context) -> Result<Exit, Failur
     for typed in args.domains.iter() {
         let (domain, seen) = context.look(typed)?;
         let seen = adopt_and_wait(&domain, seen)?;
-        all.push(Waiting::new(domain, seen));
+        all.push(Waiting::new(domain, seen, deadline));
     }
     let mut watcher = Watcher::new();
     let exit = loop {
@@ -95,13 +97,14 @@ fn outcome(all: &[Waiting], any: bool) -> Option<Exit> {
 }
 
 impl Waiting {
-    fn new(domain: DomainFolder, seen: Observation) -> Self {
+    fn new(domain: DomainFolder, seen: Observation, deadline: Option<Instant>) -> Self {
         Self {
             first: seen.answer.state,
             was_active: seen.is_active(),
             domain,
             seen,
             gone_at: None,
+            deadline,
             verdict: Verdict::Open,
         }
     }
@@ -169,8 +172,10 @@ impl Waiting {
     /// Whether the end that was seen outlives a power cut. Normally its supervisor has seen to that; without one, or
     /// with one that does not come to it, we do what can be done.
     fn is_on_disk(&mut self) -> bool {
-        let gone_at = *self.gone_at.get_or_insert_with(Instant::now);
-        let is_late = gone_at.elapsed() >= RECORD_GRACE;
+        let now = Instant::now();
+        let gone_at = *self.gone_at.get_or_insert(now);
+        let grace_ends = gone_at + RECORD_GRACE;
+        let is_late = now >= self.deadline.map_or(grace_ends, |end| end.min(grace_ends));
         if !self.seen.is_settled() && !self.seen.supervised.is_nobody() && !is_late {
             return false;
         }

@@ -4,7 +4,7 @@ use std::process::Child;
 
 use nix::sys::signal::Signal;
 
-use super::harness::{Host, Said, finish_child, send, spawn};
+use super::harness::{Host, Said, finish_child, is_alive, send, spawn, until};
 
 /// `wait` with these arguments, under way.
 fn waiting(host: &Host, args: &[&str]) -> Child {
@@ -119,6 +119,25 @@ fn a_wait_whose_time_is_up_says_so_and_what_it_saw() {
     let unknown = host.domstate(&["wait", "v", "nope"]);
     assert_eq!(unknown.code, Some(1));
     assert_eq!(unknown.stderr, "error: failed to get domain 'nope'\n");
+}
+
+#[test]
+fn a_wait_that_is_shorter_than_the_patience_with_a_supervisor_tells_the_end_that_it_sees() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let (supervisor, qemu) = (host.supervisor_pid("v"), host.qemu_pid("v"));
+    send(supervisor, Signal::SIGSTOP);
+    send(qemu, Signal::SIGKILL);
+    until("QEMU's death", || !is_alive(qemu));
+    for timeout in ["0", "50ms"] {
+        let met = host.domstate(&["wait", "v", "--timeout", timeout]);
+        assert_eq!(
+            (met.code, met.stdout.as_str()),
+            (Some(0), "shut off (crashed)\n"),
+            "{timeout}"
+        );
+    }
+    send(supervisor, Signal::SIGCONT);
 }
 
 #[test]
