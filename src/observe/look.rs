@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -14,6 +15,10 @@ use crate::domain::{
 };
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::store::{Agreement, DomainFolder, RunFolder, StoredCheckpoint};
+
+/// Far longer than it takes to write a line, unless its writer waits for a processor: then the answer is only less
+/// certain than it might be.
+const LINE_TAKES: Duration = Duration::from_millis(1);
 
 /// What one look saw.
 #[derive(Clone, Debug)]
@@ -114,8 +119,12 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
             later
         };
     }
-    if matches!(life, Life::Gone(_)) && !replay.fold.has_end() && replay.unfinished {
+    let is_lost = match life {
         // Whoever broke off in that line is gone, and what it was about to say is lost.
+        Life::Gone(_) => replay.unfinished && !replay.fold.has_end(),
+        Life::Lives | Life::MayLive => replay.unfinished && is_stump(run, &replay),
+    };
+    if is_lost {
         replay.apply(&gap());
     }
     let mut answer = match &replay.damage {
@@ -225,6 +234,15 @@ fn read(
             replay
         }
     })
+}
+
+/// Whether the line without an end is one that QEMU could not write whole (a full disk): it does not come back to it, and
+/// loses what follows without a trace. A line that is just being written has its end in an instant.
+fn is_stump(run: &RunFolder, seen: &Replay) -> bool {
+    std::thread::sleep(LINE_TAKES);
+    let now = Journal::open_read_only(run.path())
+        .and_then(|journal| journal.read(seen.offset, &mut |_| {}));
+    now.is_ok_and(|now| now.unfinished && now.offset == seen.offset)
 }
 
 fn gap() -> Record {

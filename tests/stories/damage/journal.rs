@@ -24,6 +24,26 @@ fn tells_of_shutdown(journal: &[u8]) -> bool {
 }
 
 #[test]
+fn a_line_that_a_guest_that_lives_could_not_end_says_that_more_was_lost() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let journal = host.run_folder("v").join("journal");
+    let mut journal = OpenOptions::new().append(true).open(journal).unwrap();
+    // What a full disk leaves of QEMU's line.
+    journal.write_all(b"{\"timestamp\": {\"seco").unwrap();
+    for _ in 0..2 {
+        let told = host.json("v");
+        assert_eq!(
+            (&told["state"], &told["certainty"]),
+            (&"running".into(), &"inferred".into())
+        );
+    }
+    host.ok(&["suspend", "v"]);
+    assert_eq!(host.answer("v"), "paused (user)");
+    assert_eq!(host.json("v")["certainty"], "inferred");
+}
+
+#[test]
 fn a_journal_cut_at_any_byte_never_turns_an_end_into_a_better_one() {
     for (how, answer) in ENDS {
         let host = ended(how);
