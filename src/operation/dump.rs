@@ -77,6 +77,14 @@ pub fn dump(
 ) -> Result<Placed> {
     let Held { run, control, seen } = hold(domain, seen)?;
     let before = dumpable(&seen, form)?;
+    if after == AfterDump::Reset
+        && actions_at_reset(&seen) == (OnReboot::Destroy, OnPoweroff::Preserve)
+    {
+        bail!(
+            "Requested operation is not valid: QEMU would neither reset the guest nor end (reboot=shutdown with \
+             shutdown=pause)"
+        );
+    }
     let context = || format!("cannot write {}", path.display());
     let place = DumpFile::place(path).with_context(context)?;
     let verb = match after {
@@ -180,6 +188,13 @@ fn dumpable(seen: &Observation, form: DumpForm) -> Result<Before> {
     }
 }
 
+/// On what it depends what a reset does.
+fn actions_at_reset(seen: &Observation) -> (OnReboot, OnPoweroff) {
+    let launch = seen.fold.launch.as_ref();
+    let lifecycle = launch.map(|launch| launch.lifecycle).unwrap_or_default();
+    (lifecycle.on_reboot, lifecycle.on_poweroff)
+}
+
 impl Dump<'_> {
     fn carry_out(
         self,
@@ -245,11 +260,8 @@ impl Dump<'_> {
     /// Whether a reset is the end of the run (`-no-reboot`, and QEMU does not stay).
     fn is_ended_by_reset(&self) -> Result<bool> {
         let seen = look_at_run(self.domain, self.run)?;
-        let lifecycle = seen.fold.launch.as_ref().map(|launch| launch.lifecycle);
-        Ok(lifecycle.is_some_and(|lifecycle| {
-            lifecycle.on_reboot == OnReboot::Destroy
-                && lifecycle.on_poweroff != OnPoweroff::Preserve
-        }))
+        let (on_reboot, on_poweroff) = actions_at_reset(&seen);
+        Ok(on_reboot == OnReboot::Destroy && on_poweroff != OnPoweroff::Preserve)
     }
 
     fn cannot_write(&self) -> String {

@@ -124,6 +124,19 @@ fn a_dump_with_a_reset_of_a_guest_that_may_not_reboot_ends_it_and_leaves_the_fil
 }
 
 #[test]
+fn a_dump_with_a_reset_that_qemu_would_ignore_is_refused() {
+    let host = Host::new();
+    let mut guest = host.start("v", &["-no-reboot", "-no-shutdown"]);
+    let file = host.path("v.core");
+    let why = "Requested operation is not valid: QEMU would neither reset the guest nor end (reboot=shutdown with \
+               shutdown=pause)";
+    host.refused(&dump(&file, &["--reset"]), &failed(&file, why));
+    assert_no_file(&file);
+    host.assert_is("v", "running (booted)", &Value::Null, "witnessed");
+    guest.answers();
+}
+
+#[test]
 fn a_dump_with_a_reset_leaves_a_guest_that_boots() {
     for form in FORMS {
         let host = Host::new();
