@@ -201,6 +201,9 @@ impl Fold {
             return;
         }
         self.shutdown = Some(shutdown);
+        if let Some(job) = &self.job {
+            self.intents.renew(job, at);
+        }
         let starts_again = self.reboot == Some(Reboot::Armed)
             || self
                 .launch

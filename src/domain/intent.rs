@@ -4,6 +4,7 @@
 use super::duty::ends_guest;
 use super::ending::ENDING_VERBS;
 use super::event::{Actor, Timestamp, Verb};
+use super::job::PendingJob;
 
 /// How long an unfinished request can still be what a later event comes from. Above the time that any verb
 /// takes between asking and acting; a verb that was killed in between must not colour what happens hours later.
@@ -21,8 +22,14 @@ pub struct Intent {
     pub progress: Progress,
 }
 
-fn may_end_it(verb: Verb) -> bool {
-    ends_guest(verb) || ENDING_VERBS.contains(&verb)
+impl Intent {
+    fn may_end_it(&self) -> bool {
+        ends_guest(self.verb) || ENDING_VERBS.contains(&self.verb)
+    }
+
+    fn is_of(&self, job: &PendingJob) -> bool {
+        (self.verb, self.actor.pid) == (job.verb, job.job.worker.pid)
+    }
 }
 
 /// How far a request came.
@@ -41,11 +48,14 @@ pub enum Progress {
 pub struct Intents(pub Vec<Intent>);
 
 impl Intents {
-    /// Notes a new request.
-    pub fn ask(&mut self, verb: Verb, actor: Actor, at: Timestamp) {
+    /// Notes a new request, while `job` is under way.
+    pub fn ask(&mut self, verb: Verb, actor: Actor, at: Timestamp, job: Option<&PendingJob>) {
         if self.0.len() >= INTENTS_MAX {
+            let is_over = |i: &Intent| job.is_none_or(|job| !i.is_of(job));
             // What may be why it ends is not forgotten for what only passes by.
-            let passing = self.0.iter().position(|i| !may_end_it(i.verb));
+            let passes = |i: &Intent| is_over(i) && !i.may_end_it();
+            let passing = self.0.iter().position(passes);
+            let passing = passing.or_else(|| self.0.iter().position(is_over));
             self.0.remove(passing.unwrap_or(0));
         }
         self.0.push(Intent {
@@ -54,6 +64,14 @@ impl Intents {
             at,
             progress: Progress::Asked,
         });
+    }
+
+    /// Notes that what happens at `at` may come from a job however long ago that was asked for: it is under way still.
+    pub fn renew(&mut self, job: &PendingJob, at: Option<Timestamp>) {
+        let same = |i: &&mut Intent| i.is_of(job);
+        if let (Some(intent), Some(at)) = (self.0.iter_mut().rev().find(same), at) {
+            intent.at = at;
+        }
     }
 
     /// Notes how far the request of process `pid` came.

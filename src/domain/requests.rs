@@ -23,8 +23,8 @@ impl Fold {
         let is_ending = self.is_leaving() || self.has_end();
         let too_late = ending::ENDING_VERBS.contains(&verb) && is_ending;
         if !too_late {
-            self.intents
-                .ask(verb, actor.clone(), at.unwrap_or_default());
+            let at = at.unwrap_or_default();
+            self.intents.ask(verb, actor.clone(), at, self.job.as_ref());
         }
         if let Some(job) = job {
             self.job = Some(PendingJob {

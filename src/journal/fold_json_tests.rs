@@ -77,7 +77,7 @@ fn a_fold_comes_back_as_it_went() {
         pid: 2,
         command: "c".into(),
     };
-    fold.intents.ask(Verb::Suspend, actor, Timestamp(3));
+    fold.intents.ask(Verb::Suspend, actor, Timestamp(3), None);
     fold.qemu_exit = Some(Exited {
         exit: Some(Exit::Status(3)),
         boot: BootId("b".into()),

@@ -137,6 +137,22 @@ fn a_dump_with_a_reset_that_qemu_would_ignore_is_refused() {
 }
 
 #[test]
+fn whatever_is_asked_meanwhile_a_dump_with_a_reset_is_what_ended_the_guest() {
+    let host = Host::new();
+    let _guest = host.start_large(&["-no-reboot"]);
+    let (file, reader) = fifo(&host);
+    let dumping = stuck(&host, &file, &["--memory-only", "--reset"]);
+    for _ in 0..9 {
+        host.ok(&["qemu-monitor-command", "v", r#"{"execute":"query-status"}"#]);
+    }
+    read_out(reader);
+    let said = finish_child(dumping);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    assert_eq!(host.json("v")["cause"]["verb"], "dump --reset");
+}
+
+#[test]
 fn a_dump_with_a_reset_leaves_a_guest_that_boots() {
     for form in FORMS {
         let host = Host::new();
