@@ -4,9 +4,7 @@
 //! The rules are libvirt's (`src/qemu/qemu_process.c`, 11.3) where libvirt has them. What restarts the
 //! guest, RESET, RESUME or WAKEUP, clears every pending end: a panic that was survived is no longer why it ended.
 
-use super::event::{
-    Begin, Event, Launch, LaunchKind, Process, Record, RunStatus, ShutdownCause, Timestamp,
-};
+use super::event::{Begin, Event, Launch, LaunchKind, Process, Record, RunStatus, Timestamp};
 use super::intent::{Intents, Progress};
 use super::job::PendingJob;
 use super::policy::OnPoweroff;
@@ -182,16 +180,24 @@ impl Fold {
     /// QEMU announced its end and was not told to stay: it is on its way out.
     pub fn is_leaving(&self) -> bool {
         let shut_down = self.shutdown.as_ref().is_some_and(|shutdown| {
-            // Where the guest stood already no STOP tells whether QEMU stays; these two it always obeys.
-            let goes = matches!(
-                shutdown.cause,
-                ShutdownCause::HostSignal | ShutdownCause::HostQmpQuit
-            );
-            !shutdown.stayed && (shutdown.machine == Machine::Ran || goes)
+            // Where the guest stood already no STOP tells whether QEMU stays.
+            let tells = shutdown.machine == Machine::Ran || shutdown.is_obeyed();
+            tells && !self.may_outlive(shutdown)
         });
         let powered_off = self.watchdog == Some(WatchdogEnd::PoweredOff);
         let panicked = self.panic.is_some() && self.live == State::InShutdown;
         shut_down || powered_off || panicked
+    }
+
+    /// Whether QEMU may have stayed after this: then somebody may have started the guest again.
+    pub(super) fn may_outlive(&self, shutdown: &Shutdown) -> bool {
+        shutdown.stayed || self.outlives_power_off() && !shutdown.is_obeyed()
+    }
+
+    /// Whether QEMU is to stay when its guest shuts down.
+    fn outlives_power_off(&self) -> bool {
+        let policy = self.launch.as_ref().map(|l| l.lifecycle.on_poweroff);
+        self.reboot.is_some() || policy.is_some_and(|policy| policy != OnPoweroff::Destroy)
     }
 
     pub(super) fn enter(&mut self, state: State, at: Option<Timestamp>) {
@@ -301,9 +307,7 @@ impl Fold {
 
     fn lines_lost(&mut self) {
         self.gap = true;
-        let policy = self.launch.as_ref().map(|l| l.lifecycle.on_poweroff);
-        let may_stay = self.reboot == Some(Reboot::Armed)
-            || policy.is_some_and(|policy| policy != OnPoweroff::Destroy);
+        let may_stay = self.outlives_power_off();
         // A guest that shut down and stayed may have been reset and resumed in the lines that are gone. That it stayed may
         // itself be gone with them.
         if self.shutdown.as_ref().is_some_and(|s| s.stayed || may_stay) {

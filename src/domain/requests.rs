@@ -8,7 +8,7 @@ use super::intent::{Intent, Progress};
 use super::job::{Before, Job, PendingJob};
 use super::policy::OnCrash;
 use super::state::{Paused, Running, State};
-use super::trace::{Core, Reboot, Restart};
+use super::trace::{Core, Reboot, Restart, WatchdogEnd};
 use super::transfer::Transfer;
 
 impl Fold {
@@ -118,8 +118,10 @@ impl Fold {
                     | ShutdownCause::GuestReset
                     | ShutdownCause::GuestPanic
             );
-            own && !shutdown.stayed
+            own && !self.may_outlive(shutdown)
         });
+        // QEMU exits for that with status 0, and says no more.
+        let powered_off = self.watchdog == Some(WatchdogEnd::PoweredOff);
         let panicked = self.panic.as_ref().is_some_and(|panic| !panic.stands);
         // 9 and 15: the signals that the verb sends. QEMU ends with status 0 for the latter.
         let crashed = self.end().is_some_and(|end| match end.exit {
@@ -127,7 +129,7 @@ impl Fold {
             Some(Exit::Status(status)) => status != 0,
             None => false,
         });
-        let ended = by_itself || panicked || crashed;
+        let ended = by_itself || powered_off || panicked || crashed;
         ending::ENDING_VERBS.contains(&verb) && is_only_asked && ended
     }
 

@@ -69,6 +69,14 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
+    /// Whether QEMU ends for it, whatever it was told to do when its guest shuts down.
+    pub(super) fn is_obeyed(&self) -> bool {
+        matches!(
+            self.cause,
+            ShutdownCause::HostSignal | ShutdownCause::HostQmpQuit
+        )
+    }
+
     /// The reset button, under `-no-reboot`, of a guest that stood still. With `-no-shutdown` QEMU stays after it, and
     /// nothing tells: there is nobody to STOP.
     pub fn is_reset_of_standing_guest(&self) -> bool {

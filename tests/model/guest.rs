@@ -57,6 +57,8 @@ pub(crate) struct Guest {
     /// An incoming guest runs already, and the rest of it is fetched.
     post_copy: bool,
     reboot: bool,
+    /// QEMU was told for a `reboot` to outlive a power-off, and not yet that this is over.
+    held: bool,
     launcher: Option<u32>,
     qemu: Option<u32>,
     pub(crate) end: Option<End>,
@@ -97,6 +99,7 @@ impl Guest {
             outgoing: Outgoing::No,
             post_copy: false,
             reboot: false,
+            held: false,
             launcher: None,
             qemu: None,
             end: None,
@@ -181,7 +184,7 @@ impl Guest {
             }
             Event::Gap => {
                 self.gap = true;
-                if self.stays || self.restarts_by_policy() {
+                if self.stays || self.outlives_power_off() {
                     // It may have been started afresh since.
                     self.shutdown = None;
                 }

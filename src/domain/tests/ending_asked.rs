@@ -286,6 +286,46 @@ fn who_asks_when_it_is_over_did_not_end_it() {
 }
 
 #[test]
+fn a_power_off_that_is_no_end_is_not_what_ended_a_guest_that_was_destroyed() {
+    let shut_down = Event::ShutDown(ShutdownCause::GuestShutdown);
+    let restarts =
+        || Story::booted_with(|launch| launch.lifecycle.on_poweroff = OnPoweroff::Restart);
+    let goes_on = |story: Story| {
+        story
+            .then(Event::Stopped)
+            .then(reset())
+            .then(Event::Resumed)
+    };
+    let destroyed = asked_for(Verb::Destroy);
+    assert_witnessed([
+        // Asked for between the two words that QEMU says at once.
+        (
+            goes_on(
+                restarts()
+                    .then(shut_down.clone())
+                    .then(asked(Verb::Destroy)),
+            )
+            .then(sent(Verb::Destroy))
+            .ends(KILLED),
+            "destroyed",
+            destroyed.clone(),
+        ),
+        // Or sent.
+        (
+            goes_on(
+                restarts()
+                    .then(asked(Verb::Destroy))
+                    .then(shut_down)
+                    .then(sent(Verb::Destroy)),
+            )
+            .ends(KILLED),
+            "destroyed",
+            destroyed,
+        ),
+    ]);
+}
+
+#[test]
 fn who_sends_his_signal_when_the_guest_has_ended_by_itself_did_not_end_it() {
     use ShutdownCause::*;
     let asks = || Story::booted().then(asked(Verb::Destroy));
@@ -312,6 +352,11 @@ fn who_sends_his_signal_when_the_guest_has_ended_by_itself_did_not_end_it() {
         oom: None,
     });
     assert_eq!(late(ended).found_gone("b").0, "shut off (crashed)");
+    let watchdog = Event::WatchdogFired(WatchdogAction::Poweroff);
+    assert_eq!(
+        late(asks().then(watchdog)).ends(STATUS_0).0,
+        "shut off (crashed)"
+    );
     // What a signal brings about is his.
     assert_witnessed([(
         late(asks().shut(HostSignal)).ends(STATUS_0),

@@ -209,6 +209,18 @@ fn qemu_is_leaving_only_when_nothing_may_keep_it() {
         shut(ShutdownCause::GuestShutdown),
         Event::Stopped
     ]));
+    // A policy, or a `reboot`, has it stay.
+    for policy in [OnPoweroff::Restart, OnPoweroff::Preserve] {
+        let mut launch = launch(LaunchKind::Boot, Begin::Running);
+        launch.lifecycle.on_poweroff = policy;
+        let stays = |cause| fold_of(&[boot_of(launch.clone()), vec![shut(cause)]].concat());
+        assert!(!stays(ShutdownCause::GuestShutdown).is_leaving());
+        assert!(stays(ShutdownCause::HostSignal).is_leaving());
+    }
+    assert!(!leaves(&[
+        asked(Verb::Reboot),
+        shut(ShutdownCause::GuestShutdown)
+    ]));
     assert!(leaves(&[panicked(PanicAction::Poweroff)]));
     assert!(!leaves(&[panicked(PanicAction::Pause), Event::Stopped]));
     assert!(leaves(&[Event::WatchdogFired(WatchdogAction::Poweroff)]));

@@ -43,8 +43,8 @@ impl Guest {
     }
 
     /// Its power-off need not be the end of QEMU.
-    pub(super) fn restarts_by_policy(&self) -> bool {
-        self.reboot || self.on_poweroff != OnPoweroff::Destroy
+    pub(crate) fn outlives_power_off(&self) -> bool {
+        self.held || self.on_poweroff != OnPoweroff::Destroy
     }
 
     /// Another state was loaded into it.

@@ -61,7 +61,7 @@ impl Guest {
             return;
         }
         if verb == Verb::Reboot && !self.is_on_its_way_out() {
-            self.reboot = true;
+            (self.reboot, self.held) = (true, true);
         }
         self.asked.push(Asked {
             verb,
@@ -75,7 +75,7 @@ impl Guest {
     pub(super) fn is_on_its_way_out(&self) -> bool {
         let shut_down = match self.shutdown {
             Some((ShutdownCause::HostSignal | ShutdownCause::HostQmpQuit, _)) => true,
-            Some((_, ran)) => ran && !self.shut_down_stopped,
+            Some((_, ran)) => ran && !self.shut_down_stopped && !self.outlives_power_off(),
             None => false,
         };
         let shut_down = shut_down && !self.stays;
@@ -106,13 +106,15 @@ impl Guest {
             Some(Exit::Status(status)) => status != 0,
             None => false,
         };
-        shut_down && !self.stays || self.panicked && !self.panic_stands || crashed
+        let leaves = shut_down && !self.stays && !self.outlives_power_off();
+        let powered_off = self.watchdog == Some(Watchdog::PoweredOff);
+        leaves || powered_off || self.panicked && !self.panic_stands || crashed
     }
 
     /// Jobs that leave the guest here are over and done with.
     pub(super) fn done(&mut self, verb: Verb) {
         if matches!(verb, Verb::Shutdown | Verb::Reboot) {
-            self.reboot = false;
+            (self.reboot, self.held) = (false, false);
         }
         let over = matches!(
             verb,
