@@ -346,8 +346,15 @@ fn killed_for_memory(case: &Case<'_>) -> Option<Verdict> {
 }
 
 fn signalled(case: &Case<'_>) -> Option<Verdict> {
-    matches!(case.exit, Some(Exit::Signal { .. }))
-        .then(|| witnessed(ShutOff::Crashed, exit_cause(case.exit)))
+    let cause = || exit_cause(case.exit);
+    match case.exit? {
+        // The signals that a verb sends: that it would may be what was lost.
+        Exit::Signal { signal: 9 | 15, .. } if case.fold.gap => {
+            Some(inferred(ShutOff::Crashed, cause()))
+        }
+        Exit::Signal { .. } => Some(witnessed(ShutOff::Crashed, cause())),
+        Exit::Status(_) => None,
+    }
 }
 
 fn bad_status(case: &Case<'_>) -> Option<Verdict> {

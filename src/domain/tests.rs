@@ -5,6 +5,7 @@ mod duty_policies;
 mod ending_asked;
 mod ending_guest;
 mod ending_host;
+mod ending_lost;
 mod fold_jobs;
 mod fold_living;
 mod fold_migration;

@@ -273,6 +273,15 @@ fn a_reset_behind_a_long_dump_is_the_dumps() {
             asked_for(Verb::DumpReset),
         )]);
     }
+    // Who did it died before he could say so: it is his, as far as anybody knows.
+    let mut story = Story::booted().then(begun(Verb::DumpReset));
+    story.1 += 3_600_000_000;
+    let story = story.then(Event::Stopped).shut(HostQmpSystemReset);
+    let end = story.then(failed(Verb::DumpReset)).ends(STATUS_0);
+    assert_ends(
+        Certainty::Inferred,
+        [(end, "destroyed", asked_for(Verb::DumpReset))],
+    );
 }
 
 #[test]
