@@ -7,7 +7,8 @@
 mod guest;
 
 use self::guest::{
-    guest_exit_device, guest_shut_down, killed_by_debugger, panicked, watchdog_ended_it,
+    guest_exit_device, guest_shut_down, killed_by_debugger, may_have_run_on, panicked,
+    watchdog_ended_it,
 };
 use super::answer::{Answer, Certainty};
 use super::cause::{Cause, OomKill};
@@ -61,6 +62,8 @@ const RULES: &[Rule] = &[
     // One that stood for its migration cannot have shut down here, whatever QEMU found still to be done.
     stood_and_may_run_elsewhere,
     killed_by_debugger,
+    // Before all that take what QEMU said of its guest for the end of it.
+    may_have_run_on,
     guest_shut_down,
     host_reset_that_ends_the_run,
     // Whatever became of QEMU, the guest may have been elsewhere by then.
@@ -94,9 +97,9 @@ pub(super) fn conclude(fold: &Fold, seen: &Exited) -> Answer {
     let verdict = verdict.unwrap_or_else(|| verdict_unknown(Cause::StatusLost));
     let since = match &fold.shutdown {
         // Nobody saw QEMU go, but it said that it would.
-        Some(shutdown) if case.exit.is_none() => shutdown.at,
+        Some(shutdown) if case.exit.is_none() && !fold.may_outlive(shutdown) => shutdown.at,
         // Found gone: when it went, nobody knows. Where nothing was spawned, nothing went.
-        None if case.exit.is_none() && fold.refusal.is_none() => None,
+        _ if case.exit.is_none() && fold.refusal.is_none() => None,
         // Seen dead, and not written down yet.
         Some(shutdown) => end.at.or(shutdown.at),
         None => end.at,

@@ -18,6 +18,11 @@ impl Guest {
         State::ShutOff(self.asked_for().unwrap_or_else(|| self.by_itself(&end)))
     }
 
+    /// Whether somebody who saw how it ended has written that down.
+    fn is_end_told(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.exit.is_some())
+    }
+
     /// Our own intent, carried out.
     fn asked_for(&self) -> Option<ShutOff> {
         let acted = self.asked.iter().rev().filter(|asked| asked.acted);
@@ -88,6 +93,15 @@ impl Guest {
         // gdb's kill finds it standing; its STOP may be lost.
         if by_guest && (stood || self.gap) && end.words.gdb_killed {
             return ShutOff::Destroyed;
+        }
+        // QEMU was to outlive it, and nobody has told of its own end: what came between may be lost.
+        let is_success = is_its_own || cause == ShutdownCause::HostQmpSystemReset;
+        let outlived = self.stays || self.outlives_power_off();
+        if is_success && outlived && !self.is_end_told() {
+            return match end.boot == self.boot {
+                true => ShutOff::Unknown,
+                false => ShutOff::Crashed,
+            };
         }
         // Nobody else gives QEMU an odd status and has it say so.
         let by_device = self.exit_device && matches!(end.exit, Some(Exit::Status(n)) if n % 2 == 1);

@@ -64,7 +64,7 @@ pub(crate) struct Guest {
     pub(crate) end: Option<End>,
     pub(crate) gap: bool,
     /// After its power-off QEMU stopped it: it stays.
-    stays: bool,
+    pub(crate) stays: bool,
     all_here: bool,
     shut_down_stopped: bool,
     /// It panicked, and QEMU stopped it for that.

@@ -142,7 +142,7 @@ fn survives(test: &str, story: Story, states_min: usize, wanted: &[&str]) {
 }
 
 /// How many stories there are.
-const STORIES: usize = 10;
+const STORIES: usize = 11;
 
 /// What came of each test's story.
 type Rows = BTreeMap<String, Vec<String>>;
@@ -205,6 +205,16 @@ fn a_guest_that_lived_when_the_power_went_is_not_said_to_have_shut_down() {
         300,
         &["shut off (crashed): host-restart"],
     );
+}
+
+#[test]
+fn a_power_off_that_was_no_end_is_none_after_a_power_cut() {
+    let test = "a_power_off_that_was_no_end_is_none_after_a_power_cut";
+    let wanted = [
+        "shut off (crashed): host-restart",
+        "shut off (destroyed): asked",
+    ];
+    survives(test, changes::restarts, 300, &wanted);
 }
 
 #[test]

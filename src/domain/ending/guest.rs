@@ -1,6 +1,6 @@
 //! Ends that the guest came to by itself, and what looks like one and is not.
 
-use super::{Case, Verdict, lines_lost, shutdown_of, verdict_unknown, witnessed};
+use super::{Case, Verdict, inferred, lines_lost, shutdown_of, verdict_unknown, witnessed};
 use crate::domain::cause::Cause;
 use crate::domain::event::{Exit, ShutdownCause};
 use crate::domain::state::{ShutOff, State};
@@ -68,6 +68,23 @@ fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
         }
         (_, Machine::Ran | Machine::JustStopped) => None,
     }
+}
+
+/// QEMU was to outlive the shutdown of its guest, or may have been, and nobody has written down how it ended itself: so the
+/// last of the record may be missing, and with it that the guest was started again. A power cut takes what was not yet on
+/// the disk, a file system that went read-only all that QEMU wrote since; neither leaves half a line.
+pub(super) fn may_have_run_on(case: &Case<'_>) -> Option<Verdict> {
+    use ShutdownCause::{GuestReset, GuestShutdown, HostQmpSystemReset};
+    let shutdown = shutdown_of(case, &[GuestShutdown, GuestReset, HostQmpSystemReset])?;
+    // Who finds it gone says so, and no more.
+    let is_on_record = case.fold.end().is_some_and(|end| end.exit.is_some());
+    if is_on_record || !case.fold.may_outlive(shutdown) {
+        return None;
+    }
+    Some(match case.other_boot {
+        true => inferred(ShutOff::Crashed, Cause::HostRestart),
+        false => verdict_unknown(Cause::StatusLost),
+    })
 }
 
 pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {

@@ -78,6 +78,90 @@ fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
     }
 }
 
+/// A guest that powers itself off, launched so, and whether QEMU is seen to stay.
+fn powered_off(change: impl Fn(&mut Launch), before: &[Event], then: &[Event]) -> Story {
+    let story = Story::booted_with(change);
+    let before = before.iter().cloned();
+    let story = before.fold(story, Story::then);
+    let story = story.shut(ShutdownCause::GuestShutdown);
+    then.iter().cloned().fold(story, Story::then)
+}
+
+#[test]
+fn a_guest_that_may_have_been_started_again_after_the_last_line_did_not_shut_down_for_sure() {
+    let policy = |policy| move |launch: &mut Launch| launch.lifecycle.on_poweroff = policy;
+    let destroy = || policy(OnPoweroff::Destroy);
+    let restart = || policy(OnPoweroff::Restart);
+    let preserve = || policy(OnPoweroff::Preserve);
+    let reboot = [asked(Verb::Reboot), sent(Verb::Reboot)];
+    let restarted = [
+        asked(Verb::Reboot),
+        sent(Verb::Reboot),
+        Event::ShutDown(ShutdownCause::GuestShutdown),
+        Event::Stopped,
+        reset(),
+        Event::Resumed,
+    ];
+    let stories: [&dyn Fn() -> Story; 7] = [
+        &|| powered_off(restart(), &[], &[]),
+        &|| powered_off(restart(), &[], &[Event::Stopped]),
+        &|| powered_off(preserve(), &[], &[]),
+        &|| powered_off(preserve(), &[], &[Event::Stopped]),
+        // Somebody has told QEMU to stay.
+        &|| powered_off(destroy(), &[], &[Event::Stopped]),
+        &|| powered_off(destroy(), &reboot, &[]),
+        // It was started again, and QEMU was not told yet that the next one is an end.
+        &|| powered_off(destroy(), &restarted, &[]),
+    ];
+    for story in stories {
+        // The power went, and took what was not on the disk.
+        // Whoever finds that may write it down.
+        let noted = story().then(Event::Exited {
+            pid: Some(10),
+            exit: None,
+            boot: boot_id("c"),
+            words: LogWords::default(),
+            oom: None,
+        });
+        let ends = [story(), noted].map(|story| story.found_gone("c"));
+        let ends = ends.map(|end| (end, "crashed", Cause::HostRestart));
+        assert_ends(Certainty::Inferred, ends);
+        // Its file system had gone read-only; a zombie's status tells nothing of that.
+        let zombie = Exited {
+            exit: KILLED,
+            boot: boot_id("b"),
+            ..Exited::default()
+        };
+        let zombie = story().0.answer(&Life::Gone(zombie));
+        assert_eq!(zombie.cause, Some(Cause::StatusLost));
+        assert_eq!(zombie.certainty, Certainty::Unknown);
+        let ends = [story().found_gone("b"), story().ends(None)];
+        let ends = ends.map(|end| (end, "unknown", Cause::StatusLost));
+        assert_ends(Certainty::Unknown, ends);
+        // Whoever was there at the end has read all that was said before.
+        let end = story().ends(KILLED);
+        assert_witnessed([(end, "shutdown", Cause::GuestShutdown)]);
+    }
+    // A QEMU that was to end with its guest has done so.
+    let default = || powered_off(destroy(), &[], &[]);
+    let ends = [
+        default().found_gone("b"),
+        default().found_gone("c"),
+        default().ends(None),
+    ];
+    assert_witnessed(ends.map(|end| (end, "shutdown", Cause::GuestShutdown)));
+}
+
+#[test]
+fn what_a_user_reset_may_have_gone_on_too_where_qemu_stays() {
+    let reset = Story::booted_with(|launch| launch.lifecycle.on_poweroff = OnPoweroff::Preserve)
+        .then(asked(Verb::Reset))
+        .shut(ShutdownCause::HostQmpSystemReset)
+        .then(sent(Verb::Reset));
+    let end = reset.found_gone("c");
+    assert_ends(Certainty::Inferred, [(end, "crashed", Cause::HostRestart)]);
+}
+
 #[test]
 fn who_sent_a_signal_is_not_known_where_lines_are_lost() {
     let killed_by = |signal| {

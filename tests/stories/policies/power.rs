@@ -91,6 +91,23 @@ fn a_power_off_without_a_supervisor_is_finished_by_whoever_comes_first() {
 }
 
 #[test]
+fn a_power_off_that_need_be_no_end_is_none_until_qemus_own_is_on_record() {
+    let host = Host::new();
+    let mut guest = start(&host, &["--on-poweroff", "restart"]);
+    let (supervisor, qemu) = (host.supervisor_pid("v"), host.qemu_pid("v"));
+    send(supervisor, Signal::SIGSTOP);
+    guest.press('o');
+    host.wait_for_event("v", "\"STOP\"");
+    send(qemu, Signal::SIGKILL);
+    until("its death", || !is_alive(qemu));
+    let cause = json!({"kind": "status-lost"});
+    host.assert_is("v", "shut off (unknown)", &cause, "unknown");
+    // Whose QEMU it is, has heard all that it said.
+    send(supervisor, Signal::SIGCONT);
+    host.assert_ends("v", "shut off (shutdown)", &guest_shutdown());
+}
+
+#[test]
 fn a_guest_that_may_not_reboot_is_shut_off_by_its_reset() {
     for letter in ['r', 't'] {
         let host = Host::new();

@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use super::super::harness::{Guest, Host, is_alive, send, until};
-use super::ends::argv;
+use super::ends::{argv, destroyed};
 use super::recorded::{OutOfOrder, Recorded};
 use super::recording::Recording;
 use super::world::{Run, World, ended, inferred};
@@ -108,6 +108,44 @@ pub(super) fn adoption() -> Result<Recorded, OutOfOrder> {
         .asks(&["--format", "json", "v"])
         .contains("status-lost");
     story.so_it_is(if is_lost { lost } else { seen });
+    story.end()
+}
+
+/// A guest that powers itself off and is started again, as its policy has it: by its supervisor, and by a command that comes
+/// first. No power-off of it was ever an end.
+pub(super) fn restarts() -> Result<Recorded, OutOfOrder> {
+    let host = Host::new();
+    let line = host.line("v");
+    let argv = argv(&host, "restarts");
+    let mut story = Recording::begin(host);
+    let lives = World::with("v", "restarts", &[Run::Lived]);
+    let defined = World::with("v", "restarts", &[]);
+    story.runs_argv(
+        &["start", "v", "--on-poweroff", "restart"],
+        &argv,
+        &[defined, lives.clone()],
+    );
+    let mut guest = Guest::connected(&line);
+    story.happens(std::slice::from_ref(&lives), |_| {
+        guest.press('o');
+        guest.hears("READY");
+    });
+    let supervisor = story.pid_of("supervisor");
+    kill(supervisor);
+    story.happens(std::slice::from_ref(&lives), |story| {
+        guest.press('o');
+        let journal = story.host.run_folder("v").join("journal");
+        until("the power-off", || {
+            fs::read_to_string(&journal)
+                .unwrap()
+                .matches("\"STOP\"")
+                .count()
+                == 2
+        });
+    });
+    story.runs(&["suspend", "v"], std::slice::from_ref(&lives));
+    story.runs(&["resume", "v"], std::slice::from_ref(&lives));
+    story.runs(&["destroy", "v"], &destroyed("restarts", &[Run::Lived]));
     story.end()
 }
 
