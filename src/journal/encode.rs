@@ -57,6 +57,7 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
             ("EXITED", Value::Object(data))
         }
         Event::SpawnFailed { message } => ("SPAWN_FAILED", json!({"message": message})),
+        Event::Gap => ("GAP", json!({})),
         Event::Checkpoint(c) => (
             "CHECKPOINT",
             json!({"format": FOLD_FORMAT, "offset": c.offset, "fold": fold_to_json(&c.fold)}),
@@ -75,7 +76,6 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
         | Event::CrashLoaded
         | Event::IoFailed { .. }
         | Event::MigrationChanged(_)
-        | Event::Gap
         | Event::Other => return None,
     })
 }
@@ -259,6 +259,7 @@ mod tests {
             Event::SpawnFailed {
                 message: "no".into(),
             },
+            Event::Gap,
         ] {
             assert_reads_back(event);
         }

@@ -17,6 +17,10 @@ const DAMAGED_BYTES_SHOWN: usize = 80;
 /// A hole in the journal, in words.
 const LOST: &str = "lines were given up or lost here";
 
+/// That lines may have been lost without a trace, in words.
+const LOST_UNSEEN: &str =
+    "lines may have been lost here: the end could not be written down at once";
+
 /// One line of evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvidenceLine {
@@ -140,6 +144,7 @@ fn event_lines(at: Option<Timestamp>, name: &str, data: &Map<String, Value>) -> 
         )],
         "SPAWN_FAILED" => vec![line("failed", owned(data, "message").unwrap_or_default())],
         "EXITED" => exit_lines(at, data),
+        "GAP" => vec![line("gap", LOST_UNSEEN.to_owned())],
         "CHECKPOINT" => Vec::new(),
         _ => vec![line("domstate", format!("{own}{}", fields(data)))],
     }

@@ -146,6 +146,7 @@ fn own_event(name: &str, data: &Map<String, Value>) -> Option<Event> {
         "SPAWN_FAILED" => Event::SpawnFailed {
             message: owned(data, "message")?,
         },
+        "GAP" => Event::Gap,
         "CHECKPOINT" => Event::Checkpoint(Box::new(Checkpoint {
             // A newer one may hold what would be overlooked here. The first had no number.
             fold: match data.get("format").map(Value::as_u64) {

@@ -48,6 +48,15 @@ pub(super) struct End {
     pub(super) oom: Option<OomKill>,
 }
 
+/// Whether lines may have been lost that left no stump: QEMU, too, may have had no room for what it had to say, or a file
+/// system that nobody may write to any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    None,
+    Feared,
+    Noted,
+}
+
 #[derive(Debug)]
 pub(super) struct Recorder {
     run: RunFolder,
@@ -69,6 +78,7 @@ pub(super) struct Recorder {
     /// Behind the last checkpoint in the journal itself, if one was met.
     checkpoint_end: Option<u64>,
     qemu_spoke: bool,
+    loss: Loss,
 }
 
 impl Recorder {
@@ -92,6 +102,7 @@ impl Recorder {
             saved: None,
             retry_at: None,
             checkpoint_end: None,
+            loss: Loss::None,
         })
     }
 
@@ -148,6 +159,18 @@ impl Recorder {
 
     /// Puts an end on the disk.
     pub(super) fn record_exit(&mut self, end: &End) -> io::Result<()> {
+        let recorded = self.try_to_record_exit(end);
+        if recorded.is_err() && self.loss == Loss::None {
+            self.loss = Loss::Feared;
+        }
+        recorded
+    }
+
+    fn try_to_record_exit(&mut self, end: &End) -> io::Result<()> {
+        if self.loss == Loss::Feared {
+            self.append(&Event::Gap)?;
+            self.loss = Loss::Noted;
+        }
         let event = self.exited(end);
         self.append(&event)?;
         self.journal.sync()
@@ -157,7 +180,9 @@ impl Recorder {
     pub(super) fn presume_exit(&mut self, end: &End) {
         let event = self.exited(end);
         let at = Some(now());
-        self.fold.apply(&Record { at, event });
+        for event in [Event::Gap, event] {
+            self.fold.apply(&Record { at, event });
+        }
     }
 
     fn exited(&self, end: &End) -> Event {

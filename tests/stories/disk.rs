@@ -284,8 +284,9 @@ fn run_on_a_full_disk_tells_the_truth_and_returns() {
     for (reserve, letter, wanted, code) in [
         ("there", 'o', "shut off (shutdown)", Some(0)),
         ("there", 'p', "shut off (crashed)", Some(3)),
-        ("used up", 'o', "shut off (crashed)", Some(3)),
-        ("used up", 'p', "shut off (crashed)", Some(3)),
+        // Nothing tells how it ended but that there was no room to tell.
+        ("used up", 'o', "shut off (unknown)", Some(6)),
+        ("used up", 'p', "shut off (unknown)", Some(6)),
     ] {
         let host = Host::new();
         let disk = Disk::mount(&host, "size=2m");
@@ -317,6 +318,7 @@ fn run_on_a_full_disk_tells_the_truth_and_returns() {
         assert!(text.map_or(true, |text| text.contains("shut off")), "{why}");
         disk.make_room();
         let answer = host.answer("v");
+        // Whoever finds it has nothing to go by.
         let wanted = [wanted, "shut off (crashed)"];
         assert!(wanted.contains(&answer.as_str()), "{why}: {answer}");
     }

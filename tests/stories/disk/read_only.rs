@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{Disk, settled};
-use crate::harness::{Host, finish, is_alive, is_root, until};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::harness::{Host, finish, is_alive, is_root, send, until};
 
 /// Whether files can be made immutable here (ext4 and its like): then not even open descriptors can write.
 struct Immutable(Vec<PathBuf>);
@@ -32,6 +35,16 @@ impl Drop for Immutable {
     }
 }
 
+/// A run's folder and journal that nobody can write to any more; whoever reads the output sees where there is no such thing.
+fn immutable(run: &Path, test: &str) -> Option<Immutable> {
+    let made = Immutable::make(&[&run.join("journal"), run]);
+    if made.is_none() {
+        let line = "not run, needs a file system with immutable files under $TMPDIR: ";
+        let _ = std::io::stderr().write_all(format!("{line}{test}\n").as_bytes());
+    }
+    made
+}
+
 #[test]
 fn a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with() {
     if !is_root("a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with") {
@@ -44,10 +57,10 @@ fn a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with() {
         host.supervisor_pid("v");
         let qemu = host.qemu_pid("v");
         let run = host.run_folder("v");
-        let Some(immutable) = Immutable::make(&[&run.join("journal"), &run]) else {
-            let line = "not run, needs a file system with immutable files under $TMPDIR: \
-                        a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with\n";
-            let _ = std::io::stderr().write_all(line.as_bytes());
+        let Some(immutable) = immutable(
+            &run,
+            "a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with",
+        ) else {
             return;
         };
         let said = host.domstate(&["suspend", "v"]);
@@ -63,6 +76,40 @@ fn a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with() {
         let answer = host.answer("v");
         assert!(wanted.contains(&answer.as_str()), "{how}: {answer}");
     }
+}
+
+#[test]
+fn a_guest_that_was_started_again_where_nothing_can_be_written_any_more_did_not_shut_down() {
+    let test =
+        "a_guest_that_was_started_again_where_nothing_can_be_written_any_more_did_not_shut_down";
+    if !is_root(test) {
+        return;
+    }
+    let host = Host::new();
+    let third_party = host.third_party_socket("v");
+    let mut guest = host.start("v", &["-no-shutdown", "-qmp", &third_party]);
+    host.supervisor_pid("v");
+    let qemu = host.qemu_pid("v");
+    guest.press('o');
+    host.wait_for_event("v", "\"STOP\"");
+    assert_eq!(host.answer("v"), "in shutdown (unknown)");
+    let Some(immutable) = immutable(&host.run_folder("v"), test) else {
+        return;
+    };
+    let mut third = host.third_party("v");
+    third.execute("system_reset", &json!({}));
+    third.execute("cont", &json!({}));
+    guest.hears("READY");
+    send(qemu, Signal::SIGKILL);
+    until("QEMU's end", || !is_alive(qemu));
+    let cause = json!({"kind": "status-lost"});
+    host.assert_is("v", "shut off (unknown)", &cause, "unknown");
+    drop(immutable);
+    settled(&host);
+    let cause = json!({"kind": "signal", "signal": "SIGKILL", "core_dumped": false});
+    host.assert_is("v", "shut off (crashed)", &cause, "inferred");
+    let told = host.ok(&["explain", "v"]);
+    assert!(told.contains("lines may have been lost here"), "{told}");
 }
 
 #[test]
