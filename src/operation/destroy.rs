@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 
 use super::adopt::adopt_and_wait;
 use super::asking::{Asking, one_line};
 use super::settle::{NOT_RUNNING, connect};
-use super::ward::Ward;
-use crate::domain::{Certainty, Process, Verb};
+use super::ward::{Delivery, Ward};
+use crate::domain::{Certainty, Exit, Life, Process, Verb};
 use crate::observe::{
     Observation, ProcessState, Reach, Watcher, find_qemu, is_of_run, look_at_run, process_state,
     reach,
@@ -59,22 +59,29 @@ pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result
         bail!(NOT_RUNNING);
     }
     let asking = Asking::begin(&run, Verb::Destroy)?;
-    let ended = end(domain, &seen, &run, &asking, mercy).and_then(|()| {
-        if was_overtaken(domain, &run)? {
-            bail!(NOT_RUNNING);
-        }
-        Ok(())
+    let ended = end(domain, &seen, &run, &asking, mercy).and_then(|ended| match ended {
+        Ended::Over if was_overtaken(domain, &run)? => bail!(NOT_RUNNING),
+        Ended::Over | Ended::Doomed(_) => Ok(ended),
     });
     match ended {
-        Ok(()) => {
+        Ok(Ended::Over) => {
             asking.done_durably();
             Ok(())
         }
+        // It is us whom it will have been ended by.
+        Ok(Ended::Doomed(error)) => Err(error),
         Err(error) => {
             asking.failed(&one_line(&error));
             Err(error)
         }
     }
+}
+
+/// How far QEMU came.
+enum Ended {
+    Over,
+    /// It was sent SIGKILL, which nobody takes back, and nobody has seen it gone; with why.
+    Doomed(Error),
 }
 
 /// Whether the guest came to its own end between our look and our line in the journal: the fold then takes no account
@@ -94,7 +101,7 @@ fn end(
     run: &RunFolder,
     asking: &Asking,
     mercy: Mercy,
-) -> Result<()> {
+) -> Result<Ended> {
     if seen.fold.launch.as_ref().map(reach).transpose()? == Some(Reach::OtherNamespace) {
         // No signal reaches it from here, and its pid is somebody else's; its monitor obeys everybody.
         quit(run)?;
@@ -105,7 +112,7 @@ fn end(
                 "QEMU did not end within {limit} s, and cannot be killed from another pid namespace"
             );
         }
-        return Ok(());
+        return Ok(Ended::Over);
     }
     let is_it = |qemu: &Process| Ward::of(*qemu).has_ended() || is_of_run(run, *qemu);
     let named = seen.fold.qemu.filter(is_it);
@@ -114,43 +121,64 @@ fn end(
         bail!("QEMU has not been started yet");
     };
     let ward = Ward::of(target);
-    if ward.has_ended() {
-        wait_for_end(domain, run, Instant::now() + TERM_GRACE)?;
-        bail!(NOT_RUNNING);
-    }
-    let is_stopped = process_state(target) == ProcessState::Stopped;
-    if mercy == Mercy::None && is_stopped {
-        // A stopped process obeys nothing else.
-        ward.kill(run)?;
-        asking.sent();
-    } else {
-        if let Err(error) = ward.terminate(run) {
-            quit(run).map_err(|_| error)?;
+    let is_stopped = || process_state(target) == ProcessState::Stopped;
+    // A stopped process obeys nothing else.
+    let kills = mercy == Mercy::None && is_stopped();
+    let first = match kills {
+        true => ward.kill(run)?,
+        false => ward.terminate(run).or_else(|error| {
+            let quits = quit(run).map(|()| Delivery::Made);
+            quits.map_err(|_| error)
+        })?,
+    };
+    if first == Delivery::Late || !kills && ward.has_ended() {
+        let seen = wait_for_end(domain, run, Instant::now() + TERM_GRACE)?;
+        if first == Delivery::Late || was_killed_by_another(&seen) {
+            bail!(NOT_RUNNING);
         }
-        asking.sent();
+    }
+    asking.sent();
+    if kills {
+        return Ok(await_death(domain, run));
     }
     let asked_at = Instant::now();
     let mut seen = wait_for_end(domain, run, asked_at + STOP_WAIT)?;
     // Whoever stopped it may have done so in the same moment.
-    let is_stopped = process_state(target) == ProcessState::Stopped;
-    if seen.is_active() && (mercy == Mercy::Graceful || !is_stopped) {
+    if seen.is_active() && (mercy == Mercy::Graceful || !is_stopped()) {
         seen = wait_for_end(domain, run, asked_at + TERM_GRACE)?;
     }
-    if !seen.is_active() {
-        return Ok(());
-    }
-    if mercy == Mercy::Graceful {
+    if seen.is_active() && mercy == Mercy::Graceful {
         bail!("QEMU did not end within {} s", TERM_GRACE.as_secs());
     }
-    ward.kill(run)?;
-    let seen = wait_for_end(domain, run, Instant::now() + KILL_GRACE)?;
     if seen.is_active() {
-        bail!(
-            "QEMU is still there {} s after SIGKILL",
-            KILL_GRACE.as_secs()
-        );
+        ward.kill(run)?;
+        return Ok(await_death(domain, run));
     }
-    Ok(())
+    Ok(Ended::Over)
+}
+
+/// Whether what is dead by now was so before our SIGTERM, which a zombie takes, too: whoever obeys that says so first, and
+/// dies of no other signal.
+fn was_killed_by_another(seen: &Observation) -> bool {
+    let zombie = match &seen.life {
+        Life::Gone(seen) => seen.exit,
+        Life::Lives => None,
+    };
+    let exit = seen.fold.end().and_then(|end| end.exit).or(zombie);
+    let by_another = matches!(exit, Some(Exit::Signal { signal, .. }) if signal != 15);
+    by_another && seen.fold.shutdown.is_none()
+}
+
+/// Waits until a process that was sent SIGKILL is gone.
+fn await_death(domain: &DomainFolder, run: &RunFolder) -> Ended {
+    match wait_for_end(domain, run, Instant::now() + KILL_GRACE) {
+        Ok(seen) if !seen.is_active() => Ended::Over,
+        Ok(_) => {
+            let limit = KILL_GRACE.as_secs();
+            Ended::Doomed(anyhow!("QEMU is still there {limit} s after SIGKILL"))
+        }
+        Err(error) => Ended::Doomed(error),
+    }
 }
 
 /// Ends a QEMU whose reason to end is on record already: what it calls it does not count any more.

@@ -58,4 +58,4 @@ pub use snapshot::{AfterSnapshot, create_snapshot};
 pub use snapshot_delete::delete_snapshot;
 pub use snapshot_revert::{revert_snapshot, snapshot};
 pub use start::{From, Keep, Prepared, StartOptions, await_start, prepare, spawn_supervisor};
-pub use ward::Ward;
+pub use ward::{Delivery, Ward};

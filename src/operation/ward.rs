@@ -36,6 +36,14 @@ enum Handle {
     Refused(Errno),
 }
 
+/// What became of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Made,
+    /// Nobody was there any more: what ended it was something else.
+    Late,
+}
+
 impl Ward {
     /// Opens `process`, if it is still there.
     pub fn of(process: Process) -> Self {
@@ -139,7 +147,7 @@ impl Ward {
     ///
     /// # Errors
     /// EPERM: it is another user's (sudo). Or no descriptor of it was to be had, or it is none of the processes of `run`.
-    pub fn terminate(&self, run: &RunFolder) -> io::Result<()> {
+    pub fn terminate(&self, run: &RunFolder) -> io::Result<Delivery> {
         self.send(run, Signal::TERM)
     }
 
@@ -147,13 +155,13 @@ impl Ward {
     ///
     /// # Errors
     /// As [`Self::terminate`] has them.
-    pub fn kill(&self, run: &RunFolder) -> io::Result<()> {
+    pub fn kill(&self, run: &RunFolder) -> io::Result<Delivery> {
         self.send(run, Signal::KILL)
     }
 
-    fn send(&self, run: &RunFolder, signal: Signal) -> io::Result<()> {
+    fn send(&self, run: &RunFolder, signal: Signal) -> io::Result<Delivery> {
         let descriptor = match &self.handle {
-            Handle::Open(_) if self.has_ended() => return Ok(()),
+            Handle::Open(_) if self.has_ended() => return Ok(Delivery::Late),
             // Looked at by its number, which stays its own while we have its descriptor.
             Handle::Open(_) if !is_of_run(run, self.process) => {
                 let pid = self.process.pid;
@@ -162,13 +170,14 @@ impl Ward {
                 )));
             }
             Handle::Open(descriptor) => descriptor,
-            Handle::Gone => return Ok(()),
-            Handle::Refused(_) if self.has_ended() => return Ok(()),
+            Handle::Gone => return Ok(Delivery::Late),
+            Handle::Refused(_) if self.has_ended() => return Ok(Delivery::Late),
             Handle::Refused(errno) => return Err((*errno).into()),
         };
         match pidfd_send_signal(descriptor.as_fd(), signal) {
-            // Dead already: what was wanted.
-            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Ok(()) => Ok(Delivery::Made),
+            // Dead already, and reaped since.
+            Err(Errno::SRCH) => Ok(Delivery::Late),
             Err(errno) => Err(errno.into()),
         }
     }

@@ -19,7 +19,7 @@ use super::launch::spawn_qemu;
 use super::watch::{Patience, Turn, Watch};
 use crate::domain::{Answer, Event, Verb};
 use crate::journal::Journal;
-use crate::operation::{Prepared, actor};
+use crate::operation::{Delivery, Prepared, actor};
 use crate::store::Log;
 use crate::sys;
 
@@ -190,10 +190,16 @@ impl Ending {
             actor,
             job: None,
         });
-        if let Some(ward) = watch.target() {
-            let _ = ward.terminate(watch.run());
-        }
-        let _ = watch.note(&Event::Sent { verb, pid });
+        let target = watch.target();
+        let sent = target.map(|ward| ward.terminate(watch.run()));
+        let _ = watch.note(&match sent {
+            Some(Ok(Delivery::Late)) => Event::Failed {
+                verb,
+                pid,
+                message: "QEMU had ended already".to_owned(),
+            },
+            _ => Event::Sent { verb, pid },
+        });
     }
 }
 
