@@ -70,6 +70,10 @@
 //! on both sides then: `migrate` says so of whatever fails behind SENT. Handed over (post-copy), a guest whose worker died is
 //! left to QEMU: there is nothing to undo.
 //!
+//! QEMU's events name nobody. What it writes is a job's from the first `setup` on, until it gives that up or the guest runs
+//! behind it ([`domain::Stream`]); what it writes then is somebody else's who has its monitor. That carries no job out, is not
+//! cancelled, and a guest that goes with it is not let run here. One that somebody lets run while it is written is written on.
+//!
 //! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a
 //! restored guest run. Which one is due is worked out of the fold; doing it twice does no harm. They are done by
 //! `operation::fulfil`: in `serve`, the servant of the supervisor, be it the first or one that has adopted the run, and

@@ -6,6 +6,7 @@ use super::event::Timestamp;
 use super::fold::Fold;
 use super::state::{Paused, Running, ShutOff, State};
 use super::trace::{Exited, StopCause};
+use super::transfer::{Copying, Transfer};
 
 /// How an answer came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ impl Fold {
                 state: self.live,
                 since: self.since,
                 cause: self.live_cause(),
-                certainty: if self.gap || *life == Life::MayLive {
+                certainty: if self.gap || *life == Life::MayLive || self.is_presumed() {
                     Certainty::Inferred
                 } else {
                     Certainty::Witnessed
@@ -120,6 +121,22 @@ impl Fold {
             since,
             cause,
             certainty,
+        }
+    }
+
+    /// Whether why it stands is only likely: somebody else may have stopped it.
+    fn is_presumed(&self) -> bool {
+        match self.live {
+            // QEMU stops it when there is no more than the last of it to go.
+            State::Paused(Paused::Migrating) => {
+                self.is_written_for_job() && self.transfer == Transfer::Leaving(Copying::PreCopy)
+            }
+            State::Running(_)
+            | State::Paused(_)
+            | State::InShutdown
+            | State::ShutOff(_)
+            | State::Crashed
+            | State::PmSuspended => false,
         }
     }
 

@@ -4,12 +4,11 @@
 use super::duty::CRASH_LOOP_RESTARTS;
 use super::event::{PanicAction, ShutdownCause, Timestamp, Verb, WatchdogAction};
 use super::fold::Fold;
-use super::job::PendingJob;
+use super::job::{PendingJob, is_save, stands_for};
 use super::policy::OnPoweroff;
-use super::requests::{is_save, stands_for};
 use super::state::{Paused, Running, State};
 use super::trace::{Core, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
-use super::transfer::Transfer;
+use super::transfer::{Copying, Transfer};
 
 /// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
 const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
@@ -57,13 +56,21 @@ impl Fold {
     fn goes_on_as(&self, restart: Option<Restart>, at: Option<Timestamp>) -> Running {
         let job = self.job.as_ref();
         let is_reverted = |job: &PendingJob| job.verb == Verb::SnapshotRevert && job.is_committed();
+        // Somebody lets it go on, and QEMU goes on writing: nothing is canceled.
+        let is_written = self.is_written_for_job()
+            && matches!(
+                self.transfer,
+                Transfer::Leaving(Copying::PreCopy | Copying::Last)
+            );
         match restart {
             Some(Restart::AfterPanic) => Running::Crashed,
             // libvirt hides that it stood: it goes on telling why it ran before.
             Some(Restart::AfterPoweroff(before)) => before.unwrap_or(Running::Booted),
+            None if job.is_some_and(|job| is_save(job.verb)) && is_written => Running::Unpaused,
             None if job.is_some_and(|job| is_save(job.verb)) => Running::SaveCanceled,
             None if job.is_some_and(is_reverted) => Running::FromSnapshot,
-            // QEMU 10 and 11 let it go on themselves, and say only then that the migration has failed.
+            // On its last step only QEMU lets it go on: 10 and 11 do, and say only then that the migration has failed.
+            None if is_written && !self.may_have_left() => Running::Unpaused,
             None if self.live == State::Paused(Paused::Migrating)
                 && self.transfer != Transfer::Left =>
             {
@@ -106,7 +113,7 @@ impl Fold {
                 }
             },
         };
-        if self.job.is_none() {
+        if !self.is_written_for_job() {
             // If somebody else sends it nothing holds the last of it back, whatever it was stopped for.
             self.may_leave();
         }

@@ -118,6 +118,13 @@ impl Intents {
         self.0.iter().rev().find(|intent| intent.verb == verb)
     }
 
+    /// What `verb` asked for has happened, and does not hold any more; it may yet.
+    pub fn take_back(&mut self, verb: Verb) {
+        for intent in self.0.iter_mut().filter(|intent| intent.verb == verb) {
+            intent.progress = Progress::Asked;
+        }
+    }
+
     /// Forgets the requests of `verbs`: what they asked for has happened, or was overtaken.
     pub fn settle(&mut self, verbs: &[Verb]) {
         self.0.retain(|intent| !verbs.contains(&intent.verb));

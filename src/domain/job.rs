@@ -1,10 +1,13 @@
 //! Work on a domain that takes its time: a save, a dump, a snapshot. It has a worker, which may die in the middle of it,
-//! and leaves a file.
+//! and leaves a file. With it, what a guest stands for while it is under way, and when it is over: a part of the fold's table.
 
 use std::path::PathBuf;
 
 use super::event::{Begin, Process, Timestamp, Verb};
+use super::fold::Fold;
 use super::intent::Progress;
+use super::state::{Paused, State};
+use super::transfer::Transfer;
 
 /// What somebody who finds a job without its worker must know to finish or undo it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +40,20 @@ pub enum Before {
 pub struct PendingJob {
     pub verb: Verb,
     pub progress: Progress,
+    pub stream: Stream,
     pub job: Job,
+}
+
+/// How far QEMU is with what it writes of the guest for a job. What it writes for anybody else looks the same: its events
+/// name nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// It writes nothing for it, or not yet.
+    NotBegun,
+    /// It writes, or has written.
+    Begun,
+    /// It has given that up, or the guest ran on behind it: what it writes from then on is not for this job.
+    BrokenOff,
 }
 
 impl PendingJob {
@@ -52,4 +68,82 @@ impl PendingJob {
 pub enum Worker {
     Lives,
     Gone,
+}
+
+impl Fold {
+    /// Whether somebody has aborted the job that is under way. QEMU tells only of one that it is writing a stream for.
+    pub fn is_job_aborted(&self) -> bool {
+        let Some(pending) = &self.job else {
+            return false;
+        };
+        let later = self.intents.0.iter().rev();
+        let later = later.take_while(|intent| {
+            intent.verb != pending.verb || intent.actor.pid != pending.job.worker.pid
+        });
+        let mut aborts = later.filter(|intent| intent.verb == Verb::JobAbort);
+        aborts.any(|intent| intent.progress == Progress::Done)
+    }
+
+    /// A guest that ran, stands for a job that came to nothing, and could not be let go on.
+    pub(super) fn stays_behind(&mut self, job: &PendingJob, at: Option<Timestamp>) {
+        let stands = match self.live {
+            State::Paused(reason) => {
+                Some(reason) == stands_for(job.verb) || reason == Paused::Migrating
+            }
+            State::Running(_)
+            | State::InShutdown
+            | State::ShutOff(_)
+            | State::Crashed
+            | State::PmSuspended => false,
+        };
+        if stands && job.job.before == Before::Ran {
+            self.enter(State::Paused(Paused::ApiError), at);
+        }
+    }
+
+    /// The job is over: a guest that somebody else sends away stands for that.
+    pub(super) fn stands_no_more(&mut self, verb: Verb, at: Option<Timestamp>) {
+        if stands_for(verb).is_some_and(|stands| self.live == State::Paused(stands)) {
+            let reason = match self.transfer {
+                Transfer::Leaving(copying) => copying.stands(),
+                Transfer::None | Transfer::Arriving(_) | Transfer::Left | Transfer::Failed => {
+                    Paused::Migrating
+                }
+            };
+            self.enter(State::Paused(reason), at);
+        }
+    }
+}
+
+/// Whether the verb saves the guest.
+pub(super) fn is_save(verb: Verb) -> bool {
+    matches!(verb, Verb::Save | Verb::ManagedSave)
+}
+
+/// Why a guest stands that was stopped for a job; `None` where that is told by something else.
+pub(super) fn stands_for(verb: Verb) -> Option<Paused> {
+    match verb {
+        Verb::Save | Verb::ManagedSave => Some(Paused::Saving),
+        Verb::Dump | Verb::DumpCrash | Verb::DumpReset | Verb::CrashDump => Some(Paused::Dumping),
+        Verb::SnapshotCreate | Verb::SnapshotHalt => Some(Paused::CreatingSnapshot),
+        Verb::SnapshotRevert => Some(Paused::FromSnapshot),
+        Verb::Destroy
+        | Verb::Run
+        | Verb::RunTimeout
+        | Verb::Shutdown
+        | Verb::Suspend
+        | Verb::Resume
+        | Verb::Reset
+        | Verb::InjectNmi
+        | Verb::Wakeup
+        | Verb::Monitor
+        | Verb::Reboot
+        | Verb::JobAbort
+        | Verb::Migrate
+        | Verb::SnapshotDelete
+        | Verb::CrashRestart
+        | Verb::CrashDestroy
+        | Verb::PoweroffRestart
+        | Verb::LetGo => None,
+    }
 }

@@ -30,7 +30,7 @@ pub use event::{
 };
 pub use fold::Fold;
 pub use intent::{Intent, Intents, Progress};
-pub use job::{Before, Job, PendingJob, Worker};
+pub use job::{Before, Job, PendingJob, Stream, Worker};
 pub use name::{InvalidName, Name, Uuid};
 pub use policy::{Lifecycle, OnCrash, OnPoweroff, OnReboot, Policies};
 pub use state::{Paused, Running, ShutOff, State};

@@ -5,7 +5,7 @@ use super::ending;
 use super::event::{Actor, Exit, ShutdownCause, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
-use super::job::{Before, Job, PendingJob};
+use super::job::{Job, PendingJob, Stream};
 use super::policy::OnCrash;
 use super::state::{Paused, Running, State};
 use super::trace::{Core, Reboot, Restart, WatchdogEnd};
@@ -30,6 +30,7 @@ impl Fold {
             self.job = Some(PendingJob {
                 verb,
                 progress: Progress::Asked,
+                stream: Stream::NotBegun,
                 job: job.clone(),
             });
         }
@@ -59,13 +60,17 @@ impl Fold {
             self.intents.advance(verb, pid, progress);
         }
         let ours = |job: &&mut PendingJob| job.verb == verb && job.job.worker.pid == pid;
-        let (mut reverted, mut leaves) = (false, false);
+        let is_anothers = self.is_sent_by_another();
+        let (mut reverted, mut leaves, mut is_over) = (false, false, false);
         if let Some(job) = self.job.as_mut().filter(ours) {
             job.progress = progress;
             reverted = verb == Verb::SnapshotRevert && progress == Progress::Sent;
             leaves = verb == Verb::Migrate && progress == Progress::Sent;
-            if progress == Progress::Done && !ends_guest(verb) {
-                self.job = None;
+            is_over = progress == Progress::Done && !ends_guest(verb);
+        }
+        if is_over {
+            self.job = None;
+            if !is_anothers {
                 self.goes_nowhere(verb);
             }
         }
@@ -146,6 +151,7 @@ impl Fold {
         let ours = |job: &&PendingJob| job.verb == verb && job.job.worker.pid == pid;
         match self.job.as_ref().filter(ours) {
             Some(job) if progress == Progress::Done => !job.is_committed(),
+            Some(job) if self.is_in_vain(job) => true,
             // That it may go, it is told while it runs.
             Some(_) if verb == Verb::Migrate => self.has_end(),
             Some(_) => self.has_end() || matches!(self.live, State::Running(_)),
@@ -155,8 +161,9 @@ impl Fold {
 
     pub(super) fn failed(&mut self, verb: Verb, pid: u32, message: &str, at: Option<Timestamp>) {
         let ours = |job: &PendingJob| job.verb == verb && job.job.worker.pid == pid;
+        let is_anothers = self.is_sent_by_another();
         let job = self.job.take_if(|job| ours(job));
-        if verb == Verb::Migrate && self.transfer == Transfer::Left {
+        if verb == Verb::Migrate && self.transfer == Transfer::Left && !is_anothers {
             // The guest has arrived, whatever whoever asked for it thinks.
             self.job = job;
             return;
@@ -164,8 +171,11 @@ impl Fold {
         if !self.may_have_reset(verb) {
             self.intents.withdraw(verb, pid);
         }
-        // Where nobody knows whether it has gone, to say that it has not would be a guess.
-        if let Some(job) = job.filter(|_| !self.may_have_left()) {
+        if let Some(job) = job.as_ref().filter(|_| is_anothers) {
+            // It stands for what somebody else does with it.
+            self.stands_no_more(job.verb, at);
+        } else if let Some(job) = job.filter(|_| !self.may_have_left()) {
+            // Where nobody knows whether it has gone, to say that it has not would be a guess.
             if self.transfer != Transfer::Failed {
                 // It goes nowhere: what QEMU has written is thrown away.
                 self.goes_nowhere(verb);
@@ -196,23 +206,6 @@ impl Fold {
         resets && shutdown.is_some_and(|s| s.cause == ShutdownCause::HostQmpSystemReset)
     }
 
-    /// A guest that ran, stands for a job that came to nothing, and could not be let go on.
-    fn stays_behind(&mut self, job: &PendingJob, at: Option<Timestamp>) {
-        let stands = match self.live {
-            State::Paused(reason) => {
-                Some(reason) == stands_for(job.verb) || reason == Paused::Migrating
-            }
-            State::Running(_)
-            | State::InShutdown
-            | State::ShutOff(_)
-            | State::Crashed
-            | State::PmSuspended => false,
-        };
-        if stands && job.job.before == Before::Ran {
-            self.enter(State::Paused(Paused::ApiError), at);
-        }
-    }
-
     /// QEMU takes the stream of a dump or a snapshot for a migration.
     fn goes_nowhere(&mut self, verb: Verb) {
         if verb != Verb::SnapshotDelete {
@@ -236,51 +229,5 @@ impl Fold {
     pub fn may_have_run(&self) -> bool {
         let let_go = |intent: &Intent| intent.verb == Verb::LetGo;
         self.began.is_some() || self.intents.0.iter().any(let_go)
-    }
-
-    /// Whether somebody has aborted the job that is under way. QEMU tells only of one that it is writing a stream for.
-    pub fn is_job_aborted(&self) -> bool {
-        let Some(pending) = &self.job else {
-            return false;
-        };
-        let later = self.intents.0.iter().rev();
-        let later = later.take_while(|intent| {
-            intent.verb != pending.verb || intent.actor.pid != pending.job.worker.pid
-        });
-        let mut aborts = later.filter(|intent| intent.verb == Verb::JobAbort);
-        aborts.any(|intent| intent.progress == Progress::Done)
-    }
-}
-
-/// Whether the verb saves the guest.
-pub(super) fn is_save(verb: Verb) -> bool {
-    matches!(verb, Verb::Save | Verb::ManagedSave)
-}
-
-/// Why a guest stands that was stopped for a job; `None` where that is told by something else.
-pub(super) fn stands_for(verb: Verb) -> Option<Paused> {
-    match verb {
-        Verb::Save | Verb::ManagedSave => Some(Paused::Saving),
-        Verb::Dump | Verb::DumpCrash | Verb::DumpReset | Verb::CrashDump => Some(Paused::Dumping),
-        Verb::SnapshotCreate | Verb::SnapshotHalt => Some(Paused::CreatingSnapshot),
-        Verb::SnapshotRevert => Some(Paused::FromSnapshot),
-        Verb::Destroy
-        | Verb::Run
-        | Verb::RunTimeout
-        | Verb::Shutdown
-        | Verb::Suspend
-        | Verb::Resume
-        | Verb::Reset
-        | Verb::InjectNmi
-        | Verb::Wakeup
-        | Verb::Monitor
-        | Verb::Reboot
-        | Verb::JobAbort
-        | Verb::Migrate
-        | Verb::SnapshotDelete
-        | Verb::CrashRestart
-        | Verb::CrashDestroy
-        | Verb::PoweroffRestart
-        | Verb::LetGo => None,
     }
 }

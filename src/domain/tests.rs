@@ -9,6 +9,7 @@ mod ending_lost;
 mod fold_jobs;
 mod fold_living;
 mod fold_migration;
+mod fold_overtaken;
 mod fold_walk;
 mod story;
 

@@ -7,10 +7,12 @@ use super::duty::{ENDING_JOBS, ends_guest};
 use super::event::{Begin, LaunchKind, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::Progress;
+use super::job::{PendingJob, Stream};
 use super::state::{Paused, Running, State};
 
 /// How long after the end of its way a guest that was handed over may begin to run: QEMU 7.2 loads the last of it and
-/// starts it in two threads, and either may be first.
+/// starts it in two threads, and either may be first. Also how long before its word that nothing came of it QEMU may let
+/// one go on.
 const ARRIVING_MICROS: u64 = 1_000_000;
 
 /// How far a guest is on its way.
@@ -62,6 +64,7 @@ impl Copying {
 
 impl Fold {
     pub(super) fn migration_changed(&mut self, status: &str, at: Option<Timestamp>) {
+        self.stream_changed(status);
         match status {
             "setup" if self.began.is_some() => self.transfer = Transfer::Leaving(Copying::PreCopy),
             "setup" => self.transfer = Transfer::Arriving(Copying::PreCopy),
@@ -79,15 +82,57 @@ impl Fold {
             "failed" | "cancelled" => {
                 if matches!(self.transfer, Transfer::Leaving(_)) {
                     self.transfer = Transfer::Failed;
+                    self.comes_back(at);
                 }
             }
             _ => {}
         }
         let stands = matches!(self.live, State::Paused(_));
-        if matches!(status, "setup" | "active" | "device") && self.job.is_none() && stands {
+        if matches!(status, "setup" | "active" | "device") && !self.is_written_for_job() && stands {
             // Somebody else sends a guest that stands already: no STOP will tell when the last of it goes.
             self.may_leave();
         }
+    }
+
+    /// Whose it is that QEMU writes from now on. A job has it write one stream.
+    fn stream_changed(&mut self, status: &str) {
+        let is_under_way = self.is_under_way();
+        let breaks_off = matches!(self.transfer, Transfer::Leaving(_)) && !self.is_handed_over();
+        let runs = matches!(self.live, State::Running(_));
+        let Some(pending) = &mut self.job else {
+            return;
+        };
+        // For all else the guest stands first.
+        let may_be_ours = pending.verb == Verb::Migrate || !runs;
+        pending.stream = match (status, pending.stream) {
+            ("setup", Stream::NotBegun) if may_be_ours => Stream::Begun,
+            // The line before it is lost.
+            ("active", Stream::NotBegun) if may_be_ours && !is_under_way => Stream::Begun,
+            ("setup", Stream::Begun) => Stream::BrokenOff,
+            ("failed" | "cancelled", Stream::Begun) if breaks_off => Stream::BrokenOff,
+            (_, stream) => stream,
+        };
+        if pending.stream == Stream::BrokenOff && pending.verb == Verb::Migrate && breaks_off {
+            // It was let go, and has not gone.
+            pending.progress = Progress::Asked;
+        }
+    }
+
+    /// Whether what QEMU writes, or has written, is what the job wants.
+    pub fn is_written_for_job(&self) -> bool {
+        let stream = self.job.as_ref().map(|pending| pending.stream);
+        stream == Some(Stream::Begun)
+    }
+
+    /// Whether somebody else sends the guest away, or has: to another QEMU or into a file, QEMU does not say.
+    pub fn is_sent_by_another(&self) -> bool {
+        let goes = matches!(self.transfer, Transfer::Leaving(_) | Transfer::Left);
+        goes && !self.is_written_for_job()
+    }
+
+    /// Whether the job can come to nothing only: what it is to write QEMU has given up, or writes for somebody else.
+    pub(super) fn is_in_vain(&self, pending: &PendingJob) -> bool {
+        pending.stream == Stream::BrokenOff || self.is_sent_by_another()
     }
 
     /// Whether the guest runs at its destination while a part of it is still here.
@@ -103,9 +148,9 @@ impl Fold {
         self.transfer == Transfer::Leaving(Copying::Last)
     }
 
-    /// Whether somebody else has sent the guest away: to another QEMU or into a file, QEMU does not say.
+    /// Whether somebody else has sent the guest away.
     pub(super) fn was_sent_away(&self) -> bool {
-        self.transfer == Transfer::Left && self.job.is_none()
+        self.transfer == Transfer::Left && self.is_sent_by_another()
     }
 
     /// The last of a guest may go.
@@ -196,25 +241,48 @@ impl Fold {
 
     /// QEMU's own word is what carries a migration out: whoever asked for it may be dead by then.
     fn has_left(&mut self) {
-        if let Some(pending) = self.job.as_mut().filter(|job| job.verb == Verb::Migrate) {
+        let ours = |job: &&mut PendingJob| job.verb == Verb::Migrate && job.stream == Stream::Begun;
+        if let Some(pending) = self.job.as_mut().filter(ours) {
             pending.progress = Progress::Sent;
             let pid = pending.job.worker.pid;
             self.intents.advance(Verb::Migrate, pid, Progress::Sent);
         }
     }
 
-    /// The guest runs on here: what was saved or sent of it is not what it is any more.
+    /// A guest that QEMU has let go on, as 10 and 11 do before they say that its migration has failed.
+    fn comes_back(&mut self, at: Option<Timestamp>) {
+        let ours = |job: &PendingJob| job.verb == Verb::Migrate;
+        let is_let_go_on = self.live == State::Running(Running::Unpaused)
+            && self.job.as_ref().is_some_and(ours)
+            && self.is_younger(ARRIVING_MICROS, at);
+        if is_let_go_on {
+            self.live = State::Running(Running::MigrationCanceled);
+        }
+    }
+
+    /// The guest runs on here: what was saved or sent of it is not what it is any more. What is still being written may yet
+    /// become that.
     pub(super) fn take_back_job(&mut self) {
-        if let Some(pending) = &mut self.job
-            && pending.is_committed()
-            && ends_guest(pending.verb)
-        {
-            pending.progress = Progress::Asked;
+        let is_over =
+            matches!(self.transfer, Transfer::Left | Transfer::Failed) || self.is_handed_over();
+        if let Some(pending) = &mut self.job {
+            if pending.is_committed() && ends_guest(pending.verb) {
+                pending.progress = Progress::Asked;
+            }
+            let is_missed = match pending.stream {
+                // What is to be written would be of a guest that runs.
+                Stream::NotBegun => pending.verb != Verb::Migrate,
+                Stream::Begun => is_over,
+                Stream::BrokenOff => true,
+            };
+            if is_missed {
+                pending.stream = Stream::BrokenOff;
+            }
         }
         for (verb, _) in ENDING_JOBS {
-            self.intents.settle(&[*verb]);
+            self.intents.take_back(*verb);
         }
-        if matches!(self.transfer, Transfer::Left | Transfer::Failed) || self.is_handed_over() {
+        if is_over {
             self.transfer = Transfer::None;
         } else if self.may_have_left() {
             self.transfer = Transfer::Leaving(Copying::PreCopy);

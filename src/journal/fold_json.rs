@@ -76,6 +76,7 @@ fn all_fields(fold: &Fold) -> Value {
 pub fn fold_from_json(value: &Value) -> Option<Fold> {
     let data = value.as_object()?;
     let flag = |key| data.get(key).map_or(Some(false), Value::as_bool);
+    let transfer = optional(data, "transfer", |v| transfer_from(v.as_str()?))?.unwrap_or_default();
     Some(Fold {
         launch: optional(data, "launch", launch_from_list)?,
         launched_at: time_from(data, "launched_at")?,
@@ -90,7 +91,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         since: time_from(data, "since")?,
         resumed: time_from(data, "resumed")?,
         moved: flag("moved")?,
-        transfer: optional(data, "transfer", |v| transfer_from(v.as_str()?))?.unwrap_or_default(),
+        transfer,
         suspended: flag("suspended")?,
         stopped_asleep: flag("stopped_asleep")?,
         stop_cause: optional(data, "stop_cause", stop_cause_from_json)?,
@@ -108,7 +109,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
                 .map(intent_from_json)
                 .collect::<Option<_>>()?,
         ),
-        job: optional(data, "job", pending_job_from_json)?,
+        job: optional(data, "job", |v| pending_job_from_json(v, transfer))?,
         loaded: flag("loaded")?,
         restart: optional(data, "restart", restart_from_json)?,
         reboot: optional(data, "reboot", |v| match v.as_str()? {

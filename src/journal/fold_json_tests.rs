@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::{
     Before, Begin, Copying, Core, Exit, Exited, IoError, Job, LaunchKind, Lifecycle, LogWords,
     Machine, OnPoweroff, OomKill, OomScope, Panic, Paused, PendingJob, Progress, Restart, Running,
-    Shutdown, ShutdownCause, StopCause, Transfer, Verb,
+    Shutdown, ShutdownCause, StopCause, Stream, Transfer, Verb,
 };
 
 #[test]
@@ -42,6 +42,7 @@ fn a_fold_comes_back_as_it_went() {
     fold.job = Some(PendingJob {
         verb: Verb::ManagedSave,
         progress: Progress::Sent,
+        stream: Stream::BrokenOff,
         job: Job {
             worker: Process {
                 pid: 8,
@@ -108,4 +109,39 @@ fn a_checkpoint_with_a_field_that_cannot_be_read_is_not_believed() {
     let mut ended = whole;
     ended["live"] = json!("shut off (shutdown)");
     assert_eq!(fold_from_json(&ended), None);
+}
+
+#[test]
+fn of_a_job_in_a_checkpoint_of_an_older_domstate_all_that_qemu_writes_is_taken_for_its_own() {
+    let job = Job {
+        worker: Process {
+            pid: 8,
+            start_ticks: 9,
+        },
+        began: Timestamp(5),
+        file: "/f".into(),
+        before: Before::Ran,
+        then: None,
+    };
+    let cases = [
+        (Transfer::None, Stream::NotBegun),
+        (Transfer::Leaving(Copying::PreCopy), Stream::Begun),
+        (Transfer::Left, Stream::Begun),
+        (Transfer::Failed, Stream::BrokenOff),
+    ];
+    for (transfer, stream) in cases {
+        let fold = Fold {
+            transfer,
+            job: Some(PendingJob {
+                verb: Verb::Save,
+                progress: Progress::Asked,
+                stream,
+                job: job.clone(),
+            }),
+            ..Fold::default()
+        };
+        let mut older = fold_to_json(&fold);
+        older["job"].as_object_mut().unwrap().remove("stream");
+        assert_eq!(fold_from_json(&older), Some(fold), "{transfer:?}");
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::encode::{asked_data, job_fields};
 use super::parse::{actor_from_json, job_from_json, text, verb};
-use crate::domain::{Copying, Intent, PendingJob, Progress, Timestamp, Transfer};
+use crate::domain::{Copying, Intent, PendingJob, Progress, Stream, Timestamp, Transfer};
 
 pub(super) fn intent_to_json(intent: &Intent) -> Value {
     let mut value = asked_data(intent.verb, &intent.actor);
@@ -44,14 +44,36 @@ pub(super) fn job_to_json(pending: &PendingJob) -> Value {
     fields.insert("pid".to_owned(), json!(pending.job.worker.pid));
     let progress = progress_word(pending.progress);
     fields.insert("progress".to_owned(), json!(progress));
+    fields.insert("stream".to_owned(), json!(stream_word(pending.stream)));
     Value::Object(fields)
 }
 
-pub(super) fn pending_job_from_json(value: &Value) -> Option<PendingJob> {
+fn stream_word(stream: Stream) -> &'static str {
+    match stream {
+        Stream::NotBegun => "not begun",
+        Stream::Begun => "begun",
+        Stream::BrokenOff => "broken off",
+    }
+}
+
+fn stream_from(word: &str) -> Option<Stream> {
+    let all = [Stream::NotBegun, Stream::Begun, Stream::BrokenOff];
+    all.into_iter().find(|stream| stream_word(*stream) == word)
+}
+
+/// `transfer`: how far the guest is on its way, of which an older domstate took all for the job's.
+pub(super) fn pending_job_from_json(value: &Value, transfer: Transfer) -> Option<PendingJob> {
     let data = value.as_object()?;
+    let stream = match (data.get("stream"), transfer) {
+        (Some(word), _) => stream_from(word.as_str()?)?,
+        (None, Transfer::Leaving(_) | Transfer::Left) => Stream::Begun,
+        (None, Transfer::Failed) => Stream::BrokenOff,
+        (None, Transfer::None | Transfer::Arriving(_)) => Stream::NotBegun,
+    };
     Some(PendingJob {
         verb: verb(data)?,
         progress: progress_from(text(data, "progress")?)?,
+        stream,
         job: job_from_json(data)?,
     })
 }

@@ -7,6 +7,7 @@ use super::asking::Asking;
 use super::pump::Cancelled;
 use super::settle::{NOT_RUNNING, connect, settled_active};
 use super::snapshot_duty::is_snapshot;
+use super::stream::SENT_BY_ANOTHER;
 use crate::domain::{Copying, Life, PendingJob, Timestamp, Transfer, Verb, Worker};
 use crate::observe::{Observation, look_at_run};
 use crate::store::{DomainFolder, RunFolder};
@@ -117,6 +118,9 @@ pub fn abort_job(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = look_at_run(domain, run)?;
     if seen.fold.job.as_ref().is_none_or(PendingJob::is_committed) {
         bail!("Requested operation is not valid: the job is carried out already");
+    }
+    if seen.fold.is_sent_by_another() {
+        bail!("Requested operation is not valid: {SENT_BY_ANOTHER}");
     }
     let dump = control.execute("query-dump", None)?;
     if dump.get("status").and_then(Value::as_str) == Some("active") {

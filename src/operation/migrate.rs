@@ -17,8 +17,9 @@ use super::limits::lift_downtime;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
 use super::settle::{Held, NOT_RUNNING, connect, hold};
+use super::stream::SENT_BY_ANOTHER;
 use super::undo::{Undone, take_back};
-use super::worker::{came_to_an_end, job};
+use super::worker::{came_to_an_end, job, tell_carried_out};
 use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, Watcher, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -184,8 +185,11 @@ impl Watch<'_> {
             watcher.watch(self.domain, &seen);
             seen = look_at_run(self.domain, self.run)?;
             match seen.fold.transfer {
-                Transfer::Left => return Ok(()),
+                Transfer::Left if !seen.fold.is_sent_by_another() => return Ok(()),
                 _ if matches!(seen.life, Life::Gone(_)) => bail!(NOT_RUNNING),
+                Transfer::Left | Transfer::Leaving(_) if seen.fold.is_sent_by_another() => {
+                    bail!(SENT_BY_ANOTHER)
+                }
                 Transfer::Leaving(Copying::Broken) => {
                     bail!("the way broke off while the guest was handed over")
                 }
@@ -197,7 +201,7 @@ impl Watch<'_> {
                 }
                 // There is no way back, whatever is pressed.
                 Transfer::Leaving(_) => {}
-                Transfer::None | Transfer::Arriving(_) | Transfer::Failed => {
+                Transfer::None | Transfer::Arriving(_) | Transfer::Left | Transfer::Failed => {
                     bail!(why_it_failed(self.run))
                 }
             }
@@ -222,12 +226,19 @@ impl Watch<'_> {
             bail!("the guest came to an end of its own, or fell asleep, before it could be sent");
         }
         release_cancelled(&mut control)?;
-        if migration_status(&mut control)?.as_deref() == Some(BEFORE_SWITCHOVER) {
-            self.asking.carried_out()?;
-            self.may_go = MayGo::Yes;
-            switch_over(&mut control)?;
+        if migration_status(&mut control)?.as_deref() != Some(BEFORE_SWITCHOVER) {
+            return Ok(());
         }
-        Ok(())
+        // Of who waits QEMU says no more: it may be somebody else's, who has cancelled ours.
+        if look_at_run(self.domain, self.run)?
+            .fold
+            .is_sent_by_another()
+        {
+            bail!(SENT_BY_ANOTHER);
+        }
+        tell_carried_out(self.domain, self.run, self.asking)?;
+        self.may_go = MayGo::Yes;
+        switch_over(&mut control)
     }
 
     /// The time is up: the guest is handed over, or stopped as soon as may be, so that its memory changes no more. By

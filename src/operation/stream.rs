@@ -18,6 +18,10 @@ use crate::store::{DomainFolder, RunFolder};
 /// How long QEMU may take to say what came of a stream that it has closed.
 const TRANSFER_GRACE: Duration = Duration::from_secs(10);
 
+/// Why a job comes to nothing of which somebody else has made something of his own.
+pub(super) const SENT_BY_ANOTHER: &str =
+    "somebody else has QEMU send the guest away, and not where it was to go";
+
 /// Has QEMU write the guest, which stands, into a pipe.
 pub(super) fn migrate_into_pipe(control: &mut Control) -> Result<OwnedFd> {
     const NAME: &str = "domstate-job";
@@ -43,6 +47,9 @@ pub(super) fn await_transfer(domain: &DomainFolder, run: &RunFolder) -> Result<(
         let fold = &seen.fold;
         if matches!(seen.life, Life::Gone(_)) {
             bail!(NOT_RUNNING);
+        }
+        if fold.is_sent_by_another() {
+            bail!(SENT_BY_ANOTHER);
         }
         if fold.transfer == Transfer::Left && !matches!(fold.live, State::Running(_)) {
             return Ok(());

@@ -32,7 +32,7 @@ pub(super) enum Undone {
 }
 
 /// Has QEMU let go of what it was writing, and the guest go on as before. One that cannot go on (somebody else has its
-/// disk) is left as it stands.
+/// disk), or that somebody else sends away meanwhile, is left as it stands.
 pub(super) fn undo(
     domain: &DomainFolder,
     run: &RunFolder,
@@ -40,26 +40,37 @@ pub(super) fn undo(
     before: Before,
     verb: Verb,
 ) -> Result<Undone> {
-    let is_handed_over =
-        is_handed_over(control)? || look_at_run(domain, run)?.fold.is_handed_over();
-    if verb == Verb::Migrate && is_handed_over {
-        bail!("the guest runs at its destination, or part of it is there");
+    let handed_over = is_handed_over(control)?;
+    let fold = look_at_run(domain, run)?.fold;
+    if fold.is_sent_by_another() {
+        // Not ours to cancel.
+        await_release(control, &[Written::Dump])?;
+    } else {
+        if verb == Verb::Migrate && (handed_over || fold.is_handed_over()) {
+            bail!("the guest runs at its destination, or part of it is there");
+        }
+        match control.execute("migrate_cancel", None) {
+            // Refused: there was nothing to cancel.
+            Ok(_) | Err(ControlError::Refused { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        await_release(control, &[Written::Dump, Written::Stream])?;
     }
-    match control.execute("migrate_cancel", None) {
-        // Refused: there was nothing to cancel.
-        Ok(_) | Err(ControlError::Refused { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    await_release(control)?;
     restore_limit(control)?;
     if verb == Verb::Migrate {
         forget_capabilities(control)?;
     }
-    if verb == Verb::Migrate && migration_status(control)?.as_deref() == Some("completed") {
+    let is_completed = migration_status(control)?.as_deref() == Some("completed");
+    let fold = look_at_run(domain, run)?.fold;
+    if fold.is_sent_by_another() {
+        // It is there, or may be before we could say a word: it must not run here.
+        return Ok(Undone::Yes);
+    }
+    if verb == Verb::Migrate && is_completed {
         return Ok(Undone::TooLate);
     }
     // QEMU forgets over a migration why the guest stands.
-    let has_ended = came_to_an_end(&look_at_run(domain, run)?.fold);
+    let has_ended = came_to_an_end(&fold);
     if before == Before::Ran && !has_ended && was_stopped(control)? {
         match control.execute("cont", None) {
             Ok(_) | Err(ControlError::Refused { .. }) => {}
@@ -102,7 +113,14 @@ fn is_handed_over(control: &mut Control) -> Result<bool> {
     Ok(status.is_some_and(|status| status.starts_with("postcopy") || status == "device"))
 }
 
-/// What QEMU writes.
+/// What a job has QEMU write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Dump,
+    Stream,
+}
+
+/// How far it is with that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writing {
     Nothing,
@@ -111,11 +129,11 @@ enum Writing {
     Something,
 }
 
-fn await_release(control: &mut Control) -> Result<()> {
+fn await_release(control: &mut Control, written: &[Written]) -> Result<()> {
     let began = Instant::now();
     loop {
         let is_late = |limit| began.elapsed() >= limit;
-        match writing(control)? {
+        match writing(control, written)? {
             Writing::Nothing => return Ok(()),
             // QEMU 7.2 goes on trying for as long as the network does. Nothing comes of it, and the guest is left alone.
             Writing::NotBegun if is_late(CONNECT_TIMEOUT) => return Ok(()),
@@ -124,18 +142,23 @@ fn await_release(control: &mut Control) -> Result<()> {
             }
             Writing::NotBegun | Writing::Something => {}
         }
-        release_cancelled(control)?;
+        if written.contains(&Written::Stream) {
+            release_cancelled(control)?;
+        }
         std::thread::sleep(CANCEL_INTERVAL);
     }
 }
 
-fn writing(control: &mut Control) -> Result<Writing> {
+fn writing(control: &mut Control, written: &[Written]) -> Result<Writing> {
     control.set_deadline(answer_by());
-    let migration = control.execute("query-migrate", None)?;
     let dump = control.execute("query-dump", None)?;
     if dump.get("status").and_then(Value::as_str) == Some("active") {
         return Ok(Writing::Something);
     }
+    if !written.contains(&Written::Stream) {
+        return Ok(Writing::Nothing);
+    }
+    let migration = control.execute("query-migrate", None)?;
     let sent = migration.pointer("/ram/transferred");
     Ok(match migration.get("status").and_then(Value::as_str) {
         None | Some("none" | "completed" | "failed" | "cancelled") => Writing::Nothing,

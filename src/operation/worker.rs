@@ -72,7 +72,7 @@ pub(super) fn tell_carried_out(
     let seen = look_at_run(domain, run)?;
     let is_committed = seen.fold.job.as_ref().is_some_and(PendingJob::is_committed);
     if !is_committed {
-        bail!("the guest was let run on meanwhile, or has ended");
+        bail!("the guest was let run on or sent elsewhere meanwhile, or has ended");
     }
     Ok(())
 }

@@ -31,7 +31,9 @@ impl Guest {
             Verb::Save | Verb::ManagedSave => Some(ShutOff::Saved),
             Verb::DumpCrash => Some(ShutOff::Crashed),
             Verb::SnapshotHalt => Some(ShutOff::FromSnapshot),
-            Verb::Migrate if self.outgoing == Outgoing::Arrived => Some(ShutOff::Migrated),
+            Verb::Migrate if self.outgoing == Outgoing::Arrived && self.is_written_for_job() => {
+                Some(ShutOff::Migrated)
+            }
             _ => None,
         });
         let mut acted = acted;
@@ -68,13 +70,12 @@ impl Guest {
     /// Whether it may run at another QEMU, and nobody here knows.
     fn may_be_elsewhere(&self) -> bool {
         let stands = !matches!(self.state, State::Running(_));
-        let ours = self.asked.iter().find(|asked| asked.verb == Verb::Migrate);
-        match (self.outgoing, ours) {
+        match (self.outgoing, self.is_written_for_job()) {
             // Our own waits before the last step until it is told to take it.
-            (Outgoing::Copied, Some(asked)) => asked.acted,
-            (Outgoing::Copied, None) => stands,
+            (Outgoing::Copied, true) => self.may_go(),
+            (Outgoing::Copied, false) => stands,
             // Sent by somebody else, to who knows where.
-            (Outgoing::Arrived, None) => true,
+            (Outgoing::Arrived, false) => true,
             _ => false,
         }
     }

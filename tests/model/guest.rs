@@ -16,7 +16,7 @@ use domstate::domain::{
     Running, ShutdownCause, State, Verb,
 };
 
-pub(crate) use self::journey::Outgoing;
+pub(crate) use self::journey::{Outgoing, Written};
 pub(crate) use self::power::Watchdog;
 use self::requests::ends_guest;
 pub(crate) use self::requests::{Asked, is_destroy};
@@ -48,12 +48,15 @@ pub(crate) struct Guest {
     announced: Option<Paused>,
     /// It stands, and QEMU has not said why.
     unexplained: bool,
+    /// Since when it runs.
+    runs_since: u64,
     pub(crate) asked: Vec<Asked>,
     pub(crate) panicked: bool,
     /// The first one, and whether the machine ran then.
     pub(crate) shutdown: Option<(ShutdownCause, bool)>,
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) outgoing: Outgoing,
+    pub(crate) written: Written,
     /// An incoming guest runs already, and the rest of it is fetched.
     post_copy: bool,
     reboot: bool,
@@ -92,11 +95,13 @@ impl Guest {
             stopped_asleep: false,
             announced: None,
             unexplained: false,
+            runs_since: 0,
             asked: Vec::new(),
             panicked: false,
             shutdown: None,
             watchdog: None,
             outgoing: Outgoing::No,
+            written: Written::Nothing,
             post_copy: false,
             reboot: false,
             held: false,
@@ -151,7 +156,12 @@ impl Guest {
                 }
             }
             Event::MigrationChanged(word) => self.migration(word),
-            Event::Asked { verb, actor, .. } => self.ask(*verb, actor.pid),
+            Event::Asked { verb, actor, job } => {
+                self.ask(*verb, actor.pid);
+                if job.is_some() {
+                    self.written = Written::Nothing;
+                }
+            }
             Event::Sent { verb, pid } => {
                 self.acted(*verb, *pid);
                 if *verb == Verb::SnapshotRevert {
@@ -199,16 +209,19 @@ impl Guest {
         }
     }
 
-    fn runs(&self) -> bool {
+    pub(super) fn runs(&self) -> bool {
         matches!(self.state, State::Running(_))
     }
 
     fn run(&mut self, reason: Running) {
         self.began = true;
+        if !self.runs() {
+            self.runs_since = self.now;
+        }
         self.state = State::Running(reason);
     }
 
-    fn stand(&mut self, reason: Paused) {
+    pub(super) fn stand(&mut self, reason: Paused) {
         self.state = State::Paused(reason);
     }
 
@@ -284,7 +297,9 @@ impl Guest {
                 Running::Crashed
             }
             State::Paused(Paused::ShuttingDown) => self.ran,
-            // Whoever lets it go on: a save of it comes to nothing.
+            // Whoever lets it go on: what is being written is written on, until QEMU stops it for the last of it.
+            _ if self.written == Written::ForJob && !self.may_go() => Running::Unpaused,
+            // A save of which nothing is written, or all, comes to nothing.
             _ if asked(Verb::Save) => Running::SaveCanceled,
             State::Paused(Paused::Migrating) if self.outgoing != Outgoing::Arrived => {
                 Running::MigrationCanceled
@@ -296,9 +311,14 @@ impl Guest {
         self.afresh();
         self.asked
             .retain(|asked| !matches!(asked.verb, Verb::Suspend | Verb::Resume));
-        // Where it was to go, or what was written of it, is not what it is any more.
+        // Where it went, or what was written of it, is not what it is any more; what is being written still may be.
+        let migrates = self.job() == Some(Verb::Migrate);
+        let lasts = self.written == Written::ForJob || self.written == Written::Nothing && migrates;
         for asked in self.asked.iter_mut().filter(|asked| ends_guest(asked.verb)) {
-            (asked.acted, asked.void) = (false, true);
+            (asked.acted, asked.void) = (false, asked.void || !lasts);
+        }
+        if !lasts {
+            self.written = Written::Lost;
         }
         if self.outgoing != Outgoing::Copied {
             self.outgoing = Outgoing::No;

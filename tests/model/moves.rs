@@ -39,6 +39,8 @@ pub(crate) enum Move {
     /// A migration that is not ours: it arrives, or comes to nothing.
     SendAway,
     SendInVain,
+    /// It takes the place of ours, and arrives.
+    TakeOver,
     // Ends.
     Go,
     /// Nobody sees how.
@@ -133,6 +135,9 @@ impl Machine {
         if !self.script.is_empty() {
             moves.retain(|m| !asks(m));
             moves.extend([Move::Step, Move::Abandon]);
+            if is_there && self.is_writing() {
+                moves.push(Move::TakeOver);
+            }
         }
         moves
     }
@@ -210,6 +215,7 @@ impl Machine {
             Move::Gdb => self.gdb(),
             Move::SendAway => self.send_away(),
             Move::SendInVain => vec![lines::migration("setup"), lines::migration("failed")],
+            Move::TakeOver => self.take_over(),
             Move::Step => self.step(),
             Move::Abandon => {
                 self.lost_job = self.job;
@@ -245,6 +251,37 @@ impl Machine {
             // It stood already.
             _ => self.to(Stage::Stands, &[setup, active, completed]),
         }
+    }
+
+    /// Whether the job under way has begun to be written, and there is more to come.
+    fn is_writing(&self) -> bool {
+        let is_to_come = |wanted: &str| {
+            let wanted = lines::migration(wanted);
+            let is_wanted = |step: &Step| matches!(step, Step::Line(event) if *event == wanted);
+            self.script.iter().any(is_wanted)
+        };
+        let stands_or_runs = matches!(self.stage, Stage::Stands | Stage::Runs);
+        stands_or_runs && is_to_come("completed") && !is_to_come("setup")
+    }
+
+    /// Somebody cancels the job and sends the guest away. Its command notices, or says before that it has done it.
+    fn take_over(&mut self) -> Vec<Event> {
+        let sent = self.script.iter().find_map(|step| match step {
+            Step::Line(Event::Sent { verb, pid }) => Some((*verb, *pid)),
+            _ => None,
+        });
+        self.script = match sent {
+            Some((verb, pid)) => {
+                let message = "no".to_owned();
+                let lines = [
+                    Event::Sent { verb, pid },
+                    Event::Failed { verb, pid, message },
+                ];
+                lines.map(Step::Line).to_vec()
+            }
+            None => vec![],
+        };
+        [vec![lines::migration("cancelled")], self.send_away()].concat()
     }
 
     fn is_to_be_let_go(&self) -> bool {

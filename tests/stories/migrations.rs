@@ -12,6 +12,8 @@ use super::harness::{Guest, Host, finish_child, is_alive, s, send, spawn, until,
 mod elsewhere;
 /// A guest of which nobody can say where it is.
 mod lost;
+/// Somebody else at the source's monitor meanwhile.
+mod overtaken;
 /// A migration that comes to nothing.
 mod undone;
 

@@ -14,6 +14,8 @@ use super::jobs::{
     SLOW, UNLIMITED, assert_failed, assert_no_file, interrupt, on_a_terminal, part_of,
 };
 
+/// Somebody else at the monitor meanwhile.
+mod overtaken;
 /// A save that comes to nothing leaves a guest that runs on.
 mod undone;
 

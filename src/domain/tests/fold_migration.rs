@@ -30,17 +30,6 @@ fn a_guest_that_goes_is_told_in_libvirts_words() {
                 &[Stopped, status("failed"), Resumed, failed(Verb::Migrate)],
                 "running (migration canceled)",
             ),
-            // 10 and 11 let it go on before they say that it has failed.
-            (
-                &[
-                    Stopped,
-                    status("failing"),
-                    Resumed,
-                    status("failed"),
-                    failed(Verb::Migrate),
-                ],
-                "running (migration canceled)",
-            ),
             (
                 &[Stopped, status("failed"), failed(Verb::Migrate)],
                 "paused (api error)",

@@ -17,7 +17,49 @@ pub(crate) enum Outgoing {
     Arrived,
 }
 
+/// What QEMU writes of a guest for a job. Its words name nobody: a job has it write once, and all else is somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Written {
+    Nothing,
+    ForJob,
+    /// All of it.
+    Whole,
+    /// It gave up, or the guest ran on.
+    Lost,
+}
+
+/// For so long after a guest was let go on QEMU may still say that nothing came of its migration.
+const COMES_BACK_MICROS: u64 = 1_000_000;
+
 impl Guest {
+    /// The job that is under way, or was carried out.
+    pub(super) fn job(&self) -> Option<Verb> {
+        let job = self.asked.iter().rev().find(|asked| is_job(asked.verb));
+        job.map(|asked| asked.verb)
+    }
+
+    /// It may take the last step to where we send it.
+    pub(crate) fn may_go(&self) -> bool {
+        let acted = |asked: &Asked| asked.verb == Verb::Migrate && asked.acted;
+        self.asked.iter().any(acted)
+    }
+
+    pub(crate) fn is_written_for_job(&self) -> bool {
+        self.job().is_some() && matches!(self.written, Written::ForJob | Written::Whole)
+    }
+
+    fn write(&mut self, job: Verb, word: &str) {
+        // For all but a migration it is stopped first.
+        let may_be_ours = job == Verb::Migrate || !self.runs();
+        self.written = match (self.written, word) {
+            (Written::Nothing, "setup") if may_be_ours => Written::ForJob,
+            (Written::ForJob, "completed") => Written::Whole,
+            (Written::ForJob | Written::Whole, "setup") => Written::Lost,
+            (Written::ForJob, "failed" | "cancelled") => Written::Lost,
+            (written, _) => written,
+        };
+    }
+
     pub(super) fn reason_outgoing(&self) -> Option<Paused> {
         match self.outgoing {
             Outgoing::No | Outgoing::Arrived => None,
@@ -28,10 +70,12 @@ impl Guest {
     }
 
     pub(super) fn migration(&mut self, word: &str) {
-        // A file, or the guest's own disks, are where it goes.
-        let is_elsewhere = |asked: &Asked| is_job(asked.verb) && asked.verb != Verb::Migrate;
-        if self.asked.iter().any(is_elsewhere) {
-            return;
+        if let Some(job) = self.job() {
+            self.write(job, word);
+            // A file, or the guest's own disks, are where it goes.
+            if job != Verb::Migrate && self.is_written_for_job() {
+                return;
+            }
         }
         match self.kind {
             LaunchKind::Incoming if !self.all_here => self.incoming(word),
@@ -70,6 +114,7 @@ impl Guest {
     }
 
     pub(super) fn outgoing(&mut self, word: &str) {
+        let was_copied = self.outgoing == Outgoing::Copied;
         self.outgoing = match word {
             "setup" | "active" => Outgoing::Copied,
             "postcopy-active" | "postcopy-device" => Outgoing::HandedOver,
@@ -78,6 +123,22 @@ impl Guest {
             "failed" | "cancelled" => Outgoing::No,
             _ => self.outgoing,
         };
+        if word == "completed" && self.is_written_for_job() {
+            // Whoever lives to see it.
+            let mut asked = self.asked.iter_mut();
+            if let Some(asked) = asked.find(|asked| asked.verb == Verb::Migrate) {
+                asked.acted = !asked.void;
+            }
+        }
+        let is_young = self.now.abs_diff(self.runs_since) < COMES_BACK_MICROS;
+        if matches!(word, "failed" | "cancelled")
+            && was_copied
+            && self.job() == Some(Verb::Migrate)
+            && self.state == State::Running(Running::Unpaused)
+            && is_young
+        {
+            self.state = State::Running(Running::MigrationCanceled);
+        }
         let is_for_it = matches!(
             self.state,
             State::Paused(Paused::Migrating | Paused::PostCopy | Paused::PostCopyFailed)

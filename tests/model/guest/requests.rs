@@ -2,7 +2,7 @@
 
 use domstate::domain::{Exit, Paused, ShutdownCause, State, Verb};
 
-use super::{Guest, Watchdog};
+use super::{Guest, Outgoing, Watchdog, Written};
 
 /// For how long a request can be why something happens.
 const ASKED_MICROS: u64 = 30_000_000;
@@ -89,10 +89,20 @@ impl Guest {
             let is_late = |asked: &Asked| (asked.verb, asked.pid) == (verb, pid) && !asked.acted;
             self.asked.retain(|asked| !is_late(asked));
         }
+        let is_too_late = ends_guest(verb) && self.is_in_vain(verb);
         let mut asked = self.asked.iter_mut().rev();
         if let Some(asked) = asked.find(|asked| (asked.verb, asked.pid) == (verb, pid)) {
-            asked.acted = !asked.void;
+            asked.void |= is_too_late;
+            asked.acted = !asked.void || asked.acted;
         }
+    }
+
+    /// What was written for it is not what the guest is, or somebody else has sent that away.
+    fn is_in_vain(&self, verb: Verb) -> bool {
+        let is_sent = matches!(self.outgoing, Outgoing::Copied | Outgoing::Arrived);
+        let by_another = is_sent && !self.is_written_for_job();
+        let runs_on = verb != Verb::Migrate && self.runs();
+        self.written == Written::Lost || by_another || runs_on
     }
 
     fn has_ended_by_itself(&self) -> bool {

@@ -1,0 +1,98 @@
+//! Somebody else at QEMU's monitor while a guest is saved: what he has QEMU write is not taken for the save.
+
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use super::failed;
+use crate::harness::{Host, finish_child, send};
+use crate::jobs::{SLOW, UNLIMITED, assert_failed, assert_no_file};
+use crate::monitor::Monitor;
+
+const SENT_ELSEWHERE: &str =
+    "somebody else has QEMU send the guest away, and not where it was to go";
+
+/// Cancels the save that QEMU is at and has it send the guest elsewhere instead, at this limit.
+fn send_elsewhere(host: &Host, elsewhere: &str, bytes_per_second: u64) -> Monitor {
+    let mut monitor = host.third_party("v");
+    monitor.execute("migrate_cancel", &json!({}));
+    host.wait_for_event("v", "\"cancelled\"");
+    let limit = json!({"max-bandwidth": bytes_per_second});
+    monitor.execute("migrate-set-parameters", &limit);
+    let there = json!({"uri": format!("exec:cat > {elsewhere}")});
+    monitor.execute("migrate", &there);
+    monitor
+}
+
+/// The guest is where somebody has sent it, and does not run here.
+fn is_elsewhere(host: &Host, monitor: &mut Monitor) {
+    host.assert_is("v", "paused (migrating)", &Value::Null, "witnessed");
+    let status = monitor.execute("query-status", &json!({}));
+    assert_eq!(status["running"], false, "{}", host.journal("v"));
+    assert_eq!(host.domstate(&["resume", "v"]).code, Some(1));
+    send(host.qemu_pid("v"), Signal::SIGKILL);
+    assert_eq!(host.wait("v"), "shut off (unknown)");
+    assert_eq!(host.json("v")["cause"]["kind"], "maybe-migrated");
+}
+
+#[test]
+fn a_save_that_somebody_cancels_to_send_the_guest_elsewhere_fails_and_the_guest_does_not_run_here()
+{
+    for command in ["goes on", "dies"] {
+        let host = Host::new();
+        let (file, elsewhere) = (host.path("v.save"), host.path("elsewhere"));
+        let _guest = host.start_slow(&[]);
+        let save = host.under_way(&["save", "v", &file], "paused (saving)");
+        let worker = i32::try_from(save.id()).unwrap();
+        // All of it comes between two looks of the command.
+        send(worker, Signal::SIGSTOP);
+        let mut monitor = send_elsewhere(&host, &elsewhere, UNLIMITED);
+        host.wait_for_event("v", "\"completed\"");
+        if command == "goes on" {
+            send(worker, Signal::SIGCONT);
+            assert_failed(&finish_child(save), &failed(&file, SENT_ELSEWHERE));
+        } else {
+            send(worker, Signal::SIGKILL);
+            finish_child(save);
+            host.wait_for_event("v", "DOMSTATE_FAILED");
+        }
+        assert_no_file(&file);
+        assert!(Path::new(&elsewhere).exists());
+        is_elsewhere(&host, &mut monitor);
+    }
+}
+
+#[test]
+fn who_takes_back_a_save_does_not_cancel_what_somebody_else_has_qemu_do_instead() {
+    let host = Host::new();
+    let (file, elsewhere) = (host.path("v.save"), host.path("elsewhere"));
+    let _guest = host.start_slow(&[]);
+    let save = host.under_way(&["save", "v", &file], "paused (saving)");
+    let mut monitor = send_elsewhere(&host, &elsewhere, SLOW);
+    assert_eq!(finish_child(save).code, Some(1));
+    assert_no_file(&file);
+    let unlimited = json!({"max-bandwidth": UNLIMITED});
+    monitor.execute("migrate-set-parameters", &unlimited);
+    host.wait_for_event("v", "\"completed\"");
+    is_elsewhere(&host, &mut monitor);
+}
+
+#[test]
+fn a_guest_that_somebody_lets_run_while_it_is_saved_is_saved_all_the_same() {
+    let host = Host::new();
+    let file = host.path("v.save");
+    let _guest = host.start_slow(&[]);
+    let save = host.under_way(&["save", "v", &file], "paused (saving)");
+    host.third_party("v").execute("cont", &json!({}));
+    host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
+    host.limit(UNLIMITED);
+    let said = finish_child(save);
+    assert_eq!(
+        said.stdout,
+        format!("Domain 'v' saved to {file}\n"),
+        "{said:?}"
+    );
+    assert_eq!(host.answer("v"), "shut off (saved)");
+    host.restore(&file, &[]).answers();
+}
