@@ -101,10 +101,9 @@ impl Fold {
         }
         let by_job = self.job.as_ref().and_then(|job| stands_for(job.verb));
         let reason = match self.pending_stop_cause(at) {
-            _ if by_job.is_some() => by_job.unwrap_or(Paused::Unknown),
-            // QEMU said why; whoever only asked to suspend it came too late.
-            Some(StopCause::IoError(_)) => Paused::IoError,
-            Some(StopCause::Watchdog) => Paused::Watchdog,
+            // QEMU said why; whoever only asked to suspend it, or is about to stop it for his job, came too late.
+            Some(cause) => cause.stands(),
+            None if by_job.is_some() => by_job.unwrap_or(Paused::Unknown),
             None if self.intents.recent(&[Verb::Suspend], at).is_some() => Paused::User,
             None => match self.transfer {
                 Transfer::Leaving(copying) => copying.stands(),
@@ -141,10 +140,7 @@ impl Fold {
             return;
         }
         if self.live == State::Paused(Paused::Unknown) {
-            self.live = State::Paused(match cause {
-                StopCause::IoError(_) => Paused::IoError,
-                StopCause::Watchdog => Paused::Watchdog,
-            });
+            self.live = State::Paused(cause.stands());
         }
         self.stop_cause = Some((cause, at));
     }

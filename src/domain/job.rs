@@ -98,19 +98,26 @@ impl Fold {
         };
         if stands && job.job.before == Before::Ran {
             self.enter(State::Paused(Paused::ApiError), at);
+        } else if job.verb != Verb::SnapshotRevert {
+            self.stands_no_more(job.verb, at);
         }
     }
 
-    /// The job is over: a guest that somebody else sends away stands for that.
+    /// The job is over: a guest that still stands does not stand for that.
     pub(super) fn stands_no_more(&mut self, verb: Verb, at: Option<Timestamp>) {
         if stands_for(verb).is_some_and(|stands| self.live == State::Paused(stands)) {
-            let reason = match self.transfer {
-                Transfer::Leaving(copying) => copying.stands(),
-                Transfer::None | Transfer::Arriving(_) | Transfer::Left | Transfer::Failed => {
-                    Paused::Migrating
-                }
-            };
-            self.enter(State::Paused(reason), at);
+            self.enter(State::Paused(self.why_it_stands()), at);
+        }
+    }
+
+    /// Why a guest stands that no job holds. The cause may have come behind a STOP that the job seemed to explain.
+    fn why_it_stands(&self) -> Paused {
+        match (self.transfer, &self.stop_cause) {
+            // Somebody else sends it away.
+            (Transfer::Leaving(copying), _) => copying.stands(),
+            (Transfer::Left, _) => Paused::Migrating,
+            (_, Some((cause, _))) => cause.stands(),
+            (Transfer::None | Transfer::Arriving(_) | Transfer::Failed, None) => Paused::Unknown,
         }
     }
 }

@@ -73,6 +73,9 @@ impl Fold {
             if !is_anothers {
                 self.goes_nowhere(verb);
             }
+            if verb != Verb::SnapshotRevert {
+                self.stands_no_more(verb, at);
+            }
         }
         if reverted {
             self.reverted(at);

@@ -3,7 +3,7 @@
 
 use super::cause::{IoError, OomKill};
 use super::event::{BootId, Exit, LogWords, ShutdownCause, Timestamp};
-use super::state::Running;
+use super::state::{Paused, Running};
 
 /// A panic and what QEMU knows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,16 @@ pub enum Reboot {
 pub enum StopCause {
     IoError(IoError),
     Watchdog,
+}
+
+impl StopCause {
+    /// Why the guest then stands.
+    pub(super) fn stands(&self) -> Paused {
+        match self {
+            Self::IoError(_) => Paused::IoError,
+            Self::Watchdog => Paused::Watchdog,
+        }
+    }
 }
 
 /// What the watchdog did that may end the run.

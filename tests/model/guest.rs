@@ -12,8 +12,8 @@ mod power;
 mod requests;
 
 use domstate::domain::{
-    Begin, BootId, Event, Exit, LaunchKind, LogWords, OnPoweroff, Paused, Record, RunStatus,
-    Running, ShutdownCause, State, Verb,
+    Before, Begin, BootId, Event, Exit, LaunchKind, LogWords, OnPoweroff, Paused, Record,
+    RunStatus, Running, ShutdownCause, State, Verb,
 };
 
 pub(crate) use self::journey::{Outgoing, Written};
@@ -48,6 +48,8 @@ pub(crate) struct Guest {
     announced: Option<Paused>,
     /// It stands, and QEMU has not said why.
     unexplained: bool,
+    /// It stands for a job, and QEMU has said something else.
+    said_otherwise: Option<Paused>,
     /// Since when it runs.
     runs_since: u64,
     pub(crate) asked: Vec<Asked>,
@@ -57,6 +59,8 @@ pub(crate) struct Guest {
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) outgoing: Outgoing,
     pub(crate) written: Written,
+    /// It stood before the job began.
+    stood_before: bool,
     /// An incoming guest runs already, and the rest of it is fetched.
     post_copy: bool,
     reboot: bool,
@@ -95,6 +99,7 @@ impl Guest {
             stopped_asleep: false,
             announced: None,
             unexplained: false,
+            said_otherwise: None,
             runs_since: 0,
             asked: Vec::new(),
             panicked: false,
@@ -102,6 +107,7 @@ impl Guest {
             watchdog: None,
             outgoing: Outgoing::No,
             written: Written::Nothing,
+            stood_before: false,
             post_copy: false,
             reboot: false,
             held: false,
@@ -158,8 +164,9 @@ impl Guest {
             Event::MigrationChanged(word) => self.migration(word),
             Event::Asked { verb, actor, job } => {
                 self.ask(*verb, actor.pid);
-                if job.is_some() {
+                if let Some(job) = job {
                     self.written = Written::Nothing;
+                    self.stood_before = job.before == Before::Stood;
                 }
             }
             Event::Sent { verb, pid } => {
@@ -173,6 +180,7 @@ impl Guest {
                 self.done(*verb);
             }
             Event::Failed { verb, pid, .. } => {
+                self.failed(*verb);
                 self.asked.retain(|a| (a.verb, a.pid) != (*verb, *pid));
             }
             Event::Exited {
@@ -261,9 +269,9 @@ impl Guest {
             return;
         }
         let announced = self.announced.take();
-        // QEMU's own word for it outweighs who only asked.
+        // QEMU's own word for it outweighs who only asked, or was about to stop it.
         let asked = self.is_asked_to_stand().then_some(Paused::User);
-        let why = self.reason_of_job().or(announced).or(asked);
+        let why = announced.or(self.reason_of_job()).or(asked);
         let why = why.or(self.reason_outgoing());
         self.unexplained = why.is_none();
         self.stand(why.unwrap_or(Paused::Unknown));
@@ -311,6 +319,7 @@ impl Guest {
         self.afresh();
         self.asked
             .retain(|asked| !matches!(asked.verb, Verb::Suspend | Verb::Resume));
+        self.said_otherwise = None;
         // Where it went, or what was written of it, is not what it is any more; what is being written still may be.
         let migrates = self.job() == Some(Verb::Migrate);
         let lasts = self.written == Written::ForJob || self.written == Written::Nothing && migrates;
@@ -333,6 +342,8 @@ impl Guest {
         } else if self.unexplained {
             self.unexplained = false;
             self.stand(reason);
+        } else {
+            self.said_otherwise = Some(reason);
         }
     }
 

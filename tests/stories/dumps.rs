@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::foreground::shown;
 use super::harness::{Host, finish_child};
-use super::jobs::{RANDOM_BYTES, assert_no_file, has_part, on_a_terminal};
+use super::jobs::{RANDOM_BYTES, UNLIMITED, assert_no_file, has_part, on_a_terminal};
 
 /// A dump that comes to nothing changes nothing.
 mod undone;
@@ -299,4 +299,20 @@ fn how_far_a_dump_is_is_shown_on_a_terminal_if_asked_for() {
         shown(&mut terminal, "\rDump: [100 %]\r\n");
         assert_eq!(finish_child(dumping).code, Some(0));
     }
+}
+
+#[test]
+fn a_guest_that_stands_after_its_dump_since_somebody_let_it_run_meanwhile_is_not_said_to_be_dumped()
+{
+    let host = Host::new();
+    let file = host.path("v.core");
+    let _guest = host.start_slow(&[]);
+    host.ok(&["suspend", "v"]);
+    let dump = host.under_way(&["dump", "v", &file], "paused (user)");
+    host.third_party("v").execute("cont", &json!({}));
+    host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
+    host.limit(UNLIMITED);
+    let said = finish_child(dump);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    host.assert_is("v", "paused (unknown)", &Value::Null, "witnessed");
 }

@@ -226,3 +226,60 @@ fn that_a_guest_stands_for_its_migration_is_inferred_until_the_last_of_it_may_go
     let left = [Event::Stopped, status("completed")];
     assert_eq!(certainty(&left), Certainty::Witnessed);
 }
+
+#[test]
+fn a_guest_that_stands_when_its_job_is_over_does_not_stand_for_that() {
+    use Event::*;
+    assert_told(
+        &boot(),
+        &[
+            // QEMU says why, before it is dumped or behind it.
+            (
+                &[begun(Verb::Dump), io_error(), Stopped],
+                "paused (I/O error)",
+            ),
+            (
+                &[begun(Verb::Dump), Stopped, io_error()],
+                "paused (dumping)",
+            ),
+            (
+                &[
+                    begun(Verb::Dump),
+                    Stopped,
+                    io_error(),
+                    sent(Verb::Dump),
+                    done(Verb::Dump),
+                ],
+                "paused (I/O error)",
+            ),
+            // Somebody else stopped it.
+            (
+                &[
+                    begun(Verb::Dump),
+                    Stopped,
+                    sent(Verb::Dump),
+                    done(Verb::Dump),
+                ],
+                "paused (unknown)",
+            ),
+            (
+                &[
+                    begun(Verb::SnapshotCreate),
+                    Stopped,
+                    done(Verb::SnapshotCreate),
+                ],
+                "paused (unknown)",
+            ),
+            // What it stands as that was taken back to a snapshot.
+            (
+                &[
+                    begun(Verb::SnapshotRevert),
+                    Stopped,
+                    sent(Verb::SnapshotRevert),
+                    done(Verb::SnapshotRevert),
+                ],
+                "paused (from snapshot)",
+            ),
+        ],
+    );
+}

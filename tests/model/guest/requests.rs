@@ -105,6 +105,28 @@ impl Guest {
         self.written == Written::Lost || by_another || runs_on
     }
 
+    /// It comes to nothing: a guest that still stands for it was not let go on.
+    pub(super) fn failed(&mut self, verb: Verb) {
+        if !is_job(verb)
+            || self
+                .reason_of_job()
+                .is_none_or(|why| self.state != State::Paused(why))
+        {
+            return;
+        }
+        if !self.stood_before {
+            self.stand(Paused::ApiError);
+        } else if verb != Verb::SnapshotRevert {
+            self.stands_for_nothing();
+        }
+    }
+
+    /// The job that it stands for is over.
+    fn stands_for_nothing(&mut self) {
+        self.unexplained = self.said_otherwise.is_none();
+        self.stand(self.said_otherwise.unwrap_or(Paused::Unknown));
+    }
+
     fn has_ended_by_itself(&self) -> bool {
         use ShutdownCause::{GuestPanic, GuestReset, GuestShutdown};
         let shut_down = matches!(
@@ -131,6 +153,10 @@ impl Guest {
             Verb::Dump | Verb::DumpReset | Verb::SnapshotCreate | Verb::SnapshotRevert
         );
         if over {
+            let stands = self.reason_of_job().map(State::Paused) == Some(self.state);
+            if stands && verb != Verb::SnapshotRevert {
+                self.stands_for_nothing();
+            }
             self.asked.retain(|asked| asked.verb != verb);
         }
     }
