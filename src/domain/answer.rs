@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::ending;
-use super::event::Timestamp;
+use super::event::{Timestamp, Verb};
 use super::fold::Fold;
 use super::state::{Paused, Running, ShutOff, State};
 use super::trace::{Exited, StopCause};
@@ -124,9 +124,10 @@ impl Fold {
         }
     }
 
-    /// Whether why it stands is only likely: somebody else may have stopped it.
+    /// Whether why it stands is only likely: who asked for that has not said that he acted, or another may have stopped it.
     fn is_presumed(&self) -> bool {
         match self.live {
+            State::Paused(Paused::User) => self.intents.is_only_asked(Verb::Suspend, self.since),
             // QEMU stops it when there is no more than the last of it to go.
             State::Paused(Paused::Migrating) => {
                 self.is_written_for_job() && self.transfer == Transfer::Leaving(Copying::PreCopy)

@@ -32,6 +32,9 @@ impl Fold {
             self.reboot = Some(Reboot::Restarted);
         }
         let reason = self.goes_on_as(restart, at);
+        let stood_since = self.since;
+        let is_used_up = self.live == State::Paused(Paused::User)
+            && self.intents.is_only_asked(Verb::Suspend, stood_since);
         self.clear_ends();
         self.take_back_job();
         self.stop_cause = None;
@@ -48,8 +51,11 @@ impl Fold {
             self.enter(State::Running(reason), at);
         }
         // A guest that runs again is no longer the one that a policy wanted to end.
-        let overtaken = [Verb::Suspend, Verb::Resume, Verb::CrashDestroy];
-        self.intents.settle(&overtaken);
+        self.intents.settle(&[Verb::Resume, Verb::CrashDestroy]);
+        self.intents.settle_acted(Verb::Suspend);
+        if is_used_up {
+            self.intents.settle_oldest(Verb::Suspend, stood_since);
+        }
     }
 
     /// Why a guest that stood runs again.

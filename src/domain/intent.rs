@@ -107,6 +107,14 @@ impl Intents {
         })
     }
 
+    /// Whether what happened at `at` may be the doing of a request of `verb`, and none has said yet that it is.
+    pub fn is_only_asked(&self, verb: Verb, at: Option<Timestamp>) -> bool {
+        let before = |intent: &&Intent| at.is_none_or(|at| intent.at <= at);
+        let verbs = [verb];
+        let mut requests = self.all_recent(&verbs, at).filter(before).peekable();
+        requests.peek().is_some() && requests.all(|intent| intent.progress == Progress::Asked)
+    }
+
     /// The newest request of one of `verbs` that was carried out.
     pub fn carried_out(&self, verbs: &[Verb]) -> Option<&Intent> {
         let acted = |i: &&Intent| verbs.contains(&i.verb) && i.progress != Progress::Asked;
@@ -122,6 +130,23 @@ impl Intents {
     pub fn take_back(&mut self, verb: Verb) {
         for intent in self.0.iter_mut().filter(|intent| intent.verb == verb) {
             intent.progress = Progress::Asked;
+        }
+    }
+
+    /// Forgets the requests of `verb` that acted: what they did was overtaken. Others have yet to act.
+    pub fn settle_acted(&mut self, verb: Verb) {
+        let acted = |i: &Intent| i.verb == verb && i.progress != Progress::Asked;
+        self.0.retain(|intent| !acted(intent));
+    }
+
+    /// Forgets the oldest request of `verb` of which what happened at `at` may come: one of them has acted, and nobody says
+    /// which.
+    pub fn settle_oldest(&mut self, verb: Verb, at: Option<Timestamp>) {
+        let age = |intent: &Intent| at.map_or(Some(0), |at| at.0.checked_sub(intent.at.0));
+        let may_be =
+            |i: &Intent| i.verb == verb && age(i).is_some_and(|age| age <= ASK_EXPIRES_MICROS);
+        if let Some(oldest) = self.0.iter().position(may_be) {
+            self.0.remove(oldest);
         }
     }
 

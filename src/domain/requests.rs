@@ -60,6 +60,10 @@ impl Fold {
             self.intents.advance(verb, pid, progress);
         }
         let ours = |job: &&mut PendingJob| job.verb == verb && job.job.worker.pid == pid;
+        if verb == Verb::Suspend && matches!(self.live, State::Running(_)) {
+            // What he did was overtaken before he could say so.
+            self.intents.withdraw(verb, pid);
+        }
         let is_anothers = self.is_sent_by_another();
         let (mut reverted, mut leaves, mut is_over) = (false, false, false);
         if let Some(job) = self.job.as_mut().filter(ours) {

@@ -162,7 +162,7 @@ fn end(
 fn was_killed_by_another(seen: &Observation) -> bool {
     let zombie = match &seen.life {
         Life::Gone(seen) => seen.exit,
-        Life::Lives => None,
+        Life::Lives | Life::MayLive => None,
     };
     let exit = seen.fold.end().and_then(|end| end.exit).or(zombie);
     let by_another = matches!(exit, Some(Exit::Signal { signal, .. }) if signal != 15);

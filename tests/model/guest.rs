@@ -50,8 +50,9 @@ pub(crate) struct Guest {
     unexplained: bool,
     /// It stands for a job, and QEMU has said something else.
     said_otherwise: Option<Paused>,
-    /// Since when it runs.
+    /// Since when it runs, and since when it stands as it does.
     runs_since: u64,
+    stands_since: u64,
     pub(crate) asked: Vec<Asked>,
     pub(crate) panicked: bool,
     /// The first one, and whether the machine ran then.
@@ -101,6 +102,7 @@ impl Guest {
             unexplained: false,
             said_otherwise: None,
             runs_since: 0,
+            stands_since: 0,
             asked: Vec::new(),
             panicked: false,
             shutdown: None,
@@ -230,6 +232,9 @@ impl Guest {
     }
 
     pub(super) fn stand(&mut self, reason: Paused) {
+        if self.state != State::Paused(reason) {
+            self.stands_since = self.now;
+        }
         self.state = State::Paused(reason);
     }
 
@@ -316,9 +321,14 @@ impl Guest {
             _ => Running::Unpaused,
         };
         self.reboot &= self.state != State::Paused(Paused::ShuttingDown);
+        let stood_for_user = self.state == State::Paused(Paused::User);
         self.afresh();
+        if stood_for_user {
+            self.acted_unseen();
+        }
         self.asked
-            .retain(|asked| !matches!(asked.verb, Verb::Suspend | Verb::Resume));
+            .retain(|asked| asked.verb != Verb::Suspend || !asked.acted);
+        self.asked.retain(|asked| asked.verb != Verb::Resume);
         self.said_otherwise = None;
         // Where it went, or what was written of it, is not what it is any more; what is being written still may be.
         let migrates = self.job() == Some(Verb::Migrate);

@@ -283,3 +283,41 @@ fn a_guest_that_stands_when_its_job_is_over_does_not_stand_for_that() {
         ],
     );
 }
+
+#[test]
+fn a_guest_that_stands_because_somebody_may_have_asked_for_it_is_inferred_to_until_he_says_so() {
+    use Event::*;
+    let (a, b) = (11, 12);
+    let told = |then: &[Event]| {
+        let answer = booted(then).answer(&Life::Lives);
+        (answer.state.to_string(), answer.certainty)
+    };
+    let user = |certainty| ("paused (user)".to_owned(), certainty);
+    let asks = asked_by(a, Verb::Suspend);
+    assert_eq!(told(&[asks.clone(), Stopped]), user(Certainty::Inferred));
+    let acted = [asks.clone(), Stopped, sent_by(a, Verb::Suspend)];
+    assert_eq!(told(&acted), user(Certainty::Witnessed));
+    // Who asks when it stands changes nothing.
+    let mut again = acted.to_vec();
+    again.push(asked_by(b, Verb::Suspend));
+    assert_eq!(told(&again), user(Certainty::Witnessed));
+    // Another's suspend and resume come between.
+    let late = [
+        asks.clone(),
+        asked_by(b, Verb::Suspend),
+        Stopped,
+        sent_by(b, Verb::Suspend),
+        done_by(b, Verb::Suspend),
+        Resumed,
+        Stopped,
+    ];
+    assert_eq!(told(&late), user(Certainty::Inferred));
+    let late = [&late[..], &[sent_by(a, Verb::Suspend)]].concat();
+    assert_eq!(told(&late), user(Certainty::Witnessed));
+    // It was let run again before he could say so: the next stop is not his.
+    let unknown = ("paused (unknown)".to_owned(), Certainty::Witnessed);
+    let overtaken = [asks.clone(), Stopped, Resumed, Stopped];
+    assert_eq!(told(&overtaken), unknown);
+    let overtaken = [asks, Stopped, Resumed, done_by(a, Verb::Suspend), Stopped];
+    assert_eq!(told(&overtaken), unknown);
+}

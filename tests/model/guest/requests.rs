@@ -23,6 +23,21 @@ impl Guest {
         self.newest().any(|asked| asked.verb == Verb::Suspend)
     }
 
+    /// It stood since somebody asked for it, and he has not said that it was he: of several it was the first.
+    pub(super) fn acted_unseen(&mut self) {
+        let since = self.stands_since;
+        let may_be = |asked: &Asked| {
+            let is_before = asked.at <= since && since - asked.at <= ASKED_MICROS;
+            asked.verb == Verb::Suspend && is_before
+        };
+        if self.asked.iter().any(|asked| may_be(asked) && asked.acted) {
+            return;
+        }
+        if let Some(first) = self.asked.iter().position(may_be) {
+            self.asked.remove(first);
+        }
+    }
+
     /// The job that the guest is stopped for.
     pub(super) fn reason_of_job(&self) -> Option<Paused> {
         self.newest().find_map(|asked| match asked.verb {
@@ -88,6 +103,11 @@ impl Guest {
             // His signal found nobody, or one on its way out.
             let is_late = |asked: &Asked| (asked.verb, asked.pid) == (verb, pid) && !asked.acted;
             self.asked.retain(|asked| !is_late(asked));
+        }
+        if verb == Verb::Suspend && self.runs() {
+            // What he did is over.
+            self.asked
+                .retain(|asked| (asked.verb, asked.pid) != (verb, pid));
         }
         let is_too_late = ends_guest(verb) && self.is_in_vain(verb);
         let mut asked = self.asked.iter_mut().rev();
