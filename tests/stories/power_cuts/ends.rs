@@ -61,8 +61,15 @@ pub(super) fn ends() -> Result<Recorded, OutOfOrder> {
             story.runs(&["destroy", "v"], &destroyed("ends", &runs));
             continue;
         }
+        let mut worlds = vec![over];
+        if how == "SIGKILL" {
+            // Without a line before it: that a verb would send it may be what was lost.
+            let mut runs = runs.clone();
+            *runs.last_mut().unwrap() = inferred("shut off (crashed)", "signal");
+            worlds.insert(0, World::with("v", "ends", &runs));
+        }
         let qemu = story.pid_of("id");
-        let said = story.runs_while(&["wait", "v"], &[over], || match how {
+        let said = story.runs_while(&["wait", "v"], &worlds, || match how {
             "power off" => guest.press('o'),
             "panic" => guest.press('p'),
             "SIGKILL" => send(qemu, Signal::SIGKILL),
