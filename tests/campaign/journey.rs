@@ -50,7 +50,7 @@ impl Way {
     pub(crate) fn bytes(self) -> u64 {
         match self {
             Self::Breaks(bytes) | Self::Silent(bytes) => bytes,
-            _ => u64::MAX,
+            Self::Direct | Self::Slow(_) | Self::BreaksLast | Self::SilentLast => u64::MAX,
         }
     }
 

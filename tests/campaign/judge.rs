@@ -92,10 +92,7 @@ impl Life<'_> {
         let machine = self.machine;
         let mut ends = BTreeSet::new();
         let signalled = |signals: &[Signal]| {
-            let sent = |act: &Act| match act {
-                Act::Signal(sent) | Act::SignalAtArrival(sent) => signals.contains(sent),
-                _ => false,
-            };
+            let sent = |act: &Act| matches!(act, Act::Signal(sent) | Act::SignalAtArrival(sent) if signals.contains(sent));
             self.acts.iter().any(sent)
         };
         let killed = signalled(&[Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT]);

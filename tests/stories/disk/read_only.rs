@@ -1,5 +1,6 @@
 //! A state directory that may not be written.
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -88,7 +89,7 @@ fn a_guest_that_was_started_again_where_nothing_can_be_written_any_more_did_not_
     let host = Host::new();
     let third_party = host.third_party_socket("v");
     let mut guest = host.start("v", &["-no-shutdown", "-qmp", &third_party]);
-    host.supervisor_pid("v");
+    let supervisor = host.supervisor_pid("v");
     let qemu = host.qemu_pid("v");
     guest.press('o');
     host.wait_for_event("v", "\"STOP\"");
@@ -104,6 +105,11 @@ fn a_guest_that_was_started_again_where_nothing_can_be_written_any_more_did_not_
     until("QEMU's end", || !is_alive(qemu));
     let cause = json!({"kind": "status-lost"});
     host.assert_is("v", "shut off (unknown)", &cause, "unknown");
+    // It has met the error only when it waits to try again.
+    let wchan = PathBuf::from(format!("/proc/{supervisor}/wchan"));
+    until("the supervisor's next try", || {
+        fs::read_to_string(&wchan).is_ok_and(|name| name.contains("nanosleep"))
+    });
     drop(immutable);
     settled(&host);
     let cause = json!({"kind": "signal", "signal": "SIGKILL", "core_dumped": false});
