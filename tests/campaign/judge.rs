@@ -133,6 +133,7 @@ impl Life<'_> {
             (watched, ShutOff::Crashed),
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
             (self.did('s') && self.may_have_stopped(), ShutOff::Crashed),
+            (self.was_given_up(), ShutOff::Crashed),
             (self.tried("destroy"), ShutOff::Destroyed),
             (
                 self.tried_with("snapshot-create-as", "--halt"),
@@ -175,6 +176,11 @@ impl Life<'_> {
             "snapshot-create-as",
         ];
         self.commanded("stop") || verbs.iter().any(|verb| self.tried(verb))
+    }
+
+    /// Whether the way broke off while it was handed over: QEMU 7.2 exits with status 1 then, though the guest runs in it.
+    fn was_given_up(&self) -> bool {
+        self.role == Role::Destination && self.qemu.is_some_and(Qemu::has_failed_to_load)
     }
 
     /// Whether success may be told of it.

@@ -41,6 +41,11 @@ impl Qemu {
         self.announced("RESUME", |_| true) || self.announced("MIGRATION", is_complete)
     }
 
+    /// Whether not all of a guest came that was on its way here.
+    pub(crate) fn has_failed_to_load(&self) -> bool {
+        self.announced("MIGRATION", |data| data["status"] == "failed")
+    }
+
     /// Whether its guest was stopped last.
     pub(crate) fn stands(&self) -> bool {
         let moves = self.events.iter().rev();
