@@ -365,6 +365,8 @@ fn a_reset_that_is_killed_and_ended_its_guest_is_not_laid_to_a_stranger() {
         if told.code == Some(0) {
             stage.host.ok(&["destroy", "v"]);
         } else {
+            // QEMU 11 takes its time to go.
+            stage.host.wait("v");
             let told = format!("{call:?}: {told:?}\n{}", stage.host.journal("v"));
             let json = stage.host.json("v");
             assert_eq!(json["cause"]["kind"], "asked", "{told}");
