@@ -70,7 +70,9 @@ impl Succession {
             }
         }
         if self.deaths >= DEATHS_MAX {
-            bail!("nobody watches it: {DEATHS_MAX} supervisors died one after the other");
+            bail!(
+                "nobody watches it: {DEATHS_MAX} supervisors died one after the other; its QEMU is left to the next command"
+            );
         }
         self.newest = adopter(domain, seen);
         Ok(look_at)

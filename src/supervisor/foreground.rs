@@ -26,6 +26,9 @@ use crate::sys;
 /// How long QEMU gets to end by itself before it is killed; as `destroy` gives it.
 const TERM_GRACE: Duration = Duration::from_secs(10);
 
+/// How often one that does not die of SIGKILL at once (a disk that does not answer) is sent it again.
+const KILL_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How soon it is tried again to write to a stderr that nobody reads.
 const STDERR_RETRY: Duration = Duration::from_millis(50);
 
@@ -100,8 +103,8 @@ pub fn run_in_foreground(
         let told_to_stop = signals.read_signal().is_ok_and(|signal| signal.is_some());
         let is_time_up = deadline.is_some_and(|at| at <= Instant::now());
         if ending.is_asked() {
-            if is_time_up && let Some(ward) = watch.target() {
-                let _ = ward.kill(watch.run());
+            if is_time_up {
+                ending.kill(&mut watch);
             }
         } else if told_to_stop || is_time_up {
             ending.ask(
@@ -164,6 +167,8 @@ fn obeyed_signals() -> SigSet {
 struct Ending {
     kill_at: Option<Instant>,
     because_of_time: Option<TimedOut>,
+    /// A signal has reached it.
+    is_sent: bool,
 }
 
 impl Ending {
@@ -178,10 +183,7 @@ impl Ending {
     fn ask(&mut self, watch: &mut Watch, timed_out: TimedOut) {
         self.because_of_time = Some(timed_out);
         self.kill_at = Some(Instant::now() + TERM_GRACE);
-        let verb = match timed_out {
-            TimedOut::Yes => Verb::RunTimeout,
-            TimedOut::No => Verb::Run,
-        };
+        let verb = self.verb();
         let actor = actor();
         let pid = actor.pid;
         // Written or not, the guest is ended: that is what the signal was sent for.
@@ -191,15 +193,38 @@ impl Ending {
             job: None,
         });
         let target = watch.target();
-        let sent = target.map(|ward| ward.terminate(watch.run()));
-        let _ = watch.note(&match sent {
-            Some(Ok(Delivery::Late)) => Event::Failed {
-                verb,
-                pid,
-                message: "QEMU had ended already".to_owned(),
-            },
-            _ => Event::Sent { verb, pid },
-        });
+        match target.map(|ward| ward.terminate(watch.run())) {
+            Some(Ok(Delivery::Made)) => self.sent(watch),
+            Some(Ok(Delivery::Late)) => {
+                let message = "QEMU had ended already".to_owned();
+                let _ = watch.note(&Event::Failed { verb, pid, message });
+            }
+            // Another user's, say (sudo): what ends it now is not us.
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    /// Ends what has not obeyed.
+    fn kill(&mut self, watch: &mut Watch) {
+        self.kill_at = Some(Instant::now() + KILL_INTERVAL);
+        let target = watch.target();
+        let delivery = target.map(|ward| ward.kill(watch.run()));
+        if matches!(delivery, Some(Ok(Delivery::Made))) && !self.is_sent {
+            self.sent(watch);
+        }
+    }
+
+    fn sent(&mut self, watch: &mut Watch) {
+        self.is_sent = true;
+        let (verb, pid) = (self.verb(), std::process::id());
+        let _ = watch.note(&Event::Sent { verb, pid });
+    }
+
+    fn verb(&self) -> Verb {
+        match self.timed_out() {
+            TimedOut::Yes => Verb::RunTimeout,
+            TimedOut::No => Verb::Run,
+        }
     }
 }
 

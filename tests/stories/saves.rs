@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Child;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -174,6 +175,11 @@ fn while_a_guest_is_saved_that_is_told_and_nothing_else_is_done_to_it() {
     assert_eq!(json["operation"], "save");
     assert!(json["remaining"].as_u64().unwrap() > 0, "{json}");
     // Nothing of all that has kept it from being saved.
+    comes_to_be_saved(&host, save, &file);
+}
+
+/// A save that is under way comes to its end, and the guest goes on from its file.
+fn comes_to_be_saved(host: &Host, save: Child, file: &str) {
     host.limit(UNLIMITED);
     let said = finish_child(save);
     assert_eq!(
@@ -182,7 +188,7 @@ fn while_a_guest_is_saved_that_is_told_and_nothing_else_is_done_to_it() {
         "{said:?}"
     );
     assert_eq!(host.answer("v"), "shut off (saved)");
-    host.restore(&file, &[]).answers();
+    host.restore(file, &[]).answers();
 }
 
 #[test]

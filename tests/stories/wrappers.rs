@@ -235,7 +235,7 @@ fn a_start_whose_supervisors_are_all_killed_gives_up_and_leaves_the_rest_to_the_
     assert_eq!(
         said.stderr,
         "error: Failed to start domain 'v'\n\
-         error: nobody watches it: 10 supervisors died one after the other\n"
+         error: nobody watches it: 10 supervisors died one after the other; its QEMU is left to the next command\n"
     );
     assert_eq!(host.answer("v"), "paused (starting up)");
     host.supervisor_pid("v");

@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::failed;
+use super::{comes_to_be_saved, failed};
 use crate::harness::{Host, finish_child, send};
 use crate::jobs::{SLOW, UNLIMITED, assert_failed, assert_no_file};
 use crate::monitor::Monitor;
@@ -86,13 +86,5 @@ fn a_guest_that_somebody_lets_run_while_it_is_saved_is_saved_all_the_same() {
     let save = host.under_way(&["save", "v", &file], "paused (saving)");
     host.third_party("v").execute("cont", &json!({}));
     host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
-    host.limit(UNLIMITED);
-    let said = finish_child(save);
-    assert_eq!(
-        said.stdout,
-        format!("Domain 'v' saved to {file}\n"),
-        "{said:?}"
-    );
-    assert_eq!(host.answer("v"), "shut off (saved)");
-    host.restore(&file, &[]).answers();
+    comes_to_be_saved(&host, save, &file);
 }
