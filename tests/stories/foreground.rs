@@ -303,3 +303,31 @@ fn a_stdout_that_is_full_costs_the_answer_and_not_the_status() {
     send(host.qemu_pid("v"), Signal::SIGKILL);
     assert_eq!(child.wait().unwrap().code(), Some(3));
 }
+
+#[test]
+fn a_run_that_may_not_signal_its_qemu_is_not_said_to_have_ended_it() {
+    let host = Host::new();
+    let line = host.line("v");
+    let trace = host.path("trace");
+    let mut run = Command::new("strace");
+    run.args(["-e", "trace=pidfd_send_signal", "-o", &trace]);
+    run.args(["-e", "inject=pidfd_send_signal:error=EPERM"]);
+    run.arg(env!("CARGO_BIN_EXE_domstate"));
+    run.args(with_argv(
+        &["run", "v", "--timeout", "300ms"],
+        &host.argv("v", &[]),
+    ));
+    run.env("DOMSTATE_DIR", host.state_dir());
+    let run = spawn(run);
+    let _guest = Guest::connected(&line);
+    let qemu = host.qemu_pid("v");
+    until("the refusal", || {
+        fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("INJECTED"))
+    });
+    send(qemu, Signal::SIGKILL);
+    finish_child(run);
+    let json = host.json("v");
+    assert_eq!(json["cause"]["verb"], "run --timeout", "{json}");
+    assert_eq!(json["certainty"], "inferred", "{json}");
+    assert!(!host.journal("v").contains("DOMSTATE_SENT"), "{json}");
+}
