@@ -242,7 +242,8 @@ fn is_stump(run: &RunFolder, seen: &Replay) -> bool {
     std::thread::sleep(LINE_TAKES);
     let now = Journal::open_read_only(run.path())
         .and_then(|journal| journal.read(seen.offset, &mut |_| {}));
-    now.is_ok_and(|now| now.unfinished && now.offset == seen.offset)
+    let has_its_end = now.is_ok_and(|now| !now.unfinished || now.offset != seen.offset);
+    !has_its_end
 }
 
 fn gap() -> Record {

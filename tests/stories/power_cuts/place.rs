@@ -33,7 +33,7 @@ impl<'a> Place<'a> {
             Tree::new()
         });
         let is_kept = |path: &PathBuf, found: &Found| match (tree.get(path), found) {
-            // A file that is there is written over: quicker than a new one.
+            // A file that is there is written over.
             (Some(Found::Folder), Found::Folder) | (Some(Found::File(_)), Found::File(_)) => true,
             (now, _) => now == Some(found),
         };
