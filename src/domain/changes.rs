@@ -2,7 +2,7 @@
 //! end. A part of the fold's table.
 
 use super::duty::CRASH_LOOP_RESTARTS;
-use super::event::{PanicAction, ShutdownCause, Timestamp, Verb, WatchdogAction};
+use super::event::{PanicAction, ResetBy, ShutdownCause, Timestamp, Verb, WatchdogAction};
 use super::fold::Fold;
 use super::job::{PendingJob, is_save, stands_for};
 use super::policy::OnPoweroff;
@@ -77,14 +77,18 @@ impl Fold {
             None if job.is_some_and(is_reverted) => Running::FromSnapshot,
             // On its last step only QEMU lets it go on: 10 and 11 do, and say only then that the migration has failed.
             None if is_written && !self.may_have_left() => Running::Unpaused,
-            None if self.live == State::Paused(Paused::Migrating)
-                && self.transfer != Transfer::Left =>
-            {
+            // Also out of the hand-over: 11 lets a guest go on of which nothing came there.
+            None if self.stands_for_its_way() && self.transfer != Transfer::Left => {
                 Running::MigrationCanceled
             }
             None if self.has_just_arrived(at) => Running::Migrated,
             None => Running::Unpaused,
         }
+    }
+
+    fn stands_for_its_way(&self) -> bool {
+        let way = [Paused::Migrating, Paused::PostCopy, Paused::PostCopyFailed];
+        way.iter().any(|reason| self.live == State::Paused(*reason))
     }
 
     pub(super) fn stopped(&mut self, at: Option<Timestamp>) {
@@ -151,8 +155,12 @@ impl Fold {
         self.stop_cause = Some((cause, at));
     }
 
-    pub(super) fn reset(&mut self, at: Option<Timestamp>) {
+    pub(super) fn reset(&mut self, by: ResetBy, at: Option<Timestamp>) {
         self.clear_ends();
+        if by == ResetBy::Host {
+            // That was it: of a later one it is not why.
+            self.intents.settle_reset(at, self.job.as_ref());
+        }
         let stopped_anew = match self.live {
             State::Crashed => Some(Paused::Crashed),
             State::InShutdown | State::PmSuspended => Some(Paused::User),
@@ -183,9 +191,10 @@ impl Fold {
 
     pub(super) fn shut_down(&mut self, cause: ShutdownCause, at: Option<Timestamp>) {
         self.moved = true;
-        // QEMU outlived the reset of a guest that stood: what it announces now is how it ends.
+        // QEMU outlived the reset of a guest that stood, or the shutdown behind which lines are lost: what it announces now is
+        // how it ends.
         let first = self.shutdown.as_ref();
-        if first.is_some_and(|first| !first.is_reset_of_standing_guest()) {
+        if first.is_some_and(|first| !first.is_reset_of_standing_guest() && !first.cut) {
             return;
         }
         let machine = match self.live {
@@ -204,6 +213,7 @@ impl Fold {
             machine,
             at,
             stayed: false,
+            cut: false,
         };
         if shutdown.is_reset_of_standing_guest() && self.shutdown_pauses() {
             // -no-reboot -no-shutdown: QEMU has nothing to stop, and the guest stands as it stood.

@@ -77,7 +77,7 @@ impl Fold {
             };
         }
         let launch = self.launch.as_ref().filter(|_| lives)?;
-        if self.transfer == Transfer::Left || self.is_handed_over() {
+        if self.may_run_there() {
             // Sent away by somebody else: what runs is not here.
             return None;
         }

@@ -225,7 +225,8 @@ fn lost_before_it_could_begin(case: &Case<'_>) -> Option<Verdict> {
 
 fn never_began(case: &Case<'_>) -> Option<Verdict> {
     let fold = case.fold;
-    if fold.began.is_some() {
+    // Restored, it may have been sent away before it ran.
+    if fold.began.is_some() || may_run_elsewhere(case).is_some() {
         return None;
     }
     if fold.gap && fold.refusal.is_none() {

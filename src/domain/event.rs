@@ -59,6 +59,11 @@ pub enum Event {
         /// For verbs that take their time.
         job: Option<Box<Job>>,
     },
+    /// For a job, QEMU is about to be told to write the guest: what it begins to write from here on is for that.
+    StreamAsked {
+        verb: Verb,
+        pid: u32,
+    },
     /// It acted; a job is carried out. `pid` is the asking process.
     Sent {
         verb: Verb,

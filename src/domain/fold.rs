@@ -106,7 +106,7 @@ impl Fold {
             Event::ContinueRefused(why) => self.refusal = Some(why.clone()),
             Event::Stopped => self.stopped(at),
             Event::Resumed => self.resumed(at),
-            Event::Reset(_) => self.reset(at),
+            Event::Reset(by) => self.reset(*by, at),
             Event::ShutDown(cause) => self.shut_down(*cause, at),
             Event::Suspended => {
                 self.moved = true;
@@ -138,6 +138,7 @@ impl Fold {
             }
             Event::MigrationChanged(status) => self.migration_changed(status, at),
             Event::Asked { verb, actor, job } => self.asked(*verb, actor, job.as_deref(), at),
+            Event::StreamAsked { verb, pid } => self.stream_asked(*verb, *pid),
             Event::Sent { verb, pid } => self.advanced(*verb, *pid, Progress::Sent, at),
             Event::Done { verb, pid } => self.advanced(*verb, *pid, Progress::Done, at),
             Event::Failed { verb, pid, message } => self.failed(*verb, *pid, message, at),
@@ -312,6 +313,9 @@ impl Fold {
         // itself be gone with them.
         if self.shutdown.as_ref().is_some_and(|s| s.stayed || may_stay) {
             self.shutdown = None;
+        }
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.cut = true;
         }
     }
 }

@@ -48,15 +48,22 @@ pub enum Progress {
 pub struct Intents(pub Vec<Intent>);
 
 impl Intents {
-    /// Notes a new request, while `job` is under way.
-    pub fn ask(&mut self, verb: Verb, actor: Actor, at: Timestamp, job: Option<&PendingJob>) {
+    /// Notes a new request, while `job` is under way; the one that is forgotten over it.
+    pub fn ask(
+        &mut self,
+        verb: Verb,
+        actor: Actor,
+        at: Timestamp,
+        job: Option<&PendingJob>,
+    ) -> Option<Intent> {
+        let mut forgotten = None;
         if self.0.len() >= INTENTS_MAX {
             let is_over = |i: &Intent| job.is_none_or(|job| !i.is_of(job));
             // What may be why it ends is not forgotten for what only passes by.
             let passes = |i: &Intent| is_over(i) && !i.may_end_it();
             let passing = self.0.iter().position(passes);
             let passing = passing.or_else(|| self.0.iter().position(is_over));
-            self.0.remove(passing.unwrap_or(0));
+            forgotten = Some(self.0.remove(passing.unwrap_or(0)));
         }
         self.0.push(Intent {
             verb,
@@ -64,6 +71,7 @@ impl Intents {
             at,
             progress: Progress::Asked,
         });
+        forgotten
     }
 
     /// Notes that what happens at `at` may come from a job however long ago that was asked for: it is under way still.
@@ -82,9 +90,10 @@ impl Intents {
         }
     }
 
-    /// Forgets the request of process `pid`: it failed, so nothing comes from it.
-    pub fn withdraw(&mut self, verb: Verb, pid: u32) {
-        self.0.retain(|i| i.verb != verb || i.actor.pid != pid);
+    /// Forgets the request of process `pid`: it failed, so nothing comes from it. The last, if there were several.
+    pub fn withdraw(&mut self, verb: Verb, pid: u32) -> Option<Intent> {
+        let same = |i: &mut Intent| i.verb == verb && i.actor.pid == pid;
+        self.0.extract_if(.., same).last()
     }
 
     /// The newest request of one of `verbs` that an event at `now` may come from.
@@ -109,10 +118,17 @@ impl Intents {
 
     /// Whether what happened at `at` may be the doing of a request of `verb`, and none has said yet that it is.
     pub fn is_only_asked(&self, verb: Verb, at: Option<Timestamp>) -> bool {
-        let before = |intent: &&Intent| at.is_none_or(|at| intent.at <= at);
-        let verbs = [verb];
-        let mut requests = self.all_recent(&verbs, at).filter(before).peekable();
+        let mut requests = self.before(verb, at).peekable();
         requests.peek().is_some() && requests.all(|intent| intent.progress == Progress::Asked)
+    }
+
+    /// The requests of `verb` that were there when something happened at `at`, which may come from them.
+    pub fn before(&self, verb: Verb, at: Option<Timestamp>) -> impl Iterator<Item = &Intent> {
+        let is_recent = move |intent: &&Intent| {
+            at.is_none_or(|at| intent.at <= at && at.0 - intent.at.0 <= ASK_EXPIRES_MICROS)
+        };
+        let requests = self.0.iter().rev();
+        requests.filter(move |i| i.verb == verb).filter(is_recent)
     }
 
     /// The newest request of one of `verbs` that was carried out.
@@ -147,6 +163,27 @@ impl Intents {
             |i: &Intent| i.verb == verb && age(i).is_some_and(|age| age <= ASK_EXPIRES_MICROS);
         if let Some(oldest) = self.0.iter().position(may_be) {
             self.0.remove(oldest);
+        }
+    }
+
+    /// A reset that was asked for has been done at `at`: it explains no later one. The oldest, where nobody says which. That of
+    /// `job` stays, for what else it is to tell.
+    pub fn settle_reset(&mut self, at: Option<Timestamp>, job: Option<&PendingJob>) {
+        let resets = [Verb::Reset, Verb::DumpReset];
+        let may_be = |i: &Intent| {
+            let age = at.map_or(0, |at| at.0.abs_diff(i.at.0));
+            resets.contains(&i.verb) && age <= ASK_EXPIRES_MICROS
+        };
+        let Some(oldest) = self.0.iter().position(may_be) else {
+            return;
+        };
+        match self.0.get_mut(oldest) {
+            Some(intent) if job.is_some_and(|job| intent.is_of(job)) => {
+                intent.at = Timestamp::default();
+            }
+            _ => {
+                self.0.remove(oldest);
+            }
         }
     }
 

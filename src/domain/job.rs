@@ -22,6 +22,8 @@ pub struct Job {
     pub before: Before,
     /// What it is to do once the job is carried out; `None` where that goes without saying.
     pub then: Option<Begin>,
+    /// Whether its worker writes down when it has QEMU write the guest. Those of an older domstate do not.
+    pub announces: bool,
 }
 
 /// Whether the guest ran when a job began.
@@ -48,12 +50,24 @@ pub struct PendingJob {
 /// name nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// It writes nothing for it, or not yet.
+    /// It was not told to: what it writes is for somebody else.
+    NotAsked,
+    /// It was told to, or may have been, and writes nothing yet.
     NotBegun,
     /// It writes, or has written.
     Begun,
     /// It has given that up, or the guest ran on behind it: what it writes from then on is not for this job.
     BrokenOff,
+}
+
+impl Stream {
+    /// What there is of it when the job is asked for.
+    pub(super) fn of_new(job: &Job) -> Self {
+        match job.announces {
+            true => Self::NotAsked,
+            false => Self::NotBegun,
+        }
+    }
 }
 
 impl PendingJob {

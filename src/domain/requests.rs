@@ -24,13 +24,15 @@ impl Fold {
         let too_late = ending::ENDING_VERBS.contains(&verb) && is_ending;
         if !too_late {
             let at = at.unwrap_or_default();
-            self.intents.ask(verb, actor.clone(), at, self.job.as_ref());
+            let job = self.job.as_ref();
+            let forgotten = self.intents.ask(verb, actor.clone(), at, job);
+            self.explains_no_more(forgotten.as_ref());
         }
         if let Some(job) = job {
             self.job = Some(PendingJob {
                 verb,
                 progress: Progress::Asked,
-                stream: Stream::NotBegun,
+                stream: Stream::of_new(job),
                 job: job.clone(),
             });
         }
@@ -176,7 +178,8 @@ impl Fold {
             return;
         }
         if !self.may_have_reset(verb) {
-            self.intents.withdraw(verb, pid);
+            let withdrawn = self.intents.withdraw(verb, pid);
+            self.explains_no_more(withdrawn.as_ref());
         }
         if let Some(job) = job.as_ref().filter(|_| is_anothers) {
             // It stands for what somebody else does with it.
@@ -202,6 +205,25 @@ impl Fold {
             self.refusal = Some(message.to_owned());
         } else if verb == Verb::Reboot && self.restart.is_none() {
             self.reboot = None;
+        }
+    }
+
+    /// A request is out of the list. If it alone could have been why the guest stands, nobody knows why it does.
+    fn explains_no_more(&mut self, request: Option<&Intent>) {
+        let was_there = |request: &Intent| self.since.is_none_or(|since| request.at <= since);
+        let explained = request.is_some_and(|request| {
+            request.verb == Verb::Suspend
+                && request.progress == Progress::Asked
+                && was_there(request)
+        });
+        let is_alone = || {
+            self.intents
+                .before(Verb::Suspend, self.since)
+                .next()
+                .is_none()
+        };
+        if explained && self.live == State::Paused(Paused::User) && is_alone() {
+            self.live = State::Paused(Paused::Unknown);
         }
     }
 

@@ -10,6 +10,8 @@ mod fold_jobs;
 mod fold_living;
 mod fold_migration;
 mod fold_overtaken;
+mod fold_standing;
+mod fold_stream;
 mod fold_walk;
 mod story;
 
@@ -73,12 +75,35 @@ fn begun(verb: Verb) -> Event {
         file: "/f".into(),
         before: Before::Ran,
         then: None,
+        announces: true,
     };
     Event::Asked {
         verb,
         actor: actor(USER),
         job: Some(Box::new(job)),
     }
+}
+
+/// The same as an older domstate says it.
+fn begun_before(verb: Verb) -> Event {
+    let Event::Asked {
+        verb,
+        actor,
+        job: Some(job),
+    } = begun(verb)
+    else {
+        unreachable!("begun() asks for a job");
+    };
+    let job = Some(Box::new(Job {
+        announces: false,
+        ..*job
+    }));
+    Event::Asked { verb, actor, job }
+}
+
+/// QEMU is told to write the guest for it.
+fn writes(verb: Verb) -> Event {
+    Event::StreamAsked { verb, pid: USER }
 }
 
 fn sent_by(pid: u32, verb: Verb) -> Event {

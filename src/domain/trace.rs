@@ -76,6 +76,8 @@ pub struct Shutdown {
     pub at: Option<Timestamp>,
     /// STOP came after it: QEMU was told to stay (`-no-shutdown`).
     pub stayed: bool,
+    /// Lines are lost behind it: another SHUTDOWN proves that QEMU outlived it, and then the guest may have run again.
+    pub cut: bool,
 }
 
 impl Shutdown {

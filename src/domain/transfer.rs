@@ -66,12 +66,12 @@ impl Fold {
     pub(super) fn migration_changed(&mut self, status: &str, at: Option<Timestamp>) {
         self.stream_changed(status);
         match status {
-            "setup" if self.began.is_some() => self.transfer = Transfer::Leaving(Copying::PreCopy),
+            "setup" if self.is_here() => self.transfer = Transfer::Leaving(Copying::PreCopy),
             "setup" => self.transfer = Transfer::Arriving(Copying::PreCopy),
             "active" if !self.is_under_way() => {
-                self.transfer = match self.began {
-                    Some(_) => Transfer::Leaving(Copying::PreCopy),
-                    None => Transfer::Arriving(Copying::PreCopy),
+                self.transfer = match self.is_here() {
+                    true => Transfer::Leaving(Copying::PreCopy),
+                    false => Transfer::Arriving(Copying::PreCopy),
                 };
             }
             "postcopy-active" | "postcopy-device" => self.copies(Copying::PostCopy, at),
@@ -102,8 +102,8 @@ impl Fold {
         let Some(pending) = &mut self.job else {
             return;
         };
-        // For all else the guest stands first.
-        let may_be_ours = pending.verb == Verb::Migrate || !runs;
+        // Of one that announces nothing: for all else the guest stands first.
+        let may_be_ours = pending.job.announces || pending.verb == Verb::Migrate || !runs;
         pending.stream = match (status, pending.stream) {
             ("setup", Stream::NotBegun) if may_be_ours => Stream::Begun,
             // The line before it is lost.
@@ -116,6 +116,25 @@ impl Fold {
             // It was let go, and has not gone.
             pending.progress = Progress::Asked;
         }
+    }
+
+    /// From here on what QEMU begins to write is the job's.
+    pub(super) fn stream_asked(&mut self, verb: Verb, pid: u32) {
+        let ours = |job: &&mut PendingJob| job.verb == verb && job.job.worker.pid == pid;
+        if let Some(pending) = self.job.as_mut().filter(ours) {
+            pending.stream = Stream::NotBegun;
+        }
+    }
+
+    /// Whether the guest is all here, be it that it has not run yet.
+    fn is_here(&self) -> bool {
+        self.began.is_some() || self.loaded
+    }
+
+    /// Whether QEMU may be writing, or about to write, what the job wants.
+    pub fn may_be_written_for_job(&self) -> bool {
+        let stream = self.job.as_ref().map(|pending| pending.stream);
+        matches!(stream, Some(Stream::NotBegun | Stream::Begun))
     }
 
     /// Whether what QEMU writes, or has written, is what the job wants.
@@ -162,6 +181,11 @@ impl Fold {
 
     fn is_under_way(&self) -> bool {
         matches!(self.transfer, Transfer::Arriving(_) | Transfer::Leaving(_))
+    }
+
+    /// Whether the guest runs at its destination, or may: it must not be let run here.
+    pub(super) fn may_run_there(&self) -> bool {
+        self.transfer == Transfer::Left || self.is_handed_over() || self.may_have_left()
     }
 
     /// Whether a guest is on its way here, and nothing of it runs yet.
@@ -218,9 +242,19 @@ impl Fold {
 
     fn transferred(&mut self, at: Option<Timestamp>) {
         match self.transfer {
+            // A copy of it, made while it runs (background-snapshot). Of what goes anywhere the last is sent while it stands.
+            Transfer::Leaving(Copying::PreCopy)
+                if self.is_seen_running() && !self.is_written_for_job() =>
+            {
+                self.transfer = Transfer::None;
+            }
             Transfer::Leaving(_) => {
                 self.transfer = Transfer::Left;
                 self.has_left();
+                if self.live == State::Paused(Paused::StartingUp) {
+                    // A restored guest, that will not run here any more.
+                    self.enter(State::Paused(Paused::Migrating), at);
+                }
             }
             _ if self.kind() == LaunchKind::Restore && self.began.is_none() => self.loaded(at),
             Transfer::Arriving(_) if self.began.is_none() => {
@@ -237,6 +271,11 @@ impl Fold {
             }
             Transfer::None | Transfer::Left | Transfer::Failed => {}
         }
+    }
+
+    /// Whether the guest runs, and its STOP cannot be what was lost.
+    fn is_seen_running(&self) -> bool {
+        matches!(self.live, State::Running(_)) && !self.gap
     }
 
     /// QEMU's own word is what carries a migration out: whoever asked for it may be dead by then.
@@ -270,8 +309,9 @@ impl Fold {
                 pending.progress = Progress::Asked;
             }
             let is_missed = match pending.stream {
-                // What is to be written would be of a guest that runs.
-                Stream::NotBegun => pending.verb != Verb::Migrate,
+                // What is to be written would be of a guest that runs. Once QEMU was told to write, it stops it for the last.
+                Stream::NotAsked => pending.verb != Verb::Migrate,
+                Stream::NotBegun => pending.verb != Verb::Migrate && !pending.job.announces,
                 Stream::Begun => is_over,
                 Stream::BrokenOff => true,
             };

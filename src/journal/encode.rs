@@ -36,6 +36,9 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
             }
             ("ASKED", data)
         }
+        Event::StreamAsked { verb, pid } => {
+            ("STREAM_ASKED", json!({"verb": verb.word(), "pid": pid}))
+        }
         Event::Sent { verb, pid } => ("SENT", json!({"verb": verb.word(), "pid": pid})),
         Event::Done { verb, pid } => ("DONE", json!({"verb": verb.word(), "pid": pid})),
         Event::Failed { verb, pid, message } => (
@@ -100,6 +103,7 @@ pub(super) fn job_fields(job: &Job) -> Map<String, Value> {
         ("file", os_to_json(job.file.as_os_str())),
         ("ran", json!(job.before == Before::Ran)),
         ("then", json!(job.then.map(begin_word))),
+        ("announces", json!(job.announces)),
     ];
     let fields = fields.into_iter();
     fields.map(|(key, value)| (key.to_owned(), value)).collect()
@@ -205,6 +209,7 @@ mod tests {
             file: "/x/y".into(),
             before: Before::Ran,
             then: Some(Begin::Running),
+            announces: true,
         };
         let verb = Verb::Destroy;
         let message = "no".to_owned();
@@ -242,6 +247,7 @@ mod tests {
                 actor,
                 job: Some(Box::new(job)),
             },
+            Event::StreamAsked { verb, pid: 2 },
             Event::Sent { verb, pid: 2 },
             Event::Done { verb, pid: 2 },
             Event::Failed {

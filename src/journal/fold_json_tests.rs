@@ -52,6 +52,7 @@ fn a_fold_comes_back_as_it_went() {
             file: "/f".into(),
             before: Before::Stood,
             then: Some(Begin::Paused),
+            announces: true,
         },
     });
     fold.transfer = Transfer::Leaving(Copying::Broken);
@@ -72,6 +73,7 @@ fn a_fold_comes_back_as_it_went() {
         machine: Machine::Stood,
         at: Some(Timestamp(6)),
         stayed: true,
+        cut: true,
     });
     let actor = Actor {
         uid: 1,
@@ -122,6 +124,7 @@ fn of_a_job_in_a_checkpoint_of_an_older_domstate_all_that_qemu_writes_is_taken_f
         file: "/f".into(),
         before: Before::Ran,
         then: None,
+        announces: false,
     };
     let cases = [
         (Transfer::None, Stream::NotBegun),

@@ -123,6 +123,10 @@ fn own_event(name: &str, data: &Map<String, Value>) -> Option<Event> {
                 false => None,
             },
         },
+        "STREAM_ASKED" => Event::StreamAsked {
+            verb: verb(data)?,
+            pid: unsigned(data, "pid")?,
+        },
         "SENT" => Event::Sent {
             verb: verb(data)?,
             pid: unsigned(data, "pid")?,
@@ -218,6 +222,7 @@ pub(super) fn job_from_json(data: &Map<String, Value>) -> Option<Job> {
             Some(word) => Some(begin(word)?),
             None => None,
         },
+        announces: data.get("announces").and_then(Value::as_bool) == Some(true),
     })
 }
 

@@ -50,6 +50,7 @@ pub(super) fn job_to_json(pending: &PendingJob) -> Value {
 
 fn stream_word(stream: Stream) -> &'static str {
     match stream {
+        Stream::NotAsked => "not asked",
         Stream::NotBegun => "not begun",
         Stream::Begun => "begun",
         Stream::BrokenOff => "broken off",
@@ -57,7 +58,12 @@ fn stream_word(stream: Stream) -> &'static str {
 }
 
 fn stream_from(word: &str) -> Option<Stream> {
-    let all = [Stream::NotBegun, Stream::Begun, Stream::BrokenOff];
+    let all = [
+        Stream::NotAsked,
+        Stream::NotBegun,
+        Stream::Begun,
+        Stream::BrokenOff,
+    ];
     all.into_iter().find(|stream| stream_word(*stream) == word)
 }
 

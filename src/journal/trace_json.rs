@@ -72,6 +72,7 @@ pub(super) fn shutdown_to_json(shutdown: &Shutdown) -> Value {
         },
         "at": time(shutdown.at),
         "stayed": shutdown.stayed,
+        "cut": shutdown.cut,
     })
 }
 
@@ -87,6 +88,7 @@ pub(super) fn shutdown_from_json(value: &Value) -> Option<Shutdown> {
         },
         at: time_from(data, "at")?,
         stayed: data.get("stayed")?.as_bool()?,
+        cut: optional(data, "cut", Value::as_bool)?.unwrap_or(false),
     })
 }
 

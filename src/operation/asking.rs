@@ -88,6 +88,18 @@ impl Asking {
         unwritten.is_none()
     }
 
+    /// QEMU is about to be told to write the guest: what it begins behind this line is the job's.
+    ///
+    /// # Errors
+    /// When it cannot be written: then QEMU must not be told.
+    pub fn has_it_written(&self) -> Result<()> {
+        let (verb, pid) = (self.verb, self.pid);
+        let written = self
+            .journal
+            .append(now(), &Event::StreamAsked { verb, pid });
+        written.context("cannot write the journal")
+    }
+
     /// It acted. A line that cannot be written now is no reason to undo what was done.
     pub fn sent(&self) {
         let (verb, pid) = (self.verb, self.pid);

@@ -17,7 +17,7 @@ use super::pump::{cancelled_or, pipe, pump};
 use super::settle::{Held, NOT_RUNNING, answer_by, connect, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
-use super::worker::{commit, job};
+use super::worker::{commit, job, refuse_what_is_sent};
 use crate::domain::{Before, Duty, Job, OnPoweroff, OnReboot, Paused, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::Control;
@@ -282,7 +282,7 @@ impl Dump<'_> {
             control.execute("stop", None)?;
         }
         let pipe = match self.form {
-            DumpForm::Stream => migrate_into_pipe(&mut control)?,
+            DumpForm::Stream => migrate_into_pipe(&mut control, &self.asking)?,
             DumpForm::Memory => dump_into_pipe(&mut control)?,
         };
         drop(control);
@@ -309,6 +309,7 @@ impl Dump<'_> {
             }
             restore_limit(&mut control)?;
             if goes_on {
+                refuse_what_is_sent(self.domain, self.run)?;
                 control.execute("cont", None)?;
             }
         }

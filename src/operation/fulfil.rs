@@ -94,7 +94,7 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
             // There is no place for it: the guest goes on instead.
             Err(_) => undo_for(domain, run, &mut control, pending),
         },
-        (Duty::FinishRevert, Some(pending)) => finish_revert(run, &mut control, pending),
+        (Duty::FinishRevert, Some(pending)) => finish_revert(domain, run, &mut control, pending),
         (Duty::LetGo, _) => let_go(run, &mut control),
         (Duty::RestartAfterPanic, _) => restart_for(run, &mut control, Verb::CrashRestart),
         // That was asked for, and is on record.

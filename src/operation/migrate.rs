@@ -19,7 +19,7 @@ use super::save::savable;
 use super::settle::{Held, NOT_RUNNING, connect, hold};
 use super::stream::SENT_BY_ANOTHER;
 use super::undo::{Undone, take_back};
-use super::worker::{came_to_an_end, job, tell_carried_out};
+use super::worker::{came_to_an_end, job, refuse_to_leave_disks, tell_carried_out};
 use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, Watcher, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -66,13 +66,14 @@ pub fn migrate(
         seen,
     } = hold(domain, seen)?;
     let before = savable(&seen)?;
+    refuse_to_leave_disks(&run, &mut control)?;
     let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, Verb::Migrate, job(Path::new(uri), before)?)?;
-    let begun = begin(&mut control, uri, handover, patience);
+    let begun = begin(&mut control, &asking, uri, handover, patience);
     drop(control);
     let has_begun = begun.is_ok();
     let mut may_go = MayGo::NotYet;
-    let sent = begun.map_err(anyhow::Error::from).and_then(|()| {
+    let sent = begun.and_then(|()| {
         let mut watch = Watch {
             domain,
             run: &run,
@@ -126,15 +127,17 @@ fn maybe_there(domain: &DomainFolder, run: &RunFolder, error: anyhow::Error) -> 
 
 fn begin(
     control: &mut Control,
+    asking: &Asking,
     uri: &str,
     handover: Handover,
     patience: Option<Duration>,
-) -> Result<(), ControlError> {
+) -> Result<()> {
     let post_copy = handover == Handover::PostCopy;
     control.execute(
         "migrate-set-capabilities",
         Some(capabilities(true, post_copy)),
     )?;
+    asking.has_it_written()?;
     control.execute("migrate", Some(json!({"uri": uri})))?;
     if post_copy && patience.is_none() {
         hand_over(control)?;

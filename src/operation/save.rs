@@ -17,7 +17,7 @@ use super::pump::{cancelled_or, pump};
 use super::settle::{Held, NOT_RUNNING, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
-use super::worker::{commit, job, stop_for};
+use super::worker::{commit, job, refuse_to_leave_disks, stop_for};
 use crate::domain::{Before, Begin, Paused, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::Control;
@@ -74,6 +74,7 @@ pub fn save(
         seen,
     } = hold(domain, seen)?;
     let before = savable(&seen)?;
+    refuse_to_leave_disks(&run, &mut control)?;
     let place = to.place(domain)?;
     let job = job(&place, before)?;
     let owner = Owner::new(domain, &run, &job);
@@ -98,7 +99,7 @@ pub fn save(
             return Err(error);
         }
     };
-    let begun = write(domain, &run, &mut control, before);
+    let begun = write(domain, &run, &mut control, &asking, before);
     drop(control);
     let placed = begun.and_then(|pipe| {
         finish(domain, &run, &mut new, pipe, &interrupts, progress)?;
@@ -176,12 +177,13 @@ fn write(
     domain: &DomainFolder,
     run: &RunFolder,
     control: &mut Control,
+    asking: &Asking,
     before: Before,
 ) -> Result<OwnedFd> {
     if before == Before::Ran {
         stop_for(domain, run, control, "saved")?;
     }
-    migrate_into_pipe(control)
+    migrate_into_pipe(control, asking)
 }
 
 /// Copies the stream, and makes the file whole.

@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 
 use super::adopt::adopt_and_wait;
 use super::fulfil::fulfil;
-use crate::domain::{Paused, State, Worker};
+use super::stream::SENT_BY_ANOTHER;
+use crate::domain::{Paused, State, Transfer, Worker};
 use crate::observe::{Observation, Watcher, look, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -89,7 +90,17 @@ pub(super) fn hold(domain: &DomainFolder, seen: Observation) -> Result<Held> {
     let control = connect(&run)?;
     let seen = look_at_run(domain, &run)?;
     refuse_unless_whole(&seen)?;
+    refuse_while_sent(&seen)?;
     Ok(Held { run, control, seen })
+}
+
+/// Refuses to have QEMU write a guest that it is sending away for somebody else.
+fn refuse_while_sent(seen: &Observation) -> Result<()> {
+    let goes = matches!(seen.fold.transfer, Transfer::Leaving(_));
+    if goes && seen.fold.is_sent_by_another() {
+        bail!("Requested operation is not valid: {SENT_BY_ANOTHER}");
+    }
+    Ok(())
 }
 
 /// Refuses to touch a guest while somebody else's job is under way: what it writes would be of no moment, or of two. Also

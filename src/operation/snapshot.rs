@@ -15,10 +15,11 @@ use super::save::savable;
 use super::settle::{Held, hold};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
-use super::worker::{job, stop_for, tell_carried_out};
+use super::stream::clear_capabilities;
+use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out, throws_away};
 use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
 use crate::observe::{Observation, look_at_run};
-use crate::qemu::{Control, ControlError, Disk, is_url, throwaway_option, writable_disks};
+use crate::qemu::{Control, ControlError, Disk, is_url, writable_disks};
 use crate::store::{
     Definition, DomainFolder, Owner, Placed, RunFolder, Snapshot, SnapshotDisk,
     put_snapshot_in_place,
@@ -104,7 +105,7 @@ pub fn create_snapshot(
     let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, verb, create.job.clone())?;
     let made = create
-        .make(&mut control, &interrupts)
+        .make(&mut control, &asking, &interrupts)
         .and_then(|()| create.commit(&asking))
         .and_then(|()| create.put_in_place());
     let placed = match made {
@@ -140,9 +141,7 @@ fn halt(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
 
 /// What QEMU would refuse, or lose, once the guest stands for it.
 fn refuse_to_create(name: &Name, definition: &Definition, disks: &[Disk]) -> Result<()> {
-    let option = throwaway_option(&definition.argv);
-    let option = option.or_else(|| disks.iter().any(is_throwaway).then_some("snapshot=on"));
-    if let Some(option) = option {
+    if let Some(option) = throws_away(definition, disks) {
         bail!(
             "Requested operation is not valid: '{option}': what the guest writes is thrown away with QEMU, and a \
              snapshot would be too"
@@ -165,13 +164,6 @@ fn refuse_to_create(name: &Name, definition: &Definition, disks: &[Disk]) -> Res
     Ok(())
 }
 
-/// Whether it is a file of QEMU's own, which it has removed already (`create_tmp_file`, 7.2 to 11.1), whatever option
-/// has asked for it.
-fn is_throwaway(disk: &Disk) -> bool {
-    let name = disk.file.file_name().unwrap_or_default();
-    name.as_encoded_bytes().starts_with(b"vl.") && !disk.file.exists()
-}
-
 /// Where `qemu-img` finds the disk.
 fn file(definition: &Definition, disk: &Disk) -> PathBuf {
     match is_url(&disk.file) {
@@ -190,7 +182,7 @@ struct Create<'a> {
 }
 
 impl Create<'_> {
-    fn make(&self, control: &mut Control, interrupts: &Interrupts) -> Result<()> {
+    fn make(&self, control: &mut Control, asking: &Asking, interrupts: &Interrupts) -> Result<()> {
         self.snapshot
             .announce(&self.job.file)
             .with_context(|| self.cannot_write())?;
@@ -201,11 +193,15 @@ impl Create<'_> {
         if self.job.before == Before::Ran {
             stop_for(self.domain, self.run, control, "kept")?;
         }
+        clear_capabilities(control)?;
         let nodes = self.snapshot.disks.iter().map(|disk| disk.node.as_str());
         let nodes: Vec<&str> = nodes.collect();
         let job = SnapshotJob::save(self.snapshot.name.as_str(), &nodes);
+        // QEMU calls it a migration.
+        asking.has_it_written()?;
         run_job(control, &job).map_err(JobError::known)?;
         if self.job.before == Before::Ran && self.after == AfterSnapshot::GoesOn {
+            refuse_what_is_sent(self.domain, self.run)?;
             control.execute("cont", None)?;
         }
         Ok(())
@@ -236,7 +232,8 @@ impl Create<'_> {
     /// It cannot be: then the job is left for whoever looks next.
     fn take_back(&self, control: &mut Control, why: &anyhow::Error) -> Result<()> {
         let (place, before) = (&self.job.file, self.job.before);
-        let Err(error) = undo_create(control, place, &self.owner(), before) else {
+        let undone = undo_create(self.domain, self.run, control, place, &self.owner(), before);
+        let Err(error) = undone else {
             return Ok(());
         };
         if error.is::<ControlError>() && !look_at_run(self.domain, self.run)?.is_active() {

@@ -19,6 +19,7 @@ use super::snapshot_job::{Ended, JobError, dismiss, settle_job};
 use super::snapshot_revert::let_go;
 use super::undo::was_stopped;
 use crate::domain::{Before, Begin, Event, PendingJob, Verb};
+use crate::observe::look_at_run;
 use crate::qemu::{Control, ControlError};
 use crate::store::{
     DomainFolder, Owner, Placed, RunFolder, Snapshot, discard_snapshot, forget_snapshot,
@@ -68,18 +69,20 @@ pub(super) fn undo_snapshot(
 ) -> Result<()> {
     let place = place(domain, pending);
     if pending.verb == Verb::SnapshotRevert {
-        return undo_revert(run, control, pending);
+        return undo_revert(domain, run, control, pending);
     }
     if pending.verb == Verb::SnapshotDelete {
         return settle_delete(&place, run, control, pending);
     }
     let owner = Owner::new(domain, run, &pending.job);
-    undo_create(control, &place, &owner, pending.job.before)?;
+    undo_create(domain, run, control, &place, &owner, pending.job.before)?;
     tell_failed(run, pending, DIED)
 }
 
 /// Takes back a snapshot that was not carried out: the guest goes on, and no disk holds it.
 pub(super) fn undo_create(
+    domain: &DomainFolder,
+    run: &RunFolder,
     control: &mut Control,
     place: &Path,
     owner: &Owner<'_>,
@@ -89,7 +92,7 @@ pub(super) fn undo_create(
     let error = ended.and_then(|ended| ended.error);
     let is_ours = !error.is_some_and(|why| why.contains(ALREADY_THERE));
     dismiss(control);
-    go_on(control, before)?;
+    go_on(domain, run, control, before)?;
     if let Some(snapshot) = Snapshot::load_announced(place, owner)?
         && is_ours
     {
@@ -137,7 +140,12 @@ pub(super) fn place_snapshot(
     }
 }
 
-fn undo_revert(run: &RunFolder, control: &mut Control, pending: &PendingJob) -> Result<()> {
+fn undo_revert(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    pending: &PendingJob,
+) -> Result<()> {
     let error = match settle_job(control)? {
         Some(Ended { error: None }) => {
             // Loaded: the next duty is to finish it. The job's id is freed only then.
@@ -147,7 +155,7 @@ fn undo_revert(run: &RunFolder, control: &mut Control, pending: &PendingJob) -> 
         Some(Ended { error }) => error,
         None => None,
     };
-    go_on_unless_touched(control, pending.job.before, error.as_deref())?;
+    go_on_unless_touched(domain, run, control, pending.job.before, error.as_deref())?;
     tell_failed(run, pending, error.as_deref().unwrap_or(DIED))?;
     dismiss(control);
     Ok(())
@@ -155,12 +163,18 @@ fn undo_revert(run: &RunFolder, control: &mut Control, pending: &PendingJob) -> 
 
 /// A snapshot is loaded: has the guest do what it is to do.
 pub(super) fn finish_revert(
+    domain: &DomainFolder,
     run: &RunFolder,
     control: &mut Control,
     pending: &PendingJob,
 ) -> Result<()> {
     dismiss(control);
-    match let_go(control, pending.job.then.unwrap_or(Begin::Paused)) {
+    match let_go(
+        domain,
+        run,
+        control,
+        pending.job.then.unwrap_or(Begin::Paused),
+    ) {
         Err(error) if error.is::<ControlError>() => return Err(error),
         // It stands, and says so.
         Ok(()) | Err(_) => {}
@@ -172,19 +186,28 @@ pub(super) fn finish_revert(
 /// Has a guest go on that was stopped for a snapshot which could not be loaded, as long as it is the same guest. One of
 /// which QEMU has loaded a part stands: it would write to disks that its memory knows nothing of.
 pub(super) fn go_on_unless_touched(
+    domain: &DomainFolder,
+    run: &RunFolder,
     control: &mut Control,
     before: Before,
     why: Option<&str>,
 ) -> Result<()> {
     let is_whole = why.is_none_or(|why| UNTOUCHED.iter().any(|words| why.contains(words)));
     match is_whole {
-        true => go_on(control, before),
+        true => go_on(domain, run, control, before),
         false => Ok(()),
     }
 }
 
-fn go_on(control: &mut Control, before: Before) -> Result<()> {
-    if before == Before::Ran && was_stopped(control)? {
+/// One that somebody else sends away is left as it stands.
+fn go_on(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    before: Before,
+) -> Result<()> {
+    let is_sent = look_at_run(domain, run)?.fold.is_sent_by_another();
+    if before == Before::Ran && !is_sent && was_stopped(control)? {
         match control.execute("cont", None) {
             Ok(_) | Err(ControlError::Refused { .. }) => {}
             Err(error) => return Err(error.into()),

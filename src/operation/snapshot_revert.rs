@@ -14,11 +14,11 @@ use super::snapshot::{disks, hold_for_snapshot};
 use super::snapshot_duty::go_on_unless_touched;
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job};
 use super::undo::is_running;
-use super::worker::{job, stop_for, tell_carried_out};
+use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out};
 use crate::domain::{Before, Begin, Job, Name, State, Verb};
 use crate::observe::Observation;
 use crate::qemu::{Control, ControlError, Disk, Memory};
-use crate::store::{DomainFolder, Snapshot};
+use crate::store::{DomainFolder, RunFolder, Snapshot};
 
 /// The snapshot of this name.
 ///
@@ -76,7 +76,7 @@ pub fn revert_snapshot(
     if before == Before::Ran
         && let Err(error) = stop_for(domain, &run, &mut control, "taken back")
     {
-        go_on_unless_touched(&mut control, before, None)?;
+        go_on_unless_touched(domain, &run, &mut control, before, None)?;
         asking.failed_durably(&one_line(&error));
         return Err(error);
     }
@@ -86,7 +86,7 @@ pub fn revert_snapshot(
             // What QEMU did is for whoever looks next to find out.
             JobError::Control(_) => return Err(error.known()),
         };
-        go_on_unless_touched(&mut control, before, Some(&why))?;
+        go_on_unless_touched(domain, &run, &mut control, before, Some(&why))?;
         let error = error.known();
         asking.failed_durably(&one_line(&error));
         dismiss(&mut control);
@@ -94,22 +94,28 @@ pub fn revert_snapshot(
     }
     tell_carried_out(domain, &run, &asking)?;
     dismiss(&mut control);
-    let begun = let_go(&mut control, begin);
+    let begun = let_go(domain, &run, &mut control, begin);
     asking.done_durably();
     begun
 }
 
 /// Has a guest that was loaded do what it is to do.
-pub(super) fn let_go(control: &mut Control, begin: Begin) -> Result<()> {
-    match begin {
-        Begin::Running if !is_running(control)? => match control.execute("cont", None) {
-            Ok(_) => Ok(()),
-            Err(ControlError::Refused { desc, .. }) => {
-                bail!("operation failed: the snapshot is loaded, and the guest cannot run: {desc}")
-            }
-            Err(error) => Err(error.into()),
-        },
-        Begin::Running | Begin::Paused => Ok(()),
+pub(super) fn let_go(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    begin: Begin,
+) -> Result<()> {
+    if begin == Begin::Paused || is_running(control)? {
+        return Ok(());
+    }
+    refuse_what_is_sent(domain, run)?;
+    match control.execute("cont", None) {
+        Ok(_) => Ok(()),
+        Err(ControlError::Refused { desc, .. }) => {
+            bail!("operation failed: the snapshot is loaded, and the guest cannot run: {desc}")
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

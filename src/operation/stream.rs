@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
+use super::asking::Asking;
 use super::limits::lift_limit;
-use super::migrate::forget_capabilities;
 use super::pump::{Cancelled, pipe};
 use super::settle::{NOT_RUNNING, connect};
 use crate::domain::{Life, State, Transfer};
 use crate::observe::{Watcher, look_at_run};
-use crate::qemu::Control;
+use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
 
 /// How long QEMU may take to say what came of a stream that it has closed.
@@ -23,14 +23,37 @@ pub(super) const SENT_BY_ANOTHER: &str =
     "somebody else has QEMU send the guest away, and not where it was to go";
 
 /// Has QEMU write the guest, which stands, into a pipe.
-pub(super) fn migrate_into_pipe(control: &mut Control) -> Result<OwnedFd> {
+pub(super) fn migrate_into_pipe(control: &mut Control, asking: &Asking) -> Result<OwnedFd> {
     const NAME: &str = "domstate-job";
     let (from, to) = pipe()?;
     lift_limit(control)?;
-    forget_capabilities(control)?;
+    clear_capabilities(control)?;
     control.pass(NAME, to.as_fd())?;
+    asking.has_it_written()?;
     control.execute("migrate", Some(json!({"uri": format!("fd:{NAME}")})))?;
     Ok(from)
+}
+
+/// Switches off whatever capability somebody has set: what is written with some of them cannot be read by a QEMU that has them
+/// not (`x-ignore-shared`, `compress`), or a file cannot take it (`return-path`, `multifd`). Not `events`: the journal lives
+/// on those.
+pub(super) fn clear_capabilities(control: &mut Control) -> Result<(), ControlError> {
+    let known = control.execute("query-migrate-capabilities", None)?;
+    let known = known.as_array().into_iter().flatten();
+    let set = known.filter(|capability| {
+        let is = |key: &str| capability.get(key);
+        is("state").and_then(Value::as_bool) == Some(true)
+            && is("capability").and_then(Value::as_str) != Some("events")
+    });
+    let off: Vec<Value> = set
+        .filter_map(|capability| capability.get("capability"))
+        .map(|name| json!({"capability": name, "state": false}))
+        .collect();
+    if !off.is_empty() {
+        let arguments = json!({"capabilities": off});
+        control.execute("migrate-set-capabilities", Some(arguments))?;
+    }
+    Ok(())
 }
 
 /// Waits until QEMU says what came of a stream that it has closed.

@@ -8,10 +8,11 @@ use super::asking::{Asking, actor};
 use super::jobs::look_after;
 use super::pump::cancelled_or;
 use super::settle::connect;
+use super::stream::SENT_BY_ANOTHER;
 use crate::domain::{Before, Fold, Job, PendingJob, Process};
 use crate::observe::{look_at_run, now, start_ticks};
-use crate::qemu::Control;
-use crate::store::{DomainFolder, RunFolder};
+use crate::qemu::{Control, Disk, throwaway_option, writable_disks};
+use crate::store::{Definition, DomainFolder, RunFolder};
 
 /// A job of this process.
 pub(super) fn job(place: &Path, before: Before) -> Result<Job> {
@@ -23,6 +24,7 @@ pub(super) fn job(place: &Path, before: Before) -> Result<Job> {
         file: place.to_owned(),
         before,
         then: None,
+        announces: true,
     })
 }
 
@@ -42,6 +44,39 @@ pub(super) fn stop_for(
         bail!("the guest came to an end of its own, or fell asleep, before it could be {done}");
     }
     Ok(())
+}
+
+/// Refuses to let a guest go on that somebody else sends away, or has: it would run twice, on one disk.
+pub(super) fn refuse_what_is_sent(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    if look_at_run(domain, run)?.fold.is_sent_by_another() {
+        bail!(SENT_BY_ANOTHER);
+    }
+    Ok(())
+}
+
+/// Refuses to take away a guest whose disks do not keep what it has written: they are thrown away with this QEMU.
+pub(super) fn refuse_to_leave_disks(run: &RunFolder, control: &mut Control) -> Result<()> {
+    let disks = writable_disks(&control.execute("query-block", None)?);
+    let Some(option) = throws_away(&Definition::of_run(run)?, &disks) else {
+        return Ok(());
+    };
+    bail!(
+        "Requested operation is not valid: '{option}': what the guest writes is thrown away with QEMU, and would be \
+         missing where it goes on"
+    )
+}
+
+/// The option that has QEMU throw away what the guest writes, if there is one.
+pub(super) fn throws_away(definition: &Definition, disks: &[Disk]) -> Option<&'static str> {
+    let option = throwaway_option(&definition.argv);
+    option.or_else(|| disks.iter().any(is_throwaway).then_some("snapshot=on"))
+}
+
+/// Whether it is a file of QEMU's own, which it has removed already (`create_tmp_file`, 7.2 to 11.1), whatever option
+/// has asked for it.
+fn is_throwaway(disk: &Disk) -> bool {
+    let name = disk.file.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b"vl.") && !disk.file.exists()
 }
 
 /// Whether a guest stands for a reason of its own: it would be the same at its destination, and nobody told.

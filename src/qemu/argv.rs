@@ -175,7 +175,19 @@ fn note_valued(facts: &mut Facts, option: &[u8], value: &[u8]) -> Result<(), Ref
 
 fn note_device(facts: &mut Facts, value: &[u8]) {
     facts.exit_device |= holds(value, b"isa-debug-exit");
-    facts.bmc |= holds(value, b"ipmi-bmc");
+    facts.bmc |= holds(value, b"ipmi-bmc") || is_bmc_escaped(value);
+}
+
+/// Whether a device that is given as JSON is a BMC, its name spelt with escapes. One that cannot be read is feared to be.
+fn is_bmc_escaped(value: &[u8]) -> bool {
+    if !value.trim_ascii_start().starts_with(b"{") || !value.contains(&b'\\') {
+        return false;
+    }
+    let Ok(device) = serde_json::from_slice::<Value>(value) else {
+        return true;
+    };
+    let driver = device.get("driver").and_then(Value::as_str);
+    driver.is_none_or(|driver| driver.contains("ipmi-bmc"))
 }
 
 fn note_actions(facts: &mut Facts, value: &[u8], option: &str) {

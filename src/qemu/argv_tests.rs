@@ -128,6 +128,16 @@ fn what_the_answers_depend_on_is_noted() {
     assert!(!facts(&["-S", "-append", "-s"]).debugger);
     assert!(facts(&["-device", "ipmi-bmc-sim,id=bmc0"]).bmc);
     assert!(facts(&["-device", r#"{"driver":"ipmi-bmc-extern"}"#]).bmc);
+    // Spelt with an escape, in the key or in the name; and what only QEMU can read.
+    for device in [
+        r#"{"driver":"\u0069pmi-bmc-sim","id":"b"}"#,
+        r#" {"dr\u0069ver":"ipmi\u002dbmc-extern"}"#,
+        r"{'driver':'\u0069pmi-bmc-sim'}",
+    ] {
+        assert!(facts(&["-device", device]).bmc, "{device}");
+    }
+    assert!(!facts(&["-device", r#"{"driver":"x","serial":"a\\b"}"#]).bmc);
+    assert!(!facts(&["-device", "{'driver':'x'}"]).bmc);
     let set = [
         "-device",
         "pvpanic,id=x",

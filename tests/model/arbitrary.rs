@@ -147,6 +147,7 @@ fn of_ours() -> impl Strategy<Value = Event> {
             use domstate::domain::Before::{Ran, Stood};
             lines::job(verb, pid, if ran { Ran } else { Stood }, None)
         }),
+        (verbs(), pids()).prop_map(|(verb, pid)| Event::StreamAsked { verb, pid }),
         (verbs(), pids()).prop_map(|(verb, pid)| Event::Sent { verb, pid }),
         (verbs(), pids()).prop_map(|(verb, pid)| Event::Done { verb, pid }),
         (verbs(), pids()).prop_map(|(verb, pid)| {

@@ -58,6 +58,8 @@ impl Guest {
         match end.exit {
             // The power may have taken the line that says that it ran.
             None if end.boot != self.boot => ShutOff::Crashed,
+            // Restored, and sent away before it ran.
+            _ if self.may_be_elsewhere() => ShutOff::Unknown,
             // Or something else has.
             _ if self.gap => match self.shutdown {
                 Some((cause, ran)) if end.exit.is_some() => self.shut_down_by(cause, ran, end),

@@ -167,10 +167,11 @@ impl Guest {
             Event::Asked { verb, actor, job } => {
                 self.ask(*verb, actor.pid);
                 if let Some(job) = job {
-                    self.written = Written::Nothing;
+                    self.written = Written::Unasked;
                     self.stood_before = job.before == Before::Stood;
                 }
             }
+            Event::StreamAsked { verb, pid } => self.told_to_write(*verb, *pid),
             Event::Sent { verb, pid } => {
                 self.acted(*verb, *pid);
                 if *verb == Verb::SnapshotRevert {
@@ -332,7 +333,11 @@ impl Guest {
         self.said_otherwise = None;
         // Where it went, or what was written of it, is not what it is any more; what is being written still may be.
         let migrates = self.job() == Some(Verb::Migrate);
-        let lasts = self.written == Written::ForJob || self.written == Written::Nothing && migrates;
+        let lasts = match self.written {
+            Written::Nothing | Written::ForJob => true,
+            Written::Unasked => migrates,
+            Written::Whole | Written::Lost => false,
+        };
         for asked in self.asked.iter_mut().filter(|asked| ends_guest(asked.verb)) {
             (asked.acted, asked.void) = (false, asked.void || !lasts);
         }

@@ -78,6 +78,7 @@ pub(crate) fn job(verb: Verb, pid: u32, before: Before, then: Option<Begin>) -> 
             file: "/file".into(),
             before,
             then,
+            announces: true,
         })),
     }
 }

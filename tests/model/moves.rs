@@ -353,6 +353,12 @@ impl Machine {
         rest: Vec<Step>,
     ) -> Vec<Event> {
         self.job = true;
+        let mut rest = rest;
+        let setup = lines::migration("setup");
+        let is_setup = |step: &Step| matches!(step, Step::Line(event) if *event == setup);
+        if let Some(begins) = rest.iter().position(is_setup) {
+            rest.insert(begins, Step::Line(Event::StreamAsked { verb, pid }));
+        }
         let before = match self.stage {
             Stage::Runs => Before::Ran,
             _ => Before::Stood,

@@ -79,13 +79,14 @@ fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
         &Life::Lives,
         &[
             (
-                &[begun(Verb::Migrate), status("setup")],
+                &[begun(Verb::Migrate), writes(Verb::Migrate), status("setup")],
                 Some(Duty::UndoJob),
             ),
             // Handed over: there is nothing that could be undone.
             (
                 &[
                     begun(Verb::Migrate),
+                    writes(Verb::Migrate),
                     status("setup"),
                     status("postcopy-active"),
                 ],
@@ -94,6 +95,7 @@ fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
             (
                 &[
                     begun(Verb::Migrate),
+                    writes(Verb::Migrate),
                     status("setup"),
                     Stopped,
                     sent(Verb::Migrate),
@@ -105,6 +107,7 @@ fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
             (
                 &[
                     begun(Verb::Migrate),
+                    writes(Verb::Migrate),
                     status("setup"),
                     Stopped,
                     sent(Verb::Migrate),
@@ -117,6 +120,7 @@ fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
             (
                 &[
                     begun(Verb::Migrate),
+                    writes(Verb::Migrate),
                     status("setup"),
                     Stopped,
                     sent(Verb::Migrate),
@@ -130,6 +134,7 @@ fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
             (
                 &[
                     begun(Verb::Migrate),
+                    writes(Verb::Migrate),
                     status("setup"),
                     Stopped,
                     sent(Verb::Migrate),
@@ -138,13 +143,19 @@ fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
             ),
             // Also one that was not stopped yet.
             (
-                &[begun(Verb::Migrate), status("setup"), sent(Verb::Migrate)],
+                &[
+                    begun(Verb::Migrate),
+                    writes(Verb::Migrate),
+                    status("setup"),
+                    sent(Verb::Migrate),
+                ],
                 Some(Duty::PlaceFile),
             ),
             // Somebody let it run here: it has gone nowhere, whatever is said of it later.
             (
                 &[
                     begun(Verb::Migrate),
+                    writes(Verb::Migrate),
                     status("setup"),
                     Stopped,
                     status("completed"),
@@ -156,6 +167,7 @@ fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
             (
                 &[
                     begun(Verb::Migrate),
+                    writes(Verb::Migrate),
                     status("setup"),
                     Stopped,
                     sent(Verb::Migrate),
@@ -165,12 +177,18 @@ fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
             ),
             // QEMU's own word carries it out.
             (
-                &[begun(Verb::Migrate), status("setup"), status("completed")],
+                &[
+                    begun(Verb::Migrate),
+                    writes(Verb::Migrate),
+                    status("setup"),
+                    status("completed"),
+                ],
                 Some(Duty::PlaceFile),
             ),
             (
                 &[
                     begun(Verb::Migrate),
+                    writes(Verb::Migrate),
                     status("setup"),
                     status("completed"),
                     failed(Verb::Migrate),
@@ -226,7 +244,12 @@ fn of_a_job_whose_qemu_is_gone_the_file_is_left_to_do() {
             ),
             // That a migration is done, nobody can say any more.
             (
-                &[begun(Verb::Migrate), status("setup"), sent(Verb::Migrate)],
+                &[
+                    begun(Verb::Migrate),
+                    writes(Verb::Migrate),
+                    status("setup"),
+                    sent(Verb::Migrate),
+                ],
                 Some(Duty::UndoJob),
             ),
         ],

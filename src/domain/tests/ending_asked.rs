@@ -121,13 +121,13 @@ fn a_guest_whose_job_was_carried_out_ended_with_it() {
             asked_for(Verb::DumpCrash),
         ),
         (
-            job(Verb::Migrate, &[setup, sent, completed, done]).ends(STATUS_0),
+            job(Verb::Migrate, &[writes, setup, sent, completed, done]).ends(STATUS_0),
             "migrated",
             asked_for(Verb::Migrate),
         ),
         // It is QEMU's word that counts, and no failure to see it.
         (
-            job(Verb::Migrate, &[setup, sent, completed, failed]).ends(KILLED),
+            job(Verb::Migrate, &[writes, setup, sent, completed, failed]).ends(KILLED),
             "migrated",
             asked_for(Verb::Migrate),
         ),
@@ -156,7 +156,7 @@ fn a_job_that_was_not_carried_out_says_nothing_of_the_end() {
             .shut(ShutdownCause::HostQmpQuit)
             .ends(STATUS_0),
         job(Verb::Dump, &[sent, done]).ends(STATUS_0),
-        job(Verb::Migrate, &[setup, sent, completed])
+        job(Verb::Migrate, &[writes, setup, sent, completed])
             .then(Event::Resumed)
             .then(done(Verb::Migrate))
             .shut(ShutdownCause::HostQmpQuit)
@@ -177,6 +177,7 @@ fn whether_a_guest_arrived_elsewhere_is_unknown_if_its_qemu_ended_on_the_last_st
     let leaving = |progress: &[fn(Verb) -> Event]| {
         let story = Story::booted()
             .then(begun(Verb::Migrate))
+            .then(writes(Verb::Migrate))
             .then(setup(Verb::Migrate));
         let story = story.then(Event::Stopped);
         let progress = progress.iter();

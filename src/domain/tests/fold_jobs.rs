@@ -15,6 +15,7 @@ fn a_guest_that_is_saved_waits_and_goes_on_only_if_it_was_not() {
                 &[
                     begun(Verb::Save),
                     Stopped,
+                    writes(Verb::Save),
                     status("setup"),
                     status("completed"),
                 ],
@@ -24,6 +25,7 @@ fn a_guest_that_is_saved_waits_and_goes_on_only_if_it_was_not() {
                 &[
                     begun(Verb::Save),
                     Stopped,
+                    writes(Verb::Save),
                     status("setup"),
                     status("failed"),
                     Resumed,
@@ -136,6 +138,7 @@ fn a_guest_that_stood_for_a_snapshot_or_a_dump_has_gone_nowhere() {
         let fold = booted(&[
             Event::Stopped,
             begun(verb),
+            writes(verb),
             status("setup"),
             status("completed"),
             sent(verb),
@@ -154,7 +157,12 @@ fn the_stream_of_a_dump_leaves_the_guest_where_it_is() {
         (Verb::Save, true),
     ] {
         let mut events = vec![asked(Verb::Suspend), Event::Stopped, begun(verb)];
-        events.extend([status("setup"), status("active"), status("completed")]);
+        events.extend([
+            writes(verb),
+            status("setup"),
+            status("active"),
+            status("completed"),
+        ]);
         assert_eq!(booted(&events).transfer, Transfer::Left, "{verb:?}");
         events.push(done(verb));
         let fold = booted(&events);

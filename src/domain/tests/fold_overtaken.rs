@@ -8,6 +8,7 @@ fn saving() -> Vec<Event> {
     let asked = [
         begun(Verb::Save),
         Event::Stopped,
+        writes(Verb::Save),
         status("setup"),
         status("active"),
     ];
@@ -16,7 +17,12 @@ fn saving() -> Vec<Event> {
 
 /// A guest that runs while its memory is sent where we have it sent.
 fn going() -> Vec<Event> {
-    let asked = [begun(Verb::Migrate), status("setup"), status("active")];
+    let asked = [
+        begun(Verb::Migrate),
+        writes(Verb::Migrate),
+        status("setup"),
+        status("active"),
+    ];
     [&boot()[..], &asked].concat()
 }
 
@@ -106,52 +112,6 @@ fn a_guest_whose_job_came_to_nothing_stands_for_what_somebody_else_does_with_it(
 }
 
 #[test]
-fn what_is_written_for_a_job_is_what_was_begun_for_it() {
-    use Event::*;
-    let ours = |events: &[Event]| booted(events).is_written_for_job();
-    let save = || [begun(Verb::Save), Stopped, status("setup")];
-    assert!(ours(&save()));
-    assert!(ours(
-        &[&save()[..], &[status("active"), status("completed")]].concat()
-    ));
-    assert!(ours(&[begun(Verb::Migrate), status("setup")]));
-    // The line before it was lost.
-    assert!(ours(&[begun(Verb::Save), Stopped, Gap, status("active")]));
-    // Somebody lets it run: QEMU goes on writing, and stops it for the last of it.
-    assert!(ours(&[&save()[..], &[Stopped, Resumed, Stopped]].concat()));
-    let anothers: [&[Event]; 6] = [
-        &[begun(Verb::Save)],
-        // A guest is stopped before it is saved.
-        &[begun(Verb::Save), status("setup"), Stopped],
-        &[
-            status("setup"),
-            begun(Verb::Save),
-            Stopped,
-            status("active"),
-        ],
-        &[begun(Verb::Save), Stopped, status("setup"), status("setup")],
-        &[
-            begun(Verb::Save),
-            Stopped,
-            status("setup"),
-            status("cancelled"),
-        ],
-        // It ran behind what was written.
-        &[
-            begun(Verb::Save),
-            Stopped,
-            status("setup"),
-            status("completed"),
-            Resumed,
-            Stopped,
-        ],
-    ];
-    for events in anothers {
-        assert!(!ours(events), "{events:?}");
-    }
-}
-
-#[test]
 fn a_guest_that_somebody_lets_run_while_it_is_written_is_saved_or_migrated_all_the_same() {
     use Event::*;
     let arrives = [Resumed, Stopped, status("completed")];
@@ -160,6 +120,7 @@ fn a_guest_that_somebody_lets_run_while_it_is_written_is_saved_or_migrated_all_t
     let dumping = [
         begun(Verb::DumpCrash),
         Stopped,
+        writes(Verb::DumpCrash),
         status("setup"),
         status("active"),
     ];
@@ -225,99 +186,4 @@ fn that_a_guest_stands_for_its_migration_is_inferred_until_the_last_of_it_may_go
     assert_eq!(certainty(&last), Certainty::Witnessed);
     let left = [Event::Stopped, status("completed")];
     assert_eq!(certainty(&left), Certainty::Witnessed);
-}
-
-#[test]
-fn a_guest_that_stands_when_its_job_is_over_does_not_stand_for_that() {
-    use Event::*;
-    assert_told(
-        &boot(),
-        &[
-            // QEMU says why, before it is dumped or behind it.
-            (
-                &[begun(Verb::Dump), io_error(), Stopped],
-                "paused (I/O error)",
-            ),
-            (
-                &[begun(Verb::Dump), Stopped, io_error()],
-                "paused (dumping)",
-            ),
-            (
-                &[
-                    begun(Verb::Dump),
-                    Stopped,
-                    io_error(),
-                    sent(Verb::Dump),
-                    done(Verb::Dump),
-                ],
-                "paused (I/O error)",
-            ),
-            // Somebody else stopped it.
-            (
-                &[
-                    begun(Verb::Dump),
-                    Stopped,
-                    sent(Verb::Dump),
-                    done(Verb::Dump),
-                ],
-                "paused (unknown)",
-            ),
-            (
-                &[
-                    begun(Verb::SnapshotCreate),
-                    Stopped,
-                    done(Verb::SnapshotCreate),
-                ],
-                "paused (unknown)",
-            ),
-            // What it stands as that was taken back to a snapshot.
-            (
-                &[
-                    begun(Verb::SnapshotRevert),
-                    Stopped,
-                    sent(Verb::SnapshotRevert),
-                    done(Verb::SnapshotRevert),
-                ],
-                "paused (from snapshot)",
-            ),
-        ],
-    );
-}
-
-#[test]
-fn a_guest_that_stands_because_somebody_may_have_asked_for_it_is_inferred_to_until_he_says_so() {
-    use Event::*;
-    let (a, b) = (11, 12);
-    let told = |then: &[Event]| {
-        let answer = booted(then).answer(&Life::Lives);
-        (answer.state.to_string(), answer.certainty)
-    };
-    let user = |certainty| ("paused (user)".to_owned(), certainty);
-    let asks = asked_by(a, Verb::Suspend);
-    assert_eq!(told(&[asks.clone(), Stopped]), user(Certainty::Inferred));
-    let acted = [asks.clone(), Stopped, sent_by(a, Verb::Suspend)];
-    assert_eq!(told(&acted), user(Certainty::Witnessed));
-    // Who asks when it stands changes nothing.
-    let mut again = acted.to_vec();
-    again.push(asked_by(b, Verb::Suspend));
-    assert_eq!(told(&again), user(Certainty::Witnessed));
-    // Another's suspend and resume come between.
-    let late = [
-        asks.clone(),
-        asked_by(b, Verb::Suspend),
-        Stopped,
-        sent_by(b, Verb::Suspend),
-        done_by(b, Verb::Suspend),
-        Resumed,
-        Stopped,
-    ];
-    assert_eq!(told(&late), user(Certainty::Inferred));
-    let late = [&late[..], &[sent_by(a, Verb::Suspend)]].concat();
-    assert_eq!(told(&late), user(Certainty::Witnessed));
-    // It was let run again before he could say so: the next stop is not his.
-    let unknown = ("paused (unknown)".to_owned(), Certainty::Witnessed);
-    let overtaken = [asks.clone(), Stopped, Resumed, Stopped];
-    assert_eq!(told(&overtaken), unknown);
-    let overtaken = [asks, Stopped, Resumed, done_by(a, Verb::Suspend), Stopped];
-    assert_eq!(told(&overtaken), unknown);
 }

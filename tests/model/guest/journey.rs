@@ -20,6 +20,8 @@ pub(crate) enum Outgoing {
 /// What QEMU writes of a guest for a job. Its words name nobody: a job has it write once, and all else is somebody else's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Written {
+    /// It was not told to.
+    Unasked,
     Nothing,
     ForJob,
     /// All of it.
@@ -48,11 +50,20 @@ impl Guest {
         self.job().is_some() && matches!(self.written, Written::ForJob | Written::Whole)
     }
 
-    fn write(&mut self, job: Verb, word: &str) {
-        // For all but a migration it is stopped first.
-        let may_be_ours = job == Verb::Migrate || !self.runs();
+    /// QEMU is about to be told to write it, whatever was of it before.
+    pub(super) fn told_to_write(&mut self, verb: Verb, pid: u32) {
+        let is_it = |asked: &&mut Asked| (asked.verb, asked.pid) == (verb, pid);
+        if self.job() == Some(verb)
+            && let Some(asked) = self.asked.iter_mut().rev().find(is_it)
+        {
+            asked.void = false;
+            self.written = Written::Nothing;
+        }
+    }
+
+    fn write(&mut self, word: &str) {
         self.written = match (self.written, word) {
-            (Written::Nothing, "setup") if may_be_ours => Written::ForJob,
+            (Written::Nothing, "setup") => Written::ForJob,
             (Written::ForJob, "completed") => Written::Whole,
             (Written::ForJob | Written::Whole, "setup") => Written::Lost,
             (Written::ForJob, "failed" | "cancelled") => Written::Lost,
@@ -71,7 +82,7 @@ impl Guest {
 
     pub(super) fn migration(&mut self, word: &str) {
         if let Some(job) = self.job() {
-            self.write(job, word);
+            self.write(word);
             // A file, or the guest's own disks, are where it goes.
             if job != Verb::Migrate && self.is_written_for_job() {
                 return;
@@ -79,14 +90,17 @@ impl Guest {
         }
         match self.kind {
             LaunchKind::Incoming if !self.all_here => self.incoming(word),
-            LaunchKind::Restore if !self.began => self.loading(word),
+            LaunchKind::Restore if !self.began && !self.all_here => self.loading(word),
             _ => self.outgoing(word),
         }
     }
 
     pub(super) fn loading(&mut self, word: &str) {
-        if word == "completed" && self.begin == Begin::Paused {
-            self.arrived_standing();
+        if word == "completed" {
+            self.all_here = true;
+            if self.begin == Begin::Paused {
+                self.arrived_standing();
+            }
         }
     }
 
@@ -123,6 +137,10 @@ impl Guest {
             "failed" | "cancelled" => Outgoing::No,
             _ => self.outgoing,
         };
+        if word == "completed" && self.state == State::Paused(Paused::StartingUp) {
+            // A restored guest, that will not run here.
+            self.stand(Paused::Migrating);
+        }
         if word == "completed" && self.is_written_for_job() {
             // Whoever lives to see it.
             let mut asked = self.asked.iter_mut();

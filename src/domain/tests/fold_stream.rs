@@ -1,0 +1,171 @@
+//! Whose it is what QEMU writes of a guest: its events name nobody.
+
+use super::story::*;
+use super::*;
+
+/// A guest that ran, stands for its save, and QEMU was told to write it.
+fn told() -> Vec<Event> {
+    vec![begun(Verb::Save), Event::Stopped, writes(Verb::Save)]
+}
+
+fn writing() -> Vec<Event> {
+    [told(), vec![status("setup")]].concat()
+}
+
+fn ours(events: &[Event]) -> bool {
+    booted(events).is_written_for_job()
+}
+
+#[test]
+fn what_is_written_for_a_job_is_what_was_begun_behind_the_line_that_it_is_told_to() {
+    use Event::*;
+    assert!(ours(&writing()));
+    let whole = [status("active"), status("completed")];
+    assert!(ours(&[&writing()[..], &whole].concat()));
+    let migrates = [begun(Verb::Migrate), writes(Verb::Migrate), status("setup")];
+    assert!(ours(&migrates));
+    // QEMU's line is lost.
+    assert!(ours(&[told(), vec![Gap, status("active")]].concat()));
+    // Somebody lets it run, before QEMU begins or behind that: it is written on, and stopped for the last of it.
+    assert!(ours(
+        &[&writing()[..], &[Stopped, Resumed, Stopped]].concat()
+    ));
+    assert!(ours(&[told(), vec![Resumed, status("setup")]].concat()));
+    let runs_first = [
+        begun(Verb::Save),
+        Stopped,
+        Resumed,
+        writes(Verb::Save),
+        status("setup"),
+    ];
+    assert!(ours(&runs_first));
+}
+
+#[test]
+fn what_is_written_before_that_line_or_behind_its_end_is_somebody_elses() {
+    use Event::*;
+    let then = |events: &[Event]| [&writing()[..], events].concat();
+    let anothers = [
+        vec![begun(Verb::Save)],
+        told(),
+        // On a slow disk it takes a second until the request is there, and QEMU told.
+        vec![begun(Verb::Save), status("setup"), Stopped],
+        vec![begun(Verb::Save), Stopped, status("setup")],
+        vec![begun(Verb::Save), Stopped, Gap, status("active")],
+        vec![
+            begun(Verb::Save),
+            Stopped,
+            status("setup"),
+            writes(Verb::Save),
+            status("active"),
+        ],
+        vec![
+            status("setup"),
+            begun(Verb::Save),
+            Stopped,
+            writes(Verb::Save),
+            status("active"),
+        ],
+        vec![begun(Verb::Migrate), status("setup")],
+        // A dump of the memory has no stream at all.
+        vec![begun(Verb::Dump), Stopped, status("setup")],
+        // Another process says that it is told.
+        vec![
+            begun(Verb::Save),
+            Stopped,
+            StreamAsked {
+                verb: Verb::Save,
+                pid: 99,
+            },
+            status("setup"),
+        ],
+        then(&[status("setup")]),
+        then(&[status("cancelled")]),
+        // It ran behind what was written.
+        then(&[status("completed"), Resumed, Stopped]),
+    ];
+    for events in anothers {
+        assert!(!ours(&events), "{events:?}");
+    }
+}
+
+#[test]
+fn of_a_job_of_an_older_domstate_what_begins_while_the_guest_stands_is_taken_for_its_own() {
+    use Event::*;
+    let begun = begun_before;
+    assert!(ours(&[begun(Verb::Save), Stopped, status("setup")]));
+    assert!(ours(&[begun(Verb::Migrate), status("setup")]));
+    assert!(!ours(&[begun(Verb::Save), status("setup"), Stopped]));
+    let runs = [begun(Verb::Save), Stopped, Resumed, Stopped];
+    assert!(!ours(&[&runs[..], &[status("setup")]].concat()));
+}
+
+#[test]
+fn only_what_may_be_written_for_a_job_is_cancelled_with_it() {
+    let may = |events: &[Event]| booted(events).may_be_written_for_job();
+    assert!(may(&told()));
+    assert!(may(&writing()));
+    assert!(may(&[begun_before(Verb::Save), Event::Stopped]));
+    assert!(!may(&[begun(Verb::Save), Event::Stopped]));
+    assert!(!may(&[writing(), vec![status("cancelled")]].concat()));
+    assert!(!may(&[]));
+}
+
+#[test]
+fn a_job_of_which_qemu_was_not_told_to_write_anything_carries_nothing_away() {
+    use Event::*;
+    let sent_away = [Stopped, status("setup"), status("completed")];
+    for verb in [Verb::Migrate, Verb::Save] {
+        let story = sent_away.iter().cloned();
+        let story = story.fold(Story::booted().then(begun(verb)), Story::then);
+        let (state, cause, _) = story.then(sent(verb)).then(done(verb)).ends(STATUS_0);
+        assert_eq!(
+            (state.as_str(), cause),
+            ("shut off (unknown)", Cause::MaybeMigrated),
+            "{verb:?}"
+        );
+    }
+}
+
+#[test]
+fn a_copy_that_is_made_of_a_guest_while_it_runs_takes_it_nowhere() {
+    use Event::*;
+    // QEMU's background-snapshot.
+    let copy = ["setup", "active"].map(status);
+    let copied = [&copy[..], &[Stopped, Resumed, status("completed")]].concat();
+    assert_eq!(booted(&copied).transfer, Transfer::None);
+    // Its STOP may be what was lost.
+    let lost = [&copy[..], &[Gap, status("completed")]].concat();
+    assert_eq!(booted(&lost).transfer, Transfer::Left);
+    let gone = [&copy[..], &[Stopped, status("completed")]].concat();
+    assert_eq!(booted(&gone).transfer, Transfer::Left);
+}
+
+/// A saved guest that is back in memory, and not yet let go.
+fn restored(begin: Begin) -> Vec<Event> {
+    vec![
+        launched(LaunchKind::Restore, begin),
+        Event::StatusReported(RunStatus::InMigrate),
+        status("active"),
+        status("completed"),
+    ]
+}
+
+#[test]
+fn a_restored_guest_that_somebody_sends_away_before_it_runs_is_not_let_go() {
+    let due = |then: &[Event]| {
+        let fold = fold_of(&[&restored(Begin::Running)[..], then].concat());
+        fold.duty(&Life::Lives, Worker::Gone)
+    };
+    assert_eq!(due(&[]), Some(Duty::LetGo));
+    assert_eq!(due(&[status("setup")]), None);
+    assert_eq!(due(&[status("active")]), None);
+    let [setup, completed, failed] = ["setup", "completed", "failed"].map(status);
+    assert_eq!(due(&[setup.clone(), completed.clone()]), None);
+    assert_eq!(due(&[setup.clone(), failed]), Some(Duty::LetGo));
+    let away = [restored(Begin::Running), vec![setup, completed]].concat();
+    let story = Story(fold_of(&away), 60_000_000).shut(ShutdownCause::HostQmpQuit);
+    let (state, cause, _) = story.ends(STATUS_0);
+    let unknown = ("shut off (unknown)", Cause::MaybeMigrated);
+    assert_eq!((state.as_str(), cause), unknown);
+}
