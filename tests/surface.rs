@@ -9,7 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -236,4 +237,38 @@ fn bash_takes_its_completion_script_without_a_word() {
         .output()
         .unwrap();
     assert!(bash.status.success() && bash.stderr.is_empty(), "{bash:?}");
+}
+
+/// A program of this name that runs these lines.
+fn put_program(folder: &Path, name: &str, lines: &str) {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn what_installing_one_need_takes_away_is_installed_again() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("needs");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    put_program(&folder, "second", "");
+    put_program(&folder, "sudo", r#"exec "$@""#);
+    // QEMU's package removes a qemu-img of another version.
+    let apt = r#"
+        here=$(dirname "$0")
+        for word in "$@"; do
+            case $word in
+                first-package) cp "$here/sudo" "$here/first"; rm -f "$here/second" ;;
+                second-package) cp "$here/sudo" "$here/second" ;;
+            esac
+        done"#;
+    put_program(&folder, "apt-get", apt);
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let installed = Command::new(root().join("scripts/install-needs"))
+        .args(["first=first-package", "second=second-package"])
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(installed.status.success(), "{installed:?}");
+    assert!(folder.join("first").exists() && folder.join("second").exists());
 }

@@ -159,7 +159,7 @@ impl Fold {
         self.clear_ends();
         if by == ResetBy::Host {
             // That was it: of a later one it is not why.
-            self.intents.settle_reset(at, self.job.as_ref());
+            self.intents.settle_oldest(Verb::Reset, at);
         }
         let stopped_anew = match self.live {
             State::Crashed => Some(Paused::Crashed),

@@ -166,27 +166,6 @@ impl Intents {
         }
     }
 
-    /// A reset that was asked for has been done at `at`: it explains no later one. The oldest, where nobody says which. That of
-    /// `job` stays, for what else it is to tell.
-    pub fn settle_reset(&mut self, at: Option<Timestamp>, job: Option<&PendingJob>) {
-        let resets = [Verb::Reset, Verb::DumpReset];
-        let may_be = |i: &Intent| {
-            let age = at.map_or(0, |at| at.0.abs_diff(i.at.0));
-            resets.contains(&i.verb) && age <= ASK_EXPIRES_MICROS
-        };
-        let Some(oldest) = self.0.iter().position(may_be) else {
-            return;
-        };
-        match self.0.get_mut(oldest) {
-            Some(intent) if job.is_some_and(|job| intent.is_of(job)) => {
-                intent.at = Timestamp::default();
-            }
-            _ => {
-                self.0.remove(oldest);
-            }
-        }
-    }
-
     /// Forgets the requests of `verbs`: what they asked for has happened, or was overtaken.
     pub fn settle(&mut self, verbs: &[Verb]) {
         self.0.retain(|intent| !verbs.contains(&intent.verb));

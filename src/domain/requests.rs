@@ -6,7 +6,7 @@ use super::event::{Actor, Exit, ShutdownCause, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
 use super::job::{Job, PendingJob, Stream};
-use super::policy::OnCrash;
+use super::policy::{OnCrash, OnReboot};
 use super::state::{Paused, Running, State};
 use super::trace::{Core, Reboot, Restart, WatchdogEnd};
 use super::transfer::Transfer;
@@ -94,6 +94,15 @@ impl Fold {
         }
         if verb == Verb::CrashDump {
             self.core_tried(Core::Dumped);
+        }
+        let on_reboot = self
+            .launch
+            .as_ref()
+            .map(|launch| launch.lifecycle.on_reboot);
+        let is_reset = on_reboot != Some(OnReboot::Destroy) && self.shutdown.is_none();
+        if verb == Verb::DumpReset && is_reset {
+            // QEMU goes on: of a later reset it is not why.
+            self.intents.withdraw(verb, pid);
         }
         // Whoever asks for a shutdown wants no restart; and a reboot that is done needs nothing more.
         if matches!(verb, Verb::Shutdown | Verb::Reboot) {

@@ -262,6 +262,39 @@ fn killed() -> Cause {
 }
 
 #[test]
+fn a_reset_that_was_done_is_not_why_a_later_one_ended_the_guest() {
+    use ShutdownCause::HostQmpSystemReset;
+    let by_somebody = |story: Story| story.shut(HostQmpSystemReset).ends(STATUS_0);
+    let asks = || Story::booted().then(asked(Verb::Reset));
+    let is_done = |story: Story| story.then(sent(Verb::Reset)).then(done(Verb::Reset));
+    let dumps = || {
+        let verb = Verb::DumpReset;
+        let story = Story::booted().then(begun(verb)).then(Event::Stopped);
+        story.then(reset()).then(sent(verb)).then(done(verb))
+    };
+    assert_witnessed([
+        // QEMU says it before the verb does, or behind that.
+        (
+            by_somebody(is_done(asks().then(reset()))),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (
+            by_somebody(is_done(asks()).then(reset())),
+            "destroyed",
+            Cause::QmpQuit,
+        ),
+        (by_somebody(dumps()), "destroyed", Cause::QmpQuit),
+        // The guest's own reset is none that was asked for.
+        (
+            by_somebody(is_done(asks().then(Event::Reset(ResetBy::Guest)))),
+            "shutdown",
+            asked_for(Verb::Reset),
+        ),
+    ]);
+}
+
+#[test]
 fn an_ask_of_long_ago_does_not_colour_a_kill_of_today() {
     let mut story = Story::booted().then(asked(Verb::Destroy));
     story.1 += 60_000_000;

@@ -78,6 +78,32 @@ fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
     }
 }
 
+#[test]
+fn of_a_qemu_that_outlived_a_shutdown_in_lines_that_are_lost_the_second_tells() {
+    use ShutdownCause::*;
+    let twice = |second| {
+        let story = Story::booted().shut(GuestShutdown).then(Event::Gap);
+        story.shut(second).ends(STATUS_0)
+    };
+    let (state, _, certainty) = twice(GuestShutdown);
+    assert_eq!(
+        (state.as_str(), certainty),
+        ("shut off (unknown)", Certainty::Unknown)
+    );
+    assert_witnessed([
+        (twice(HostQmpQuit), "destroyed", Cause::QmpQuit),
+        // Nothing is lost between the two: the guest has shut down, and QEMU is told to go.
+        (
+            Story::booted()
+                .shut(GuestShutdown)
+                .shut(HostQmpQuit)
+                .ends(STATUS_0),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+    ]);
+}
+
 /// A guest that powers itself off, launched so, and whether QEMU is seen to stay.
 fn powered_off(change: impl Fn(&mut Launch), before: &[Event], then: &[Event]) -> Story {
     let story = Story::booted_with(change);

@@ -86,6 +86,11 @@ fn a_guest_that_is_handed_over_is_told_in_libvirts_words() {
                 ],
                 "paused (post-copy failed)",
             ),
+            // 11.1 lets go on here what it could not hand over.
+            (
+                &[Stopped, status("postcopy-active"), Resumed],
+                "running (migration canceled)",
+            ),
         ],
     );
 }
