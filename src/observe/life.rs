@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 
 use super::host::{boot_id, pid_namespace};
 use super::process::{ProcessState, parent_pid, process, process_state};
-use crate::domain::{Exit, Exited, Fold, Life, LogWords, Process};
+use crate::domain::{Exit, Exited, Fold, Life, Process};
 use crate::journal::{JOURNAL_FILE, open_to_read};
 use crate::qemu::listener_pid;
 use crate::store::{DomainFolder, Log, RunFolder, is_held};
@@ -107,12 +107,6 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
             Some(_) | None => None,
         }),
     }
-}
-
-/// Reads QEMU's last words from the log of `run`.
-pub fn last_words(run: &RunFolder) -> LogWords {
-    let words = Log::open_read_only(run.path()).and_then(|log| log.words());
-    words.unwrap_or_default()
 }
 
 fn is_newest(domain: &DomainFolder, run: &RunFolder) -> bool {

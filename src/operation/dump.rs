@@ -282,7 +282,9 @@ impl Dump<'_> {
             control.execute("stop", None)?;
         }
         let pipe = match self.form {
-            DumpForm::Stream => migrate_into_pipe(&mut control, &self.asking)?,
+            DumpForm::Stream => {
+                migrate_into_pipe(self.domain, self.run, &mut control, &self.asking)?
+            }
             DumpForm::Memory => dump_into_pipe(&mut control)?,
         };
         drop(control);

@@ -183,7 +183,7 @@ fn write(
     if before == Before::Ran {
         stop_for(domain, run, control, "saved")?;
     }
-    migrate_into_pipe(control, asking)
+    migrate_into_pipe(domain, run, control, asking)
 }
 
 /// Copies the stream, and makes the file whole.

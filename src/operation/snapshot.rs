@@ -15,7 +15,7 @@ use super::save::savable;
 use super::settle::{Held, hold};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
-use super::stream::clear_capabilities;
+use super::stream::{announce, clear_capabilities};
 use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out, throws_away};
 use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
 use crate::observe::{Observation, look_at_run};
@@ -198,7 +198,7 @@ impl Create<'_> {
         let nodes: Vec<&str> = nodes.collect();
         let job = SnapshotJob::save(self.snapshot.name.as_str(), &nodes);
         // QEMU calls it a migration.
-        asking.has_it_written()?;
+        announce(self.domain, self.run, asking)?;
         run_job(control, &job).map_err(JobError::known)?;
         if self.job.before == Before::Ran && self.after == AfterSnapshot::GoesOn {
             refuse_what_is_sent(self.domain, self.run)?;

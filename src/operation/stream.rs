@@ -10,6 +10,7 @@ use super::asking::Asking;
 use super::limits::lift_limit;
 use super::pump::{Cancelled, pipe};
 use super::settle::{NOT_RUNNING, connect};
+use super::worker::refuse_what_is_sent;
 use crate::domain::{Life, State, Transfer};
 use crate::observe::{Watcher, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -23,15 +24,26 @@ pub(super) const SENT_BY_ANOTHER: &str =
     "somebody else has QEMU send the guest away, and not where it was to go";
 
 /// Has QEMU write the guest, which stands, into a pipe.
-pub(super) fn migrate_into_pipe(control: &mut Control, asking: &Asking) -> Result<OwnedFd> {
+pub(super) fn migrate_into_pipe(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    asking: &Asking,
+) -> Result<OwnedFd> {
     const NAME: &str = "domstate-job";
     let (from, to) = pipe()?;
     lift_limit(control)?;
     clear_capabilities(control)?;
     control.pass(NAME, to.as_fd())?;
-    asking.has_it_written()?;
+    announce(domain, run, asking)?;
     control.execute("migrate", Some(json!({"uri": format!("fd:{NAME}")})))?;
     Ok(from)
+}
+
+/// Writes down that QEMU is about to be told to write the guest, unless somebody else has had it sent away by now.
+pub(super) fn announce(domain: &DomainFolder, run: &RunFolder, asking: &Asking) -> Result<()> {
+    refuse_what_is_sent(domain, run)?;
+    asking.has_it_written()
 }
 
 /// Switches off whatever capability somebody has set: what is written with some of them cannot be read by a QEMU that has them

@@ -11,7 +11,7 @@ use crate::domain::{
     Answer, BootId, Checkpoint, Event, Exit, Exited, Fold, Life, OomKill, Record, Timestamp,
 };
 use crate::journal::Journal;
-use crate::observe::{boot_id, last_words, now, replay};
+use crate::observe::{boot_id, now, replay};
 use crate::store::{Log, RunFolder, StoredCheckpoint, Sync};
 
 /// How much journal may gather in front of the next checkpoint in the journal itself. A guest that floods it writes
@@ -190,7 +190,8 @@ impl Recorder {
             pid: end.pid,
             exit: end.exit,
             boot: self.boot.clone(),
-            words: last_words(&self.run),
+            // By the open file: its folder may have another name by now.
+            words: self.log.words().unwrap_or_default(),
             oom: end.oom.clone().map(Box::new),
         }
     }

@@ -271,7 +271,7 @@ impl Life<'_> {
         }
         if let Some(status) = status
             && !self.may_lose_lines
-            && !fits(told.state, status, self.is_obscure)
+            && !fits(told.state, status, self)
         {
             return Err(format!("QEMU is {status}"));
         }

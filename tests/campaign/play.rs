@@ -97,6 +97,13 @@ pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
     })
 }
 
+/// When a process began, in clock ticks since the host's boot (`/proc/PID/stat`, field 22); `None` if there is none.
+fn born_at(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(19).map(str::to_owned)
+}
+
 /// What a thread said when it panicked.
 fn words_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
@@ -293,10 +300,13 @@ impl<'a> Stage<'a> {
 
     fn signal(&self, signal: Signal) {
         for pid in self.witness.connected() {
+            let born = born_at(pid);
             self.send(pid, signal);
             let dies = signal == Signal::SIGKILL;
             if dies {
-                until("a death by SIGKILL", || !is_alive(pid));
+                // Another act may give its pid away.
+                let is_gone = || !is_alive(pid) || born_at(pid) != born;
+                until("a death by SIGKILL", is_gone);
             }
         }
     }

@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     not_run: u64,
     hung: u64,
     slowest_ms: BTreeMap<String, u128>,
+    /// How each story that was objected to is played again, and the objection.
+    objections: Vec<Vec<String>>,
 }
 
 impl Tally {
@@ -52,6 +54,7 @@ impl Tally {
             not_run: 0,
             hung: 0,
             slowest_ms: BTreeMap::new(),
+            objections: Vec::new(),
         }
     }
 
@@ -85,7 +88,10 @@ impl Tally {
         for act in story.acts().filter(|_| story.peer.is_none()) {
             *self.acts.entry(act.kind()).or_insert(0) += 1;
         }
-        let Ok(played) = played else { return };
+        let played = match played {
+            Ok(played) => played,
+            Err(failure) => return self.objections.push(failure.row()),
+        };
         self.checks += played.checks;
         self.unsettled += played.unsettled;
         self.commands += played.commands;
@@ -113,6 +119,10 @@ impl Tally {
         };
         let whole = [
             ("stories", self.stories),
+            (
+                "stories that were objected to",
+                self.objections.len() as u64,
+            ),
             ("answers held against the witness", self.checks),
             (
                 "answers not judged: something went on changing",
@@ -139,6 +149,13 @@ impl Tally {
             .collect();
         self.record
             .table("What was played:", &["", "count"], &whole);
+        if !self.objections.is_empty() {
+            self.record.table(
+                "Objections. Each is a false answer, or a mistake of the judge's or of the host's; the commit that mends it says which:",
+                &["played again by", "objection"],
+                &self.objections,
+            );
+        }
         self.record.table(
             "Stories by what they are about (all but the random ones: one for each system call and fault):",
             &["subject", "stories"],

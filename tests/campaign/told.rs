@@ -10,6 +10,8 @@ pub(crate) struct Told {
     pub(crate) certainty: String,
     pub(crate) cause: Value,
     pub(crate) run: Option<u64>,
+    /// The inode number of the state directory that it is of: where one vanishes a new one may be made, whose runs begin again.
+    pub(crate) place: u64,
 }
 
 impl Told {
@@ -26,7 +28,13 @@ impl Told {
             certainty: word("certainty").to_owned(),
             cause: json["cause"].clone(),
             run: json["run"].as_u64(),
+            place: 0,
         })
+    }
+
+    /// Whether both are of one run.
+    pub(crate) fn is_of_run_of(&self, other: &Self) -> bool {
+        (self.place, self.run) == (other.place, other.run)
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -45,7 +45,7 @@ impl Record {
         self.tables.push(table);
     }
 
-    /// Writes the record, if it is wanted. A run that failed has none.
+    /// Writes the record, if it is wanted.
     pub(crate) fn keep(self, qemu: &str) {
         if std::env::var_os("DOMSTATE_KEEP_RECORD").is_none() {
             return;

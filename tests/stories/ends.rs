@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, PATIENCE, finish_child, send, spawn, with_argv};
+use super::harness::{
+    Guest, Host, PATIENCE, finish_child, is_alive, send, spawn, until, with_argv,
+};
 
 /// Far above what ending a QEMU that obeys takes, and below what any of domstate's grace periods is.
 const AT_ONCE: Duration = Duration::from_secs(8);
@@ -339,5 +341,42 @@ fn what_the_guest_writes_on_its_serial_line_is_not_taken_for_qemus_words() {
         "v",
         "shut off (shutdown)",
         &json!({"kind": "guest-shutdown"}),
+    );
+}
+
+/// A reset that was done is over: what ends the guest later is somebody else's.
+#[test]
+fn a_reset_of_somebody_elses_is_not_told_as_the_one_that_was_done_before() {
+    let host = Host::new();
+    let third_party = host.third_party_socket("v");
+    let mut guest = host.start("v", &["-qmp", &third_party]);
+    host.ok(&["reset", "v"]);
+    guest.hears("READY");
+    let mut monitor = host.third_party("v");
+    monitor.execute("set-action", &json!({"reboot": "shutdown"}));
+    monitor.tell("system_reset", &json!({}));
+    host.assert_ends("v", "shut off (destroyed)", &json!({"kind": "qmp-quit"}));
+}
+
+#[test]
+fn who_ended_it_is_told_though_the_state_directory_was_away_just_then() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let (qemu, supervisor) = (host.qemu_pid("v"), host.supervisor_pid("v"));
+    let away = host.folder().join("away");
+    std::fs::rename(host.state_dir(), &away).unwrap();
+    send(qemu, Signal::SIGTERM);
+    until("the supervisor's end", || !is_alive(supervisor));
+    std::fs::rename(&away, host.state_dir()).unwrap();
+    host.assert_is(
+        "v",
+        "shut off (destroyed)",
+        &json!({
+            "kind": "host-signal",
+            "signal": "SIGTERM",
+            "pid": std::process::id(),
+            "command": std::env::args().next(),
+        }),
+        "witnessed",
     );
 }

@@ -62,6 +62,8 @@ mod jobs;
 mod orphans;
 /// A guest goes into a file and comes back out of it, or it goes on and there is no file.
 mod saves;
+/// A guest that somebody else sends away does not run here, and a job of ours is not carried out by that.
+mod sent_away;
 
 /// What is asked when files of the state directory are damaged, cut or gone.
 mod damage;

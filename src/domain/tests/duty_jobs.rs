@@ -75,128 +75,44 @@ fn a_save_or_dump_without_its_worker_is_undone_or_finished() {
 #[test]
 fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
     use Event::*;
-    assert_due(
-        &Life::Lives,
+    let due = |then: &[Event], wanted| {
+        let begun = [begun(Verb::Migrate), writes(Verb::Migrate), status("setup")];
+        let events = [&begun[..], then].concat();
+        assert_due(&Life::Lives, &[(&events, wanted)]);
+    };
+    let let_go = || [Stopped, sent(Verb::Migrate)];
+    let then = |events: &[Event]| [&let_go()[..], events].concat();
+    let handed_over = || status("postcopy-active");
+    due(&[], Some(Duty::UndoJob));
+    // Handed over: there is nothing that could be undone.
+    due(&[handed_over()], None);
+    due(&then(&[handed_over()]), None);
+    // Nor once that was cancelled, or has failed.
+    due(&then(&[handed_over(), status("cancelled")]), None);
+    // Somebody let it run here all the same.
+    due(
+        &then(&[handed_over(), status("failed"), Resumed]),
+        Some(Duty::UndoJob),
+    );
+    // It may have gone: it is let go, and must not run here.
+    due(&let_go(), Some(Duty::PlaceFile));
+    // Also one that was not stopped yet.
+    due(&[sent(Verb::Migrate)], Some(Duty::PlaceFile));
+    // Somebody let it run here: it has gone nowhere, whatever is said of it later.
+    due(
+        &[Stopped, status("completed"), Resumed, done(Verb::Migrate)],
+        Some(Duty::UndoJob),
+    );
+    due(&then(&[status("failed")]), Some(Duty::UndoJob));
+    // QEMU's own word carries it out.
+    due(&[status("completed")], Some(Duty::PlaceFile));
+    due(
         &[
-            (
-                &[begun(Verb::Migrate), writes(Verb::Migrate), status("setup")],
-                Some(Duty::UndoJob),
-            ),
-            // Handed over: there is nothing that could be undone.
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    status("postcopy-active"),
-                ],
-                None,
-            ),
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    Stopped,
-                    sent(Verb::Migrate),
-                    status("postcopy-active"),
-                ],
-                None,
-            ),
-            // Nor once that was cancelled, or has failed.
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    Stopped,
-                    sent(Verb::Migrate),
-                    status("postcopy-active"),
-                    status("cancelled"),
-                ],
-                None,
-            ),
-            // Somebody let it run here all the same.
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    Stopped,
-                    sent(Verb::Migrate),
-                    status("postcopy-active"),
-                    status("failed"),
-                    Resumed,
-                ],
-                Some(Duty::UndoJob),
-            ),
-            // It may have gone: it is let go, and must not run here.
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    Stopped,
-                    sent(Verb::Migrate),
-                ],
-                Some(Duty::PlaceFile),
-            ),
-            // Also one that was not stopped yet.
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    sent(Verb::Migrate),
-                ],
-                Some(Duty::PlaceFile),
-            ),
-            // Somebody let it run here: it has gone nowhere, whatever is said of it later.
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    Stopped,
-                    status("completed"),
-                    Resumed,
-                    done(Verb::Migrate),
-                ],
-                Some(Duty::UndoJob),
-            ),
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    Stopped,
-                    sent(Verb::Migrate),
-                    status("failed"),
-                ],
-                Some(Duty::UndoJob),
-            ),
-            // QEMU's own word carries it out.
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    status("completed"),
-                ],
-                Some(Duty::PlaceFile),
-            ),
-            (
-                &[
-                    begun(Verb::Migrate),
-                    writes(Verb::Migrate),
-                    status("setup"),
-                    status("completed"),
-                    failed(Verb::Migrate),
-                    done(Verb::Migrate),
-                ],
-                Some(Duty::EndAfterJob),
-            ),
+            status("completed"),
+            failed(Verb::Migrate),
+            done(Verb::Migrate),
         ],
+        Some(Duty::EndAfterJob),
     );
 }
 

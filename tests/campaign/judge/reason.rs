@@ -79,10 +79,12 @@ fn resumed_after_stop(qemu: &Qemu) -> Option<usize> {
 
 /// Whether QEMU can be this (`status` of query-status) while the domain is that. The line that says why a guest stands may
 /// be lost.
-pub(super) fn fits(state: State, status: &str, is_obscure: bool) -> bool {
-    let says_less = is_obscure && state == State::Paused(Paused::Unknown);
+pub(super) fn fits(state: State, status: &str, life: &Life<'_>) -> bool {
+    let says_less = life.is_obscure && state == State::Paused(Paused::Unknown);
     match status {
         "running" => matches!(state, State::Running(_)),
+        // It slept in the moment in which it shut down, and QEMU stays.
+        "suspended" if life.machine.no_shutdown && state == State::InShutdown => true,
         "suspended" => state == State::PmSuspended,
         "guest-panicked" => state == State::Crashed || says_less,
         // QEMU 10 says why a second late. An image does not say why a guest stood that was saved.

@@ -1,6 +1,7 @@
 //! Domstate is asked, and held against what is seen before and after.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use domstate::domain::State;
@@ -33,7 +34,8 @@ impl Stage<'_> {
                 }
                 return Err(format!("no answer: {said:?}").into());
             }
-            let told = Told::read(&said.stdout)?;
+            let mut told = Told::read(&said.stdout)?;
+            told.place = fs::metadata(self.host.state_dir()).map_or(0, |at| at.ino());
             let is_zombie = before.alive.is_empty()
                 && told.state == State::InShutdown
                 && self.acts.iter().any(|act| act.followed().is_some());
@@ -115,7 +117,10 @@ impl Stage<'_> {
                 is_obscure: self.is_obscure,
                 may_lose_lines: self.story.breaks_qemu_at("write"),
                 before: self.before,
-                is_next_run: self.last.as_ref().is_some_and(|last| last.run < told.run),
+                is_next_run: self
+                    .last
+                    .as_ref()
+                    .is_some_and(|last| last.place != told.place || last.run < told.run),
             };
             if outside.alive.len() > 1 {
                 return Err(format!("two QEMUs of one domain: {:?}", outside.alive));
@@ -133,13 +138,14 @@ impl Stage<'_> {
 
     fn judge(&mut self, told: Told, outside: &Outside) -> Result<(), Objection> {
         self.played.checks += 1;
-        if self.last.as_ref().is_some_and(|last| last.run != told.run) {
+        let is_another = |last: &Told| !last.is_of_run_of(&told);
+        if self.last.as_ref().is_some_and(is_another) {
             self.settle();
         }
         // An end that is told again was held against what was seen then, if nothing more has been seen.
         let is_told_again = self.last.as_ref().is_some_and(|last| {
-            let same = (last.run, last.state, &last.cause) == (told.run, told.state, &told.cause);
-            same && outside.alive.is_empty()
+            let same = (last.state, &last.cause) == (told.state, &told.cause);
+            same && last.is_of_run_of(&told) && outside.alive.is_empty()
         }) && self
             .ended_after
             .is_some_and(|(_, qemus)| qemus == self.witness.count());
@@ -163,7 +169,7 @@ impl Stage<'_> {
                 .is_some_and(|last| last.state == told.state);
         if let Some(last) = &self.last
             && last.has_ended()
-            && last.run == told.run
+            && last.is_of_run_of(&told)
             && !status_is_taken
         {
             // What was inferred may be witnessed later.
@@ -181,7 +187,10 @@ impl Stage<'_> {
             if told.certainty == "witnessed" {
                 self.settle();
             }
-            if self.last.as_ref().is_none_or(|last| last.run != told.run)
+            if self
+                .last
+                .as_ref()
+                .is_none_or(|last| !last.is_of_run_of(&told))
                 || !self.last.as_ref().is_some_and(Told::has_ended)
             {
                 let end = format!("{}, {}", told.state, told.certainty);

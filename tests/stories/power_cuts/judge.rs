@@ -1,9 +1,11 @@
 //! Whether what domstate says of a state directory is right, after the next boot.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use domstate::domain::{Answer, Certainty};
+use domstate::journal::JOURNAL_FILE;
 use domstate::observe::{look, look_at_run};
 use domstate::operation::managed_image;
 use domstate::store::encode::cause_kind;
@@ -22,14 +24,20 @@ pub(super) struct Told {
     pub(super) answer: String,
     pub(super) cause: &'static str,
     certainty: Certainty,
+    /// QEMU wrote the guest, and the line that says for which job is lost.
+    may_be_anothers: bool,
 }
 
 impl Told {
-    fn of(answer: &Answer) -> Self {
+    fn of(answer: &Answer, journal: &str) -> Self {
+        let last_job = journal.rfind("\"announces\":true");
+        let of_job = last_job.map_or("", |at| &journal[at..]);
         Self {
             answer: answer.state.to_string(),
             cause: answer.cause.as_ref().map_or("none", cause_kind),
             certainty: answer.certainty,
+            may_be_anothers: of_job.contains("\"MIGRATION\"")
+                && !of_job.contains("DOMSTATE_STREAM_ASKED"),
         }
     }
 
@@ -37,11 +45,13 @@ impl Told {
     fn is_true_of(&self, run: &Run) -> bool {
         let is_unknown = self.answer == "shut off (unknown)" && self.cause == "journal-damaged";
         let host_restart = self.answer == "shut off (crashed)" && self.cause == "host-restart";
+        let may_be_elsewhere = self.may_be_anothers && self.cause == "maybe-migrated";
         match run {
-            Run::Lived => {
-                (is_unknown && self.certainty == Certainty::Unknown)
-                    || (host_restart && self.certainty == Certainty::Inferred)
-            }
+            Run::Lived => match self.certainty {
+                Certainty::Unknown => is_unknown || may_be_elsewhere,
+                Certainty::Inferred => host_restart,
+                Certainty::Witnessed => false,
+            },
             Run::Ended {
                 answer,
                 cause,
@@ -194,10 +204,13 @@ pub(super) fn ask(host: &Host, whole: &[PathBuf]) -> anyhow::Result<Said> {
         let mut runs = Vec::new();
         for number in domain.run_numbers()?.unwrap_or_default() {
             let seen = look_at_run(&domain, &domain.run(number))?;
-            runs.push((number, Told::of(&seen.answer)));
+            let journal = fs::read(domain.run(number).path().join(JOURNAL_FILE));
+            let journal = String::from_utf8_lossy(&journal.unwrap_or_default()).into_owned();
+            runs.push((number, Told::of(&seen.answer, &journal)));
         }
-        let last = runs.last().map(|(_, told)| told.clone());
-        assert_eq!(newest.run.map(|_| Told::of(&newest.answer)), last);
+        let last = runs.last().map(|(_, told)| told.answer.clone());
+        let newest_told = newest.run.map(|_| newest.answer.state.to_string());
+        assert_eq!(newest_told, last);
         domains.push(DomainSaid {
             name: name.to_string(),
             argv: argv(&domain)?,

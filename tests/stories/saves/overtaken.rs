@@ -9,9 +9,7 @@ use super::{comes_to_be_saved, failed};
 use crate::harness::{Host, finish_child, send};
 use crate::jobs::{SLOW, UNLIMITED, assert_failed, assert_no_file};
 use crate::monitor::Monitor;
-
-const SENT_ELSEWHERE: &str =
-    "somebody else has QEMU send the guest away, and not where it was to go";
+use crate::sent_away::{SENT_AWAY, is_elsewhere};
 
 /// Cancels the save that QEMU is at and has it send the guest elsewhere instead, at this limit.
 fn send_elsewhere(host: &Host, elsewhere: &str, bytes_per_second: u64) -> Monitor {
@@ -23,17 +21,6 @@ fn send_elsewhere(host: &Host, elsewhere: &str, bytes_per_second: u64) -> Monito
     let there = json!({"uri": format!("exec:cat > {elsewhere}")});
     monitor.execute("migrate", &there);
     monitor
-}
-
-/// The guest is where somebody has sent it, and does not run here.
-fn is_elsewhere(host: &Host, monitor: &mut Monitor) {
-    host.assert_is("v", "paused (migrating)", &Value::Null, "witnessed");
-    let status = monitor.execute("query-status", &json!({}));
-    assert_eq!(status["running"], false, "{}", host.journal("v"));
-    assert_eq!(host.domstate(&["resume", "v"]).code, Some(1));
-    send(host.qemu_pid("v"), Signal::SIGKILL);
-    assert_eq!(host.wait("v"), "shut off (unknown)");
-    assert_eq!(host.json("v")["cause"]["kind"], "maybe-migrated");
 }
 
 #[test]
@@ -51,7 +38,7 @@ fn a_save_that_somebody_cancels_to_send_the_guest_elsewhere_fails_and_the_guest_
         host.wait_for_event("v", "\"completed\"");
         if command == "goes on" {
             send(worker, Signal::SIGCONT);
-            assert_failed(&finish_child(save), &failed(&file, SENT_ELSEWHERE));
+            assert_failed(&finish_child(save), &failed(&file, SENT_AWAY));
         } else {
             send(worker, Signal::SIGKILL);
             finish_child(save);
