@@ -227,8 +227,9 @@ impl Life<'_> {
         {
             return Ok(());
         }
-        // Its QEMU ended on the last step of a migration.
-        if told.cause["kind"] == "maybe-migrated" && self.tried("migrate") {
+        // Its QEMU ended on the last step of a migration, or behind one of which nobody knows where it led.
+        let was_sent = self.tried("migrate") || self.commanded("migrate");
+        if told.cause["kind"] == "maybe-migrated" && was_sent {
             return Ok(());
         }
         // QEMU took more than a second from stopping it to what it had done last.
@@ -275,7 +276,37 @@ impl Life<'_> {
         {
             return Err(format!("QEMU is {status}"));
         }
+        if self.runs_twice() {
+            return Err("it was let run although it has gone".to_owned());
+        }
         self.judge_reason(told.state)
+    }
+
+    /// Whether a guest that a third party has sent away was let run behind that, and not by him. A job of ours looks as if it
+    /// were sent, and so does one that comes from a file.
+    fn runs_twice(&self) -> bool {
+        let is_only_his = self.commanded("migrate") && !self.commanded("cont");
+        let is_ours = self.copies() || self.may_be_restored || self.tried_to_restart();
+        let runs = |qemu: &Qemu| qemu.runs_behind_its_departure();
+        is_only_his && !is_ours && self.role == Role::Alone && self.qemu.is_some_and(runs)
+    }
+
+    /// Whether something may reset it and let it run.
+    fn tried_to_restart(&self) -> bool {
+        let machine = self.machine;
+        self.tried("reboot") || machine.on_poweroff.is_some() || machine.on_crash.is_some()
+    }
+
+    /// Whether a job was tried that stops it, and lets it run again.
+    fn copies(&self) -> bool {
+        let verbs = [
+            "dump",
+            "save",
+            "managedsave",
+            "snapshot-create-as",
+            "snapshot-revert",
+        ];
+        verbs.iter().any(|verb| self.tried(verb))
     }
 }
 

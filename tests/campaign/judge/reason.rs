@@ -11,26 +11,15 @@ impl Life<'_> {
     pub(super) fn judge_reason(&self, state: State) -> Result<(), String> {
         let machine = self.machine;
         let resumed = self.tried("resume") || self.commanded("cont");
-        let copies = [
-            "dump",
-            "save",
-            "managedsave",
-            "snapshot-create-as",
-            "snapshot-revert",
-        ];
-        let copied = copies.iter().any(|verb| self.tried(verb));
+        let copied = self.copies();
         let woken = self.did('s');
-        let sent = self.tried("migrate");
+        let sent = self.tried("migrate") || self.commanded("migrate");
         let arrived = self.role == Role::Destination && self.has_guest();
         let is_paused_at_start = machine.paused;
         let holds = match state {
             State::Running(Running::Booted) => self.qemu.is_none_or(|qemu| {
                 // What resets the guest by itself stops and resumes it too.
-                resumed_after_stop(qemu).is_none()
-                    || copied
-                    || self.tried("reboot")
-                    || machine.on_poweroff.is_some()
-                    || machine.on_crash.is_some()
+                resumed_after_stop(qemu).is_none() || copied || self.tried_to_restart()
             }),
             State::Running(Running::Unpaused) => resumed || copied || sent,
             State::Running(Running::Restored) => self.tried("restore") || self.tried("start"),

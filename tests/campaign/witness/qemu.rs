@@ -55,6 +55,16 @@ impl Qemu {
         last == Some("STOP")
     }
 
+    /// Whether its guest runs behind the end of a way that took it elsewhere.
+    pub(crate) fn runs_behind_its_departure(&self) -> bool {
+        let is_end =
+            |(name, data): &(String, Value)| name == "MIGRATION" && data["status"] == "completed";
+        let departure = self.events.iter().position(is_end);
+        let behind = departure.and_then(|at| self.events.get(at..));
+        let mut behind = behind.unwrap_or_default().iter();
+        behind.any(|(name, _)| name == "RESUME")
+    }
+
     /// Whether its guest has begun to do this: it answers a letter before it acts on it.
     pub(crate) fn did(&self, letter: char) -> bool {
         let mut bytes = [0; 4];
