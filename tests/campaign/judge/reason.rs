@@ -89,6 +89,12 @@ pub(super) fn fits(state: State, status: &str, life: &Life<'_>) -> bool {
             state,
             State::InShutdown | State::Paused(Paused::ShuttingDown) | State::Crashed
         ),
+        // QEMU is that before it has announced its STOP.
+        "finish-migrate" if life.commanded("migrate") && matches!(state, State::Running(_)) => true,
+        // It forgets over a migration why the guest stood.
+        "finish-migrate" | "postmigrate" if life.commanded("migrate") => {
+            matches!(state, State::Paused(_) | State::Crashed | State::InShutdown)
+        }
         _ => matches!(state, State::Paused(_)),
     }
 }
