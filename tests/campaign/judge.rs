@@ -112,7 +112,9 @@ impl Life<'_> {
             || self.commanded("system_wakeup")
             || self.tried_with("dump", "--reset")
             || self.did('r')
-            || self.did('t');
+            || self.did('t')
+            // It was saved before it had met it.
+            || (self.may_be_restored && self.did('s'));
         let shuts_down = self.did('o')
             || self.did('d')
             || (machine.has_exit_device && self.did('x'))
