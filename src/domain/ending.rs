@@ -65,9 +65,9 @@ const RULES: &[Rule] = &[
     // Before all that take what QEMU said of its guest for the end of it.
     may_have_run_on,
     guest_shut_down,
-    host_reset_that_ends_the_run,
-    // Whatever became of QEMU, the guest may have been elsewhere by then.
+    // Whatever became of QEMU, the guest may have been elsewhere by then: no reset of what is left of it here ends it.
     may_run_elsewhere,
+    host_reset_that_ends_the_run,
     host_ended_it,
     host_ended_it_by_its_own_words,
     // A verb that only said that it would end the guest has no better claim than who says that it did.

@@ -308,6 +308,9 @@ impl Fold {
 
     fn lines_lost(&mut self) {
         self.gap = true;
+        if self.transfer == Transfer::Leaving(Copying::Undecided) {
+            self.may_leave();
+        }
         let may_stay = self.outlives_power_off();
         // A guest that shut down and stayed may have been reset and resumed in the lines that are gone. That it stayed may
         // itself be gone with them.

@@ -32,6 +32,8 @@ pub enum Transfer {
 /// What is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copying {
+    /// QEMU is about to write a guest that stands: a snapshot of somebody else's, if its next word is that it is complete.
+    Undecided,
     /// The memory of a guest that runs at its source.
     PreCopy,
     /// The last of it: the guest may run at its destination already, and only QEMU can say.
@@ -46,7 +48,7 @@ impl Copying {
     /// Why the guest stands at its source.
     pub(super) fn stands(self) -> Paused {
         match self {
-            Self::PreCopy | Self::Last => Paused::Migrating,
+            Self::Undecided | Self::PreCopy | Self::Last => Paused::Migrating,
             Self::PostCopy => Paused::PostCopy,
             Self::Broken => Paused::PostCopyFailed,
         }
@@ -55,7 +57,7 @@ impl Copying {
     /// Why it runs at its destination.
     pub(super) fn runs(self) -> Running {
         match self {
-            Self::PreCopy | Self::Last => Running::Migrated,
+            Self::Undecided | Self::PreCopy | Self::Last => Running::Migrated,
             Self::PostCopy => Running::PostCopy,
             Self::Broken => Running::PostCopyFailed,
         }
@@ -88,9 +90,15 @@ impl Fold {
             _ => {}
         }
         let stands = matches!(self.live, State::Paused(_));
-        if matches!(status, "setup" | "active" | "device") && !self.is_written_for_job() && stands {
+        if !self.is_written_for_job() && stands {
             // Somebody else sends a guest that stands already: no STOP will tell when the last of it goes.
-            self.may_leave();
+            match (status, self.transfer) {
+                ("setup", Transfer::Leaving(Copying::PreCopy)) if !self.gap => {
+                    self.transfer = Transfer::Leaving(Copying::Undecided);
+                }
+                ("setup" | "active" | "device", _) => self.may_leave(),
+                _ => {}
+            }
         }
     }
 
@@ -164,7 +172,10 @@ impl Fold {
 
     /// Whether the guest may run at its destination, and nobody has said yet that it does.
     pub(super) fn may_have_left(&self) -> bool {
-        self.transfer == Transfer::Leaving(Copying::Last)
+        matches!(
+            self.transfer,
+            Transfer::Leaving(Copying::Undecided | Copying::Last)
+        )
     }
 
     /// Whether somebody else has sent the guest away.
@@ -174,7 +185,7 @@ impl Fold {
 
     /// The last of a guest may go.
     pub(super) fn may_leave(&mut self) {
-        if self.transfer == Transfer::Leaving(Copying::PreCopy) {
+        if let Transfer::Leaving(Copying::Undecided | Copying::PreCopy) = self.transfer {
             self.transfer = Transfer::Leaving(Copying::Last);
         }
     }
@@ -242,6 +253,8 @@ impl Fold {
 
     fn transferred(&mut self, at: Option<Timestamp>) {
         match self.transfer {
+            // `savevm`, 7.2 to 11.1: a way says `active` before that.
+            Transfer::Leaving(Copying::Undecided) => self.transfer = Transfer::None,
             // A copy of it, made while it runs (background-snapshot). Of what goes anywhere the last is sent while it stands.
             Transfer::Leaving(Copying::PreCopy)
                 if self.is_seen_running() && !self.is_written_for_job() =>

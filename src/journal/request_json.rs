@@ -90,6 +90,7 @@ const TRANSFERS: &[(Transfer, &str)] = &[
     (Transfer::Arriving(Copying::Last), "arriving at last"),
     (Transfer::Arriving(Copying::PostCopy), "arriving post-copy"),
     (Transfer::Arriving(Copying::Broken), "arriving broken"),
+    (Transfer::Leaving(Copying::Undecided), "leaving or not"),
     (Transfer::Leaving(Copying::PreCopy), "leaving"),
     (Transfer::Leaving(Copying::Last), "leaving at last"),
     (Transfer::Leaving(Copying::PostCopy), "leaving post-copy"),

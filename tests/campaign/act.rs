@@ -120,6 +120,7 @@ const COMMANDS: &[&str] = &[
     "migrate",
     "migrate",
     "migrate_cancel",
+    "savevm",
 ];
 
 /// Which kinds of act a story has besides the common ones.

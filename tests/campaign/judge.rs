@@ -177,7 +177,9 @@ impl Life<'_> {
             "dump",
             "snapshot-create-as",
         ];
-        self.commanded("stop") || verbs.iter().any(|verb| self.tried(verb))
+        self.commanded("stop")
+            || self.commanded("savevm")
+            || verbs.iter().any(|verb| self.tried(verb))
     }
 
     /// Whether the way broke off while it was handed over: QEMU 7.2 exits with status 1 then, though the guest runs in it.
@@ -284,11 +286,12 @@ impl Life<'_> {
         self.judge_reason(told.state)
     }
 
-    /// Whether a guest that a third party has sent away was let run behind that, and not by him. A job of ours looks as if it
-    /// were sent, and so does one that comes from a file.
+    /// Whether a guest that a third party has sent away was let run behind that, and not by him. A job of ours, or a snapshot,
+    /// looks as if it were sent, and so does one that comes from a file.
     fn runs_twice(&self) -> bool {
         let is_only_his = self.commanded("migrate") && !self.commanded("cont");
-        let is_ours = self.copies() || self.may_be_restored || self.tried_to_restart();
+        let is_copied = self.copies() || self.commanded("savevm");
+        let is_ours = is_copied || self.may_be_restored || self.tried_to_restart();
         let runs = |qemu: &Qemu| qemu.runs_behind_its_departure();
         is_only_his && !is_ours && self.role == Role::Alone && self.qemu.is_some_and(runs)
     }

@@ -300,9 +300,13 @@ impl<'a> Stage<'a> {
     }
 
     fn third_party(&self, command: &str) {
-        let arguments = match command {
-            "migrate" => json!({"uri": "exec:cat > /dev/null"}),
-            _ => json!({}),
+        let (command, arguments) = match command {
+            "migrate" => (command, json!({"uri": "exec:cat > /dev/null"})),
+            "savevm" => (
+                "human-monitor-command",
+                json!({"command-line": "savevm another"}),
+            ),
+            _ => (command, json!({})),
         };
         let patience = Duration::from_secs(2);
         let _ = self.witness.execute_with(command, &arguments, patience);

@@ -75,7 +75,7 @@ impl Guest {
         match (self.outgoing, self.is_written_for_job()) {
             // Our own waits before the last step until it is told to take it.
             (Outgoing::Copied, true) => self.may_go(),
-            (Outgoing::Copied, false) => stands,
+            (Outgoing::Undecided | Outgoing::Copied, false) => stands,
             // Sent by somebody else, to who knows where.
             (Outgoing::Arrived, false) => true,
             _ => false,
@@ -118,6 +118,8 @@ impl Guest {
         }
         match cause {
             ShutdownCause::GuestShutdown | ShutdownCause::GuestReset => ShutOff::Shutdown,
+            // What is reset here is not the guest any more, or may not be.
+            ShutdownCause::HostQmpSystemReset if self.may_be_elsewhere() => ShutOff::Unknown,
             // QEMU may have outlived the reset of a guest that stood.
             ShutdownCause::HostQmpSystemReset if !ran && end.exit != Some(Exit::Status(0)) => {
                 self.without_a_word(end)

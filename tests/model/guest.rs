@@ -205,6 +205,9 @@ impl Guest {
             }
             Event::Gap => {
                 self.gap = true;
+                if self.outgoing == Outgoing::Undecided {
+                    self.outgoing = Outgoing::Copied;
+                }
                 if self.stays || self.outlives_power_off() {
                     // It may have been started afresh since.
                     self.shutdown = None;
@@ -344,7 +347,9 @@ impl Guest {
         if !lasts {
             self.written = Written::Lost;
         }
-        if self.outgoing != Outgoing::Copied {
+        if self.outgoing == Outgoing::Undecided {
+            self.outgoing = Outgoing::Copied;
+        } else if self.outgoing != Outgoing::Copied {
             self.outgoing = Outgoing::No;
         }
         self.run(reason);

@@ -39,6 +39,8 @@ pub(crate) enum Move {
     /// A migration that is not ours: it arrives, or comes to nothing.
     SendAway,
     SendInVain,
+    /// A snapshot that is not ours.
+    Keep,
     /// It takes the place of ours, and arrives.
     TakeOver,
     // Ends.
@@ -150,7 +152,7 @@ impl Machine {
         moves.extend([Move::Stop, Move::Reset, Move::Fail]);
         moves.extend(OF_RUNNING.iter().map(|verb| Move::Ask(*verb)));
         if !self.job {
-            moves.extend([Move::SendAway, Move::SendInVain]);
+            moves.extend([Move::SendAway, Move::SendInVain, Move::Keep]);
             moves.extend(JOBS.iter().map(|verb| Move::Ask(*verb)));
             moves.extend([Verb::Save, Verb::Migrate].map(Move::AskInVain));
             moves.push(Move::AskToStand(Verb::SnapshotRevert));
@@ -168,7 +170,7 @@ impl Machine {
         }
         moves.extend([Verb::Resume, Verb::Suspend, Verb::Reset, Verb::Destroy].map(Move::Ask));
         if !self.job {
-            moves.push(Move::SendAway);
+            moves.extend([Move::SendAway, Move::Keep]);
             moves.extend([Verb::Save, Verb::Dump, Verb::SnapshotHalt].map(Move::Ask));
             moves.push(Move::AskInVain(Verb::Save));
         }
@@ -215,6 +217,7 @@ impl Machine {
             Move::Gdb => self.gdb(),
             Move::SendAway => self.send_away(),
             Move::SendInVain => vec![lines::migration("setup"), lines::migration("failed")],
+            Move::Keep => self.keep(),
             Move::TakeOver => self.take_over(),
             Move::Step => self.step(),
             Move::Abandon => {
@@ -250,6 +253,15 @@ impl Machine {
             Stage::Runs => self.to(Stage::Stands, &[setup, active, Event::Stopped, completed]),
             // It stood already.
             _ => self.to(Stage::Stands, &[setup, active, completed]),
+        }
+    }
+
+    /// QEMU stops a guest that runs for it, and lets it go on.
+    fn keep(&mut self) -> Vec<Event> {
+        let kept = ["setup", "completed"].map(lines::migration).to_vec();
+        match self.stage {
+            Stage::Runs => [vec![Event::Stopped], kept, vec![Event::Resumed]].concat(),
+            _ => kept,
         }
     }
 

@@ -36,6 +36,13 @@ fn send_away(host: &Host, to: &str, bytes_per_second: u64) -> Monitor {
     monitor
 }
 
+/// An empty disk that can hold snapshots.
+fn make_disk(path: &str) {
+    let mut make = Command::new("qemu-img");
+    make.args(["create", "-q", "-f", "qcow2", path, "1M"]);
+    assert!(make.status().unwrap().success());
+}
+
 /// A command of which strace holds back a call on the journal for two seconds: which, and the first one or a later.
 fn held_back(host: &Host, args: &[&str], call: &str, number: usize) -> Child {
     let journal = host.run_folder("v").join("journal");
@@ -141,13 +148,36 @@ fn a_paused_guest_that_somebody_lets_run_before_it_is_written_is_saved_all_the_s
 }
 
 #[test]
+fn a_guest_of_which_somebody_takes_a_snapshot_has_gone_nowhere() {
+    let host = Host::new();
+    let (file, disk) = (host.path("file"), host.path("disk.qcow2"));
+    make_disk(&disk);
+    let drive = format!("file={disk},format=qcow2,if=ide");
+    let third_party = host.third_party_socket("v");
+    let mut guest = host.start("v", &["-drive", &drive, "-qmp", &third_party]);
+    let mut monitor = host.third_party("v");
+    let mut keep = |tag: &str| {
+        let line = json!({"command-line": format!("savevm {tag}")});
+        let said = monitor.execute("human-monitor-command", &line);
+        assert_eq!(said, "", "{}", host.journal("v"));
+    };
+    keep("ran");
+    host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
+    guest.answers();
+    host.ok(&["suspend", "v"]);
+    keep("stood");
+    host.assert_is("v", "paused (user)", &Value::Null, "witnessed");
+    host.ok(&["dump", "v", &host.path("core"), "--memory-only"]);
+    host.assert_is("v", "paused (user)", &Value::Null, "witnessed");
+    host.ok(&["save", "v", &file]);
+    assert_eq!(host.answer("v"), "shut off (saved)");
+}
+
+#[test]
 fn what_somebody_has_set_for_his_migrations_spoils_no_image_and_no_snapshot() {
     let host = Host::new();
     let (file, disk) = (host.path("file"), host.path("disk.qcow2"));
-    let made = Command::new("qemu-img")
-        .args(["create", "-q", "-f", "qcow2", &disk, "1M"])
-        .status();
-    assert!(made.unwrap().success());
+    make_disk(&disk);
     let drive = format!("file={disk},format=qcow2,if=ide");
     let mut guest = host.start_large(&["-drive", &drive]);
     let set = json!({"capabilities": [{"capability": "x-ignore-shared", "state": true}]});

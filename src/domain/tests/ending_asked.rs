@@ -426,6 +426,19 @@ fn a_signal_of_nobody_knows_whom_may_be_that_of_who_asked() {
 }
 
 #[test]
+fn a_reset_of_what_is_left_of_a_guest_that_was_sent_away_is_no_shutdown() {
+    let sent_away = Story::booted()
+        .then(status("setup"))
+        .then(status("active"))
+        .then(Event::Stopped)
+        .then(status("completed"));
+    let reset = sent_away.then(asked(Verb::Reset)).then(sent(Verb::Reset));
+    let end = reset.shut(ShutdownCause::HostQmpSystemReset).ends(STATUS_0);
+    let told = (end.0.as_str(), end.1);
+    assert_eq!(told, ("shut off (unknown)", Cause::MaybeMigrated));
+}
+
+#[test]
 fn a_guest_that_left_did_not_shut_down_here_whatever_its_qemu_says() {
     use ShutdownCause::{GuestReset, GuestShutdown};
     for cause in [GuestShutdown, GuestReset] {

@@ -114,7 +114,12 @@ fn only_what_may_be_written_for_a_job_is_cancelled_with_it() {
 #[test]
 fn a_job_of_which_qemu_was_not_told_to_write_anything_carries_nothing_away() {
     use Event::*;
-    let sent_away = [Stopped, status("setup"), status("completed")];
+    let sent_away = [
+        Stopped,
+        status("setup"),
+        status("active"),
+        status("completed"),
+    ];
     for verb in [Verb::Migrate, Verb::Save] {
         let story = sent_away.iter().cloned();
         let story = story.fold(Story::booted().then(begun(verb)), Story::then);
@@ -141,6 +146,43 @@ fn a_copy_that_is_made_of_a_guest_while_it_runs_takes_it_nowhere() {
     assert_eq!(booted(&gone).transfer, Transfer::Left);
 }
 
+#[test]
+fn a_snapshot_that_somebody_else_takes_of_a_guest_that_stands_takes_it_nowhere() {
+    use Event::*;
+    let [setup, active, completed] = ["setup", "active", "completed"].map(status);
+    let suspended = [
+        asked(Verb::Suspend),
+        Stopped,
+        sent(Verb::Suspend),
+        setup.clone(),
+    ];
+    let then = |events: &[Event]| booted(&[&suspended[..], events].concat());
+    // While it is written nobody knows which of the two it is.
+    let killed = Story(then(&[]), 60_000_000).ends(KILLED);
+    assert_eq!(
+        (killed.0.as_str(), killed.1),
+        ("shut off (unknown)", Cause::MaybeMigrated)
+    );
+    let kept = then(std::slice::from_ref(&completed));
+    assert_eq!(kept.transfer, Transfer::None);
+    assert_eq!(kept.live.to_string(), "paused (user)");
+    let goes = [
+        vec![active.clone(), completed.clone()],
+        // The line may be what was lost.
+        vec![Gap, completed.clone()],
+    ];
+    for events in goes {
+        assert_eq!(then(&events).transfer, Transfer::Left, "{events:?}");
+    }
+    // QEMU stops one that runs for that, and lets it go on.
+    let taken = booted(&[Stopped, setup.clone(), completed.clone(), Resumed]);
+    assert_eq!(taken.transfer, Transfer::None);
+    assert_eq!(taken.live.to_string(), "running (unpaused)");
+    // Stopped behind the first word, it goes.
+    let gone = booted(&[setup, Stopped, completed]);
+    assert_eq!(gone.transfer, Transfer::Left);
+}
+
 /// A saved guest that is back in memory, and not yet let go.
 fn restored(begin: Begin) -> Vec<Event> {
     vec![
@@ -161,9 +203,10 @@ fn a_restored_guest_that_somebody_sends_away_before_it_runs_is_not_let_go() {
     assert_eq!(due(&[status("setup")]), None);
     assert_eq!(due(&[status("active")]), None);
     let [setup, completed, failed] = ["setup", "completed", "failed"].map(status);
-    assert_eq!(due(&[setup.clone(), completed.clone()]), None);
-    assert_eq!(due(&[setup.clone(), failed]), Some(Duty::LetGo));
-    let away = [restored(Begin::Running), vec![setup, completed]].concat();
+    let away = [setup.clone(), status("active"), completed];
+    assert_eq!(due(&away), None);
+    assert_eq!(due(&[setup, failed]), Some(Duty::LetGo));
+    let away = [restored(Begin::Running), away.to_vec()].concat();
     let story = Story(fold_of(&away), 60_000_000).shut(ShutdownCause::HostQmpQuit);
     let (state, cause, _) = story.ends(STATUS_0);
     let unknown = ("shut off (unknown)", Cause::MaybeMigrated);

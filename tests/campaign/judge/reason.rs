@@ -10,7 +10,8 @@ impl Life<'_> {
     /// Whether somebody did what this reason says.
     pub(super) fn judge_reason(&self, state: State) -> Result<(), String> {
         let machine = self.machine;
-        let resumed = self.tried("resume") || self.commanded("cont");
+        // QEMU stops a guest of which it takes a snapshot, and lets it go on.
+        let resumed = self.tried("resume") || self.commanded("cont") || self.commanded("savevm");
         let copied = self.copies();
         let woken = self.did('s');
         let sent = self.tried("migrate") || self.commanded("migrate");

@@ -9,6 +9,8 @@ use super::requests::{Asked, is_job};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Outgoing {
     No,
+    /// QEMU is at it while it stands, and has not said of what kind it is.
+    Undecided,
     /// Its memory is copied while it runs here.
     Copied,
     /// It runs there, and fetches from here.
@@ -76,7 +78,7 @@ impl Guest {
             Outgoing::No | Outgoing::Arrived => None,
             Outgoing::HandedOver => Some(Paused::PostCopy),
             Outgoing::HandedOverAlone => Some(Paused::PostCopyFailed),
-            Outgoing::Copied => Some(Paused::Migrating),
+            Outgoing::Undecided | Outgoing::Copied => Some(Paused::Migrating),
         }
     }
 
@@ -128,20 +130,25 @@ impl Guest {
     }
 
     pub(super) fn outgoing(&mut self, word: &str) {
-        let was_copied = self.outgoing == Outgoing::Copied;
+        let was_copied = matches!(self.outgoing, Outgoing::Undecided | Outgoing::Copied);
+        let is_anothers = !self.is_written_for_job() && !self.runs();
         self.outgoing = match word {
+            "setup" if is_anothers && !self.gap => Outgoing::Undecided,
             "setup" | "active" => Outgoing::Copied,
+            // A snapshot.
+            "completed" if self.outgoing == Outgoing::Undecided => Outgoing::No,
             "postcopy-active" | "postcopy-device" => Outgoing::HandedOver,
             "postcopy-paused" => Outgoing::HandedOverAlone,
             "completed" => Outgoing::Arrived,
             "failed" | "cancelled" => Outgoing::No,
             _ => self.outgoing,
         };
-        if word == "completed" && self.state == State::Paused(Paused::StartingUp) {
+        let is_there = self.outgoing == Outgoing::Arrived;
+        if is_there && self.state == State::Paused(Paused::StartingUp) {
             // A restored guest, that will not run here.
             self.stand(Paused::Migrating);
         }
-        if word == "completed" && self.is_written_for_job() {
+        if is_there && word == "completed" && self.is_written_for_job() {
             // Whoever lives to see it.
             let mut asked = self.asked.iter_mut();
             if let Some(asked) = asked.find(|asked| asked.verb == Verb::Migrate) {
