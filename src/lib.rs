@@ -70,9 +70,13 @@
 //! on both sides then: `migrate` says so of whatever fails behind SENT. Handed over (post-copy), a guest whose worker died is
 //! left to QEMU: there is nothing to undo.
 //!
-//! QEMU's events name nobody. What it writes is a job's from the first `setup` on, until it gives that up or the guest runs
-//! behind it ([`domain::Stream`]); what it writes then is somebody else's who has its monitor. That carries no job out, is not
-//! cancelled, and a guest that goes with it is not let run here. One that somebody lets run while it is written is written on.
+//! QEMU's events name nobody. A worker writes STREAM_ASKED just before it tells QEMU to write, and what begins behind that
+//! line is the job's, until QEMU gives it up or the guest runs behind it ([`domain::Stream`]): ASKED alone would not do, for it
+//! is synced, and on a slow disk somebody else has a second to send the guest away. The line is not synced, for the same
+//! reason: a power cut that takes it leaves `unknown`. What else QEMU writes is somebody else's who has its monitor. That
+//! carries no job out, is not cancelled, and a guest that goes with it is not let run here: who is about to say `cont` looks
+//! first. One that somebody lets run while it is written is written on. A snapshot of somebody else's, which QEMU announces as
+//! a migration that is `completed` without having been `active`, takes the guest nowhere.
 //!
 //! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a
 //! restored guest run. Which one is due is worked out of the fold; doing it twice does no harm. They are done by
@@ -100,6 +104,8 @@
 //!   answer: it is `cancelling` for as long as the network tries, and refuses another migration or save meanwhile.
 //! * It calls a snapshot a migration (MIGRATION setup, completed), after which the guest is still here. It would stop the
 //!   guest by itself; stopped by us before, the journal tells whether it came to an end of its own.
+//! * With capabilities that somebody has set for his migrations (`x-ignore-shared`, `compress`) an image cannot be restored:
+//!   they are off for an image, a dump or a snapshot.
 //! * Its default limit on a migration's bandwidth, 128 MiB a second, holds for a pipe or a file too.
 //! * `shutdown=pause` makes a panic pause as well. A guest that panicked is kept by `-action panic=pause`, from 7.2 on,
 //!   and a power-off is held by `shutdown=pause`; both are added to the command line only where a policy was given.
