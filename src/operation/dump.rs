@@ -13,6 +13,7 @@ use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
 use super::jobs::look_after;
 use super::limits::restore_limit;
+use super::monitor::{actions_at_reset, refuse_idle_reset};
 use super::pump::{cancelled_or, pipe, pump};
 use super::settle::{Held, NOT_RUNNING, answer_by, connect, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
@@ -77,13 +78,8 @@ pub fn dump(
 ) -> Result<Placed> {
     let Held { run, control, seen } = hold(domain, seen)?;
     let before = dumpable(&seen, form)?;
-    if after == AfterDump::Reset
-        && actions_at_reset(&seen) == (OnReboot::Destroy, OnPoweroff::Preserve)
-    {
-        bail!(
-            "Requested operation is not valid: QEMU would neither reset the guest nor end (reboot=shutdown with \
-             shutdown=pause)"
-        );
+    if after == AfterDump::Reset {
+        refuse_idle_reset(&seen)?;
     }
     let context = || format!("cannot write {}", path.display());
     let place = DumpFile::place(path).with_context(context)?;
@@ -186,13 +182,6 @@ fn dumpable(seen: &Observation, form: DumpForm) -> Result<Before> {
         | State::PmSuspended
         | State::ShutOff(_) => bail!(NOT_RUNNING),
     }
-}
-
-/// On what it depends what a reset does.
-fn actions_at_reset(seen: &Observation) -> (OnReboot, OnPoweroff) {
-    let launch = seen.fold.launch.as_ref();
-    let lifecycle = launch.map(|launch| launch.lifecycle).unwrap_or_default();
-    (lifecycle.on_reboot, lifecycle.on_poweroff)
 }
 
 impl Dump<'_> {

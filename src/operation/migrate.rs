@@ -66,6 +66,7 @@ pub fn migrate(
         seen,
     } = hold(domain, seen)?;
     let before = savable(&seen)?;
+    refuse_one_way(uri)?;
     refuse_to_leave_disks(&run, &mut control)?;
     let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, Verb::Migrate, job(Path::new(uri), before)?)?;
@@ -109,6 +110,16 @@ pub fn migrate(
     let state = look_at_run(domain, &run)?.answer.state;
     if state != State::ShutOff(ShutOff::Migrated) {
         bail!("the domain is {state}");
+    }
+    Ok(())
+}
+
+/// Refuses a way on which QEMU would wait for ever for the word that the guest has arrived.
+fn refuse_one_way(uri: &str) -> Result<()> {
+    if ["exec:", "file:"].iter().any(|way| uri.starts_with(way)) {
+        bail!(
+            "unsupported configuration: '{uri}' has no way back, on which the guest's arrival could be told"
+        );
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::fulfil::set_poweroff_ends;
 use super::settle::{
     NOT_RUNNING, connect, refuse_unless_whole, refuse_while_busy, settled, settled_active,
 };
-use crate::domain::{OnReboot, State, Transfer, Verb};
+use crate::domain::{OnPoweroff, OnReboot, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::DomainFolder;
@@ -48,12 +48,30 @@ pub fn reset(domain: &DomainFolder, seen: Observation) -> Result<()> {
     refuse_while_busy(&seen)?;
     match seen.answer.state {
         State::ShutOff(_) => bail!(NOT_RUNNING),
-        State::Running(_)
-        | State::Paused(_)
-        | State::Crashed
-        | State::InShutdown
-        | State::PmSuspended => execute_alone(domain, &seen, Verb::Reset, "system_reset"),
+        State::Running(_) => execute_alone(domain, &seen, Verb::Reset, "system_reset"),
+        State::Paused(_) | State::Crashed | State::InShutdown | State::PmSuspended => {
+            refuse_idle_reset(&seen)?;
+            execute_alone(domain, &seen, Verb::Reset, "system_reset")
+        }
     }
+}
+
+/// On what it depends what a reset does.
+pub(super) fn actions_at_reset(seen: &Observation) -> (OnReboot, OnPoweroff) {
+    let launch = seen.fold.launch.as_ref();
+    let lifecycle = launch.map(|launch| launch.lifecycle).unwrap_or_default();
+    (lifecycle.on_reboot, lifecycle.on_poweroff)
+}
+
+/// Refuses to reset a guest that stands where QEMU would take no notice of it.
+pub(super) fn refuse_idle_reset(seen: &Observation) -> Result<()> {
+    if actions_at_reset(seen) == (OnReboot::Destroy, OnPoweroff::Preserve) {
+        bail!(
+            "Requested operation is not valid: QEMU would neither reset the guest nor end (reboot=shutdown with \
+             shutdown=pause)"
+        );
+    }
+    Ok(())
 }
 
 /// Presses the power button; what the guest makes of it is its own affair.

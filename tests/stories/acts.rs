@@ -175,3 +175,19 @@ fn a_domain_that_is_renamed_keeps_its_reason_and_its_history() {
         (&"w".into(), &"crashed".into())
     );
 }
+
+#[test]
+fn a_reset_of_which_qemu_would_take_no_notice_is_refused_and_the_guest_is_as_it_was() {
+    let host = Host::new();
+    let _guest = host.start("v", &["-no-reboot", "-no-shutdown"]);
+    host.ok(&["suspend", "v"]);
+    let why = "error: Failed to reset domain 'v'\n\
+               error: Requested operation is not valid: QEMU would neither reset the guest nor end \
+               (reboot=shutdown with shutdown=pause)\n";
+    host.refused(&["reset", "v"], why);
+    assert_eq!(host.answer("v"), "paused (user)");
+    // One that runs stands then, and has shut down.
+    host.ok(&["resume", "v"]);
+    host.ok(&["reset", "v"]);
+    host.wait_for("v", "in shutdown (unknown)");
+}

@@ -111,7 +111,7 @@ fn what_somebody_else_sends_away_while_a_job_is_being_asked_for_is_not_the_jobs(
     for (args, call) in [
         (["save", "v", "FILE"], "fsync,fdatasync"),
         (["dump", "v", "FILE"], "fsync,fdatasync"),
-        (["migrate", "v", "exec:cat > FILE"], "fsync,fdatasync"),
+        (["migrate", "v", "unix:FILE"], "fsync,fdatasync"),
     ] {
         let host = Host::new();
         let (file, elsewhere) = (host.path("file"), host.path("elsewhere"));

@@ -176,3 +176,20 @@ fn a_way_that_leads_nowhere_changes_nothing() {
     );
     assert_eq!(host.answer("d"), "shut off (failed)");
 }
+
+#[test]
+fn a_way_on_which_no_word_comes_back_is_refused_before_anything_is_sent() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    let file = host.folder().join("file");
+    for way in ["exec:cat > ", "file:"] {
+        let uri = format!("{way}{}", file.display());
+        let said = host.domstate(&["migrate", "v", &uri]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.contains("has no way back"), "{said:?}");
+        assert!(!host.journal("v").contains("DOMSTATE_ASKED"));
+    }
+    assert!(!file.exists());
+    assert_eq!(host.answer("v"), "running (booted)");
+    guest.answers();
+}
