@@ -211,9 +211,16 @@ fn a_guest_that_is_all_there_before_it_runs_was_not_unpaused_by_anybody() {
     // On QEMU 7.2 either may come first.
     for _ in 0..4 {
         let mut journey = Journey::new();
-        journey
-            .host
-            .ok(&["migrate", "v", &journey.way, "--postcopy"]);
+        let args = ["migrate", "v", &journey.way, "--postcopy"];
+        let said = journey.host.domstate(&args);
+        if said.code != Some(0) {
+            // QEMU 11.1's own, on a busy host, with nobody but two QEMUs: it fails when all of the guest is there.
+            assert!(said.stderr.contains("Sibling indicated error"), "{said:?}");
+            let here = journey.host.answer("v");
+            let told = ["paused (post-copy failed)", "running (migration canceled)"];
+            assert!(told.contains(&here.as_str()), "{here}: {said:?}");
+            continue;
+        }
         until("the first RESUME", || {
             journey.host.answer("d").starts_with("running")
         });
