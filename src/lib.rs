@@ -72,8 +72,9 @@
 //!
 //! QEMU's events name nobody. A worker writes STREAM_ASKED just before it tells QEMU to write, and what begins behind that
 //! line is the job's, until QEMU gives it up or the guest runs behind it ([`domain::Stream`]): ASKED alone would not do, for it
-//! is synced, and on a slow disk somebody else has a second to send the guest away. The line is not synced, for the same
-//! reason: a power cut that takes it leaves `unknown`. What else QEMU writes is somebody else's who has its monitor. That
+//! is synced, and on a slow disk somebody else has a second to send the guest away. If he is first even so, QEMU refuses, and
+//! STREAM_ANSWERED takes it back; where the worker died before it could write that, what has gone may be somebody else's.
+//! These lines are not synced, for the same reason: a power cut that takes one leaves `unknown`. What else QEMU writes is somebody else's who has its monitor. That
 //! carries no job out, is not cancelled, and a guest that goes with it is not let run here: who is about to say `cont` looks
 //! first. One that somebody lets run while it is written is written on. A snapshot of somebody else's, which QEMU announces as
 //! a migration that is `completed` without having been `active`, takes the guest nowhere.

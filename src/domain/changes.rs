@@ -96,6 +96,10 @@ impl Fold {
         if let Some(panic) = &mut self.panic {
             panic.stands = true;
         }
+        if !self.is_written_for_job() {
+            // If somebody else sends it nothing holds the last of it back, whatever it was stopped for.
+            self.may_leave();
+        }
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.stayed = true;
             if self.panic.is_some() {
@@ -122,9 +126,8 @@ impl Fold {
                 }
             },
         };
-        if !self.is_written_for_job() {
-            // If somebody else sends it nothing holds the last of it back, whatever it was stopped for.
-            self.may_leave();
+        if reason == Paused::User {
+            self.intents.were_there(Verb::Suspend, at);
         }
         self.enter(State::Paused(reason), at);
     }

@@ -64,6 +64,12 @@ pub enum Event {
         verb: Verb,
         pid: u32,
     },
+    /// QEMU has answered that.
+    StreamAnswered {
+        verb: Verb,
+        pid: u32,
+        answer: StreamAnswer,
+    },
     /// It acted; a job is carried out. `pid` is the asking process.
     Sent {
         verb: Verb,
@@ -201,6 +207,15 @@ pub enum RunStatus {
     Paused,
     InMigrate,
     Other,
+}
+
+/// What QEMU says when it is told to write the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamAnswer {
+    /// It does.
+    Taken,
+    /// It does not: what has begun since it was told is somebody else's.
+    Refused,
 }
 
 /// Who reset the machine.

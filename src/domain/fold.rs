@@ -127,6 +127,9 @@ impl Fold {
                         },
                         at,
                     );
+                    if !stands {
+                        self.take_back_job();
+                    }
                 }
             }
             Event::WatchdogFired(action) => self.watchdog_fired(*action, at),
@@ -139,6 +142,9 @@ impl Fold {
             Event::MigrationChanged(status) => self.migration_changed(status, at),
             Event::Asked { verb, actor, job } => self.asked(*verb, actor, job.as_deref(), at),
             Event::StreamAsked { verb, pid } => self.stream_asked(*verb, *pid),
+            Event::StreamAnswered { verb, pid, answer } => {
+                self.stream_answered(*verb, *pid, *answer);
+            }
             Event::Sent { verb, pid } => self.advanced(*verb, *pid, Progress::Sent, at),
             Event::Done { verb, pid } => self.advanced(*verb, *pid, Progress::Done, at),
             Event::Failed { verb, pid, message } => self.failed(*verb, *pid, message, at),

@@ -166,6 +166,15 @@ impl Intents {
         }
     }
 
+    /// Notes that the requests of `verb` were there when something happened at `at`, although the host's clock, set back since,
+    /// says otherwise.
+    pub fn were_there(&mut self, verb: Verb, at: Option<Timestamp>) {
+        let later = self.0.iter_mut().filter(|intent| intent.verb == verb);
+        for intent in later {
+            intent.at = at.map_or(intent.at, |at| intent.at.min(at));
+        }
+    }
+
     /// Forgets the requests of `verbs`: what they asked for has happened, or was overtaken.
     pub fn settle(&mut self, verbs: &[Verb]) {
         self.0.retain(|intent| !verbs.contains(&intent.verb));

@@ -7,6 +7,7 @@ use super::event::{Begin, Process, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::Progress;
 use super::state::{Paused, State};
+use super::stream::Stream;
 use super::transfer::Transfer;
 
 /// What somebody who finds a job without its worker must know to finish or undo it.
@@ -43,31 +44,9 @@ pub struct PendingJob {
     pub verb: Verb,
     pub progress: Progress,
     pub stream: Stream,
+    /// Whether QEMU has said that it writes for this job.
+    pub is_taken: bool,
     pub job: Job,
-}
-
-/// How far QEMU is with what it writes of the guest for a job. What it writes for anybody else looks the same: its events
-/// name nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    /// It was not told to: what it writes is for somebody else.
-    NotAsked,
-    /// It was told to, or may have been, and writes nothing yet.
-    NotBegun,
-    /// It writes, or has written.
-    Begun,
-    /// It has given that up, or the guest ran on behind it: what it writes from then on is not for this job.
-    BrokenOff,
-}
-
-impl Stream {
-    /// What there is of it when the job is asked for.
-    pub(super) fn of_new(job: &Job) -> Self {
-        match job.announces {
-            true => Self::NotAsked,
-            false => Self::NotBegun,
-        }
-    }
 }
 
 impl PendingJob {

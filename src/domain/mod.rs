@@ -17,6 +17,7 @@ mod name;
 mod policy;
 mod requests;
 mod state;
+mod stream;
 mod trace;
 mod transfer;
 
@@ -25,15 +26,16 @@ pub use cause::{Cause, IoError, OomKill, OomScope};
 pub use duty::Duty;
 pub use event::{
     Actor, Begin, BootId, Checkpoint, Event, Exit, Launch, LaunchKind, LogWords, PanicAction,
-    Process, Record, ResetBy, RunStatus, ShutdownCause, SignalSender, Timestamp, Verb,
-    WatchdogAction,
+    Process, Record, ResetBy, RunStatus, ShutdownCause, SignalSender, StreamAnswer, Timestamp,
+    Verb, WatchdogAction,
 };
 pub use fold::Fold;
 pub use intent::{Intent, Intents, Progress};
-pub use job::{Before, Job, PendingJob, Stream, Worker};
+pub use job::{Before, Job, PendingJob, Worker};
 pub use name::{InvalidName, Name, Uuid};
 pub use policy::{Lifecycle, OnCrash, OnPoweroff, OnReboot, Policies};
 pub use state::{Paused, Running, ShutOff, State};
+pub use stream::Stream;
 pub use trace::{Core, Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
 pub use transfer::{Copying, Transfer};
 

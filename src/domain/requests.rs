@@ -5,9 +5,10 @@ use super::ending;
 use super::event::{Actor, Exit, ShutdownCause, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
-use super::job::{Job, PendingJob, Stream};
+use super::job::{Job, PendingJob};
 use super::policy::{OnCrash, OnReboot};
 use super::state::{Paused, Running, State};
+use super::stream::Stream;
 use super::trace::{Core, Reboot, Restart, WatchdogEnd};
 use super::transfer::Transfer;
 
@@ -33,6 +34,7 @@ impl Fold {
                 verb,
                 progress: Progress::Asked,
                 stream: Stream::of_new(job),
+                is_taken: !job.announces,
                 job: job.clone(),
             });
         }

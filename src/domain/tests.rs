@@ -5,6 +5,7 @@ mod duty_policies;
 mod ending_asked;
 mod ending_guest;
 mod ending_host;
+mod ending_jobs;
 mod ending_lost;
 mod fold_jobs;
 mod fold_living;
@@ -99,6 +100,16 @@ fn begun_before(verb: Verb) -> Event {
         ..*job
     }));
     Event::Asked { verb, actor, job }
+}
+
+/// What QEMU answers when it is told to.
+fn answered(verb: Verb, answer: StreamAnswer) -> Event {
+    let pid = USER;
+    Event::StreamAnswered { verb, pid, answer }
+}
+
+fn taken(verb: Verb) -> Event {
+    answered(verb, StreamAnswer::Taken)
 }
 
 /// QEMU is told to write the guest for it.

@@ -3,12 +3,12 @@
 //! The words of QEMU's MIGRATION event are those of `qapi/migration.json`, 7.2 to 11.1; their order differs between them,
 //! so that no rule relies on more than one word and what the guest does.
 
-use super::duty::{ENDING_JOBS, ends_guest};
 use super::event::{Begin, LaunchKind, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::Progress;
-use super::job::{PendingJob, Stream};
+use super::job::PendingJob;
 use super::state::{Paused, Running, State};
+use super::stream::Stream;
 
 /// How long after the end of its way a guest that was handed over may begin to run: QEMU 7.2 loads the last of it and
 /// starts it in two threads, and either may be first. Also how long before its word that nothing came of it QEMU may let
@@ -89,7 +89,7 @@ impl Fold {
             }
             _ => {}
         }
-        let stands = matches!(self.live, State::Paused(_));
+        let stands = !matches!(self.live, State::Running(_));
         if !self.is_written_for_job() && stands {
             // Somebody else sends a guest that stands already: no STOP will tell when the last of it goes.
             match (status, self.transfer) {
@@ -102,64 +102,9 @@ impl Fold {
         }
     }
 
-    /// Whose it is that QEMU writes from now on. A job has it write one stream.
-    fn stream_changed(&mut self, status: &str) {
-        let is_under_way = self.is_under_way();
-        let breaks_off = matches!(self.transfer, Transfer::Leaving(_)) && !self.is_handed_over();
-        let runs = matches!(self.live, State::Running(_));
-        let Some(pending) = &mut self.job else {
-            return;
-        };
-        // Of one that announces nothing: for all else the guest stands first.
-        let may_be_ours = pending.job.announces || pending.verb == Verb::Migrate || !runs;
-        pending.stream = match (status, pending.stream) {
-            ("setup", Stream::NotBegun) if may_be_ours => Stream::Begun,
-            // The line before it is lost.
-            ("active", Stream::NotBegun) if may_be_ours && !is_under_way => Stream::Begun,
-            ("setup", Stream::Begun) => Stream::BrokenOff,
-            ("failed" | "cancelled", Stream::Begun) if breaks_off => Stream::BrokenOff,
-            (_, stream) => stream,
-        };
-        if pending.stream == Stream::BrokenOff && pending.verb == Verb::Migrate && breaks_off {
-            // It was let go, and has not gone.
-            pending.progress = Progress::Asked;
-        }
-    }
-
-    /// From here on what QEMU begins to write is the job's.
-    pub(super) fn stream_asked(&mut self, verb: Verb, pid: u32) {
-        let ours = |job: &&mut PendingJob| job.verb == verb && job.job.worker.pid == pid;
-        if let Some(pending) = self.job.as_mut().filter(ours) {
-            pending.stream = Stream::NotBegun;
-        }
-    }
-
     /// Whether the guest is all here, be it that it has not run yet.
     fn is_here(&self) -> bool {
         self.began.is_some() || self.loaded
-    }
-
-    /// Whether QEMU may be writing, or about to write, what the job wants.
-    pub fn may_be_written_for_job(&self) -> bool {
-        let stream = self.job.as_ref().map(|pending| pending.stream);
-        matches!(stream, Some(Stream::NotBegun | Stream::Begun))
-    }
-
-    /// Whether what QEMU writes, or has written, is what the job wants.
-    pub fn is_written_for_job(&self) -> bool {
-        let stream = self.job.as_ref().map(|pending| pending.stream);
-        stream == Some(Stream::Begun)
-    }
-
-    /// Whether somebody else sends the guest away, or has: to another QEMU or into a file, QEMU does not say.
-    pub fn is_sent_by_another(&self) -> bool {
-        let goes = matches!(self.transfer, Transfer::Leaving(_) | Transfer::Left);
-        goes && !self.is_written_for_job()
-    }
-
-    /// Whether the job can come to nothing only: what it is to write QEMU has given up, or writes for somebody else.
-    pub(super) fn is_in_vain(&self, pending: &PendingJob) -> bool {
-        pending.stream == Stream::BrokenOff || self.is_sent_by_another()
     }
 
     /// Whether the guest runs at its destination while a part of it is still here.
@@ -178,11 +123,6 @@ impl Fold {
         )
     }
 
-    /// Whether somebody else has sent the guest away.
-    pub(super) fn was_sent_away(&self) -> bool {
-        self.transfer == Transfer::Left && self.is_sent_by_another()
-    }
-
     /// The last of a guest may go.
     pub(super) fn may_leave(&mut self) {
         if let Transfer::Leaving(Copying::Undecided | Copying::PreCopy) = self.transfer {
@@ -190,7 +130,7 @@ impl Fold {
         }
     }
 
-    fn is_under_way(&self) -> bool {
+    pub(super) fn is_under_way(&self) -> bool {
         matches!(self.transfer, Transfer::Arriving(_) | Transfer::Leaving(_))
     }
 
@@ -292,8 +232,10 @@ impl Fold {
     }
 
     /// QEMU's own word is what carries a migration out: whoever asked for it may be dead by then.
-    fn has_left(&mut self) {
-        let ours = |job: &&mut PendingJob| job.verb == Verb::Migrate && job.stream == Stream::Begun;
+    pub(super) fn has_left(&mut self) {
+        let ours = |job: &&mut PendingJob| {
+            job.verb == Verb::Migrate && job.stream == Stream::Begun && job.is_taken
+        };
         if let Some(pending) = self.job.as_mut().filter(ours) {
             pending.progress = Progress::Sent;
             let pid = pending.job.worker.pid;
@@ -309,36 +251,6 @@ impl Fold {
             && self.is_younger(ARRIVING_MICROS, at);
         if is_let_go_on {
             self.live = State::Running(Running::MigrationCanceled);
-        }
-    }
-
-    /// The guest runs on here: what was saved or sent of it is not what it is any more. What is still being written may yet
-    /// become that.
-    pub(super) fn take_back_job(&mut self) {
-        let is_over =
-            matches!(self.transfer, Transfer::Left | Transfer::Failed) || self.is_handed_over();
-        if let Some(pending) = &mut self.job {
-            if pending.is_committed() && ends_guest(pending.verb) {
-                pending.progress = Progress::Asked;
-            }
-            let is_missed = match pending.stream {
-                // What is to be written would be of a guest that runs. Once QEMU was told to write, it stops it for the last.
-                Stream::NotAsked => pending.verb != Verb::Migrate,
-                Stream::NotBegun => pending.verb != Verb::Migrate && !pending.job.announces,
-                Stream::Begun => is_over,
-                Stream::BrokenOff => true,
-            };
-            if is_missed {
-                pending.stream = Stream::BrokenOff;
-            }
-        }
-        for (verb, _) in ENDING_JOBS {
-            self.intents.take_back(*verb);
-        }
-        if is_over {
-            self.transfer = Transfer::None;
-        } else if self.may_have_left() {
-            self.transfer = Transfer::Leaving(Copying::PreCopy);
         }
     }
 }

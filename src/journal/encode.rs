@@ -9,7 +9,7 @@ use super::fold_json::{FOLD_FORMAT, fold_to_json};
 use super::os_text::os_to_json;
 use crate::domain::{
     Actor, Before, Begin, Event, Exit, Job, Launch, LaunchKind, LogWords, OomKill, Process,
-    SignalSender, Timestamp, Verb,
+    SignalSender, StreamAnswer, Timestamp, Verb,
 };
 
 /// The bytes to append for `event`, or `None` for events that only QEMU writes.
@@ -38,6 +38,13 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
         }
         Event::StreamAsked { verb, pid } => {
             ("STREAM_ASKED", json!({"verb": verb.word(), "pid": pid}))
+        }
+        Event::StreamAnswered { verb, pid, answer } => {
+            let is_taken = *answer == StreamAnswer::Taken;
+            (
+                "STREAM_ANSWERED",
+                json!({"verb": verb.word(), "pid": pid, "taken": is_taken}),
+            )
         }
         Event::Sent { verb, pid } => ("SENT", json!({"verb": verb.word(), "pid": pid})),
         Event::Done { verb, pid } => ("DONE", json!({"verb": verb.word(), "pid": pid})),
@@ -222,6 +229,11 @@ mod tests {
             gdb_killed: true,
             last_line: Some("bye".into()),
         };
+        let answered = |answer| Event::StreamAnswered {
+            verb,
+            pid: 2,
+            answer,
+        };
         let exited = |exit| Event::Exited {
             pid: Some(3),
             exit,
@@ -248,6 +260,8 @@ mod tests {
                 job: Some(Box::new(job)),
             },
             Event::StreamAsked { verb, pid: 2 },
+            answered(StreamAnswer::Taken),
+            answered(StreamAnswer::Refused),
             Event::Sent { verb, pid: 2 },
             Event::Done { verb, pid: 2 },
             Event::Failed {

@@ -10,7 +10,7 @@ use super::trace_json::shutdown_cause;
 use crate::domain::{
     Actor, Before, Begin, BootId, Checkpoint, Event, Exit, IoError, Job, Launch, LaunchKind,
     Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, OomKill, OomScope, PanicAction, Process,
-    Record, ResetBy, RunStatus, SignalSender, Timestamp, Verb, WatchdogAction,
+    Record, ResetBy, RunStatus, SignalSender, StreamAnswer, Timestamp, Verb, WatchdogAction,
 };
 
 /// The ids of the recorder's own commands, whose replies tell something.
@@ -126,6 +126,14 @@ fn own_event(name: &str, data: &Map<String, Value>) -> Option<Event> {
         "STREAM_ASKED" => Event::StreamAsked {
             verb: verb(data)?,
             pid: unsigned(data, "pid")?,
+        },
+        "STREAM_ANSWERED" => Event::StreamAnswered {
+            verb: verb(data)?,
+            pid: unsigned(data, "pid")?,
+            answer: match data.get("taken")?.as_bool()? {
+                true => StreamAnswer::Taken,
+                false => StreamAnswer::Refused,
+            },
         },
         "SENT" => Event::Sent {
             verb: verb(data)?,

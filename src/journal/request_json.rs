@@ -45,6 +45,7 @@ pub(super) fn job_to_json(pending: &PendingJob) -> Value {
     let progress = progress_word(pending.progress);
     fields.insert("progress".to_owned(), json!(progress));
     fields.insert("stream".to_owned(), json!(stream_word(pending.stream)));
+    fields.insert("taken".to_owned(), json!(pending.is_taken));
     Value::Object(fields)
 }
 
@@ -80,6 +81,8 @@ pub(super) fn pending_job_from_json(value: &Value, transfer: Transfer) -> Option
         verb: verb(data)?,
         progress: progress_from(text(data, "progress")?)?,
         stream,
+        // An older domstate took all for its own.
+        is_taken: data.get("taken").is_none_or(|taken| *taken == json!(true)),
         job: job_from_json(data)?,
     })
 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use anyhow::{Context, Result, bail};
 
-use crate::domain::{Actor, Event, Job, Verb};
+use crate::domain::{Actor, Event, Job, StreamAnswer, Verb};
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::observe::now;
 use crate::store::{Lock, RunFolder};
@@ -97,6 +97,17 @@ impl Asking {
         let written = self
             .journal
             .append(now(), &Event::StreamAsked { verb, pid });
+        written.context("cannot write the journal")
+    }
+
+    /// QEMU has answered that.
+    ///
+    /// # Errors
+    /// When it cannot be written: then nobody knows whose it is what QEMU writes.
+    pub fn stream_answered(&self, answer: StreamAnswer) -> Result<()> {
+        let (verb, pid) = (self.verb, self.pid);
+        let answered = Event::StreamAnswered { verb, pid, answer };
+        let written = self.journal.append(now(), &answered);
         written.context("cannot write the journal")
     }
 

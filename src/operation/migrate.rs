@@ -17,7 +17,7 @@ use super::limits::lift_downtime;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
 use super::settle::{Held, NOT_RUNNING, connect, hold};
-use super::stream::{SENT_BY_ANOTHER, announce};
+use super::stream::{SENT_BY_ANOTHER, begin_stream};
 use super::undo::{Undone, take_back};
 use super::worker::{came_to_an_end, job, refuse_to_leave_disks, tell_carried_out};
 use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
@@ -70,8 +70,10 @@ pub fn migrate(
     refuse_to_leave_disks(&run, &mut control)?;
     let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, Verb::Migrate, job(Path::new(uri), before)?)?;
-    let begun = begin(&mut control, uri, handover, patience, &|| {
-        announce(domain, &run, &asking)
+    let begun = begin(&mut control, handover, patience, &mut |control| {
+        begin_stream(domain, &run, &asking, || {
+            control.execute("migrate", Some(json!({"uri": uri})))
+        })
     });
     drop(control);
     let has_begun = begun.is_ok();
@@ -140,18 +142,16 @@ fn maybe_there(domain: &DomainFolder, run: &RunFolder, error: anyhow::Error) -> 
 
 fn begin(
     control: &mut Control,
-    uri: &str,
     handover: Handover,
     patience: Option<Duration>,
-    announce: &dyn Fn() -> Result<()>,
+    tell: &mut dyn FnMut(&mut Control) -> Result<()>,
 ) -> Result<()> {
     let post_copy = handover == Handover::PostCopy;
     control.execute(
         "migrate-set-capabilities",
         Some(capabilities(true, post_copy)),
     )?;
-    announce()?;
-    control.execute("migrate", Some(json!({"uri": uri})))?;
+    tell(control)?;
     if post_copy && patience.is_none() {
         hand_over(control)?;
     }

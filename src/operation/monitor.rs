@@ -9,6 +9,7 @@ use super::fulfil::set_poweroff_ends;
 use super::settle::{
     NOT_RUNNING, connect, refuse_unless_whole, refuse_while_busy, settled, settled_active,
 };
+use super::stream::SENT_BY_ANOTHER;
 use crate::domain::{OnPoweroff, OnReboot, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -204,6 +205,13 @@ fn execute_alone(
             refuse_while_busy(&seen)?;
             if verb == Verb::Reset {
                 refuse_unless_whole(&seen)?;
+            }
+            if verb == Verb::Resume
+                && seen.fold.transfer != Transfer::Left
+                && seen.fold.is_sent_by_another()
+            {
+                // It may go at any moment.
+                bail!("Requested operation is not valid: {SENT_BY_ANOTHER}");
             }
             if verb == Verb::Resume && seen.fold.transfer == Transfer::Left && has_left(control)? {
                 // QEMU would obey, and the guest would run twice, on one disk.

@@ -13,11 +13,11 @@ use super::interrupts::Interrupts;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
 use super::settle::{Held, hold};
-use super::snapshot_duty::{clean_without_qemu, undo_create};
+use super::snapshot_duty::{Unmade, clean_without_qemu};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
-use super::stream::{announce, clear_capabilities};
+use super::stream::clear_capabilities;
 use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out, throws_away};
-use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
+use crate::domain::{Before, Begin, Job, Name, ShutOff, State, StreamAnswer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError, Disk, is_url, writable_disks};
 use crate::store::{
@@ -98,12 +98,8 @@ pub fn create_snapshot(
         job,
         after,
     };
-    let verb = match after {
-        AfterSnapshot::GoesOn => Verb::SnapshotCreate,
-        AfterSnapshot::Halt => Verb::SnapshotHalt,
-    };
     let interrupts = Interrupts::take()?;
-    let asking = Asking::begin_job(&run, verb, create.job.clone())?;
+    let asking = Asking::begin_job(&run, create.verb(), create.job.clone())?;
     let made = create
         .make(&mut control, &asking, &interrupts)
         .and_then(|()| create.commit(&asking))
@@ -182,6 +178,13 @@ struct Create<'a> {
 }
 
 impl Create<'_> {
+    fn verb(&self) -> Verb {
+        match self.after {
+            AfterSnapshot::GoesOn => Verb::SnapshotCreate,
+            AfterSnapshot::Halt => Verb::SnapshotHalt,
+        }
+    }
+
     fn make(&self, control: &mut Control, asking: &Asking, interrupts: &Interrupts) -> Result<()> {
         self.snapshot
             .announce(&self.job.file)
@@ -197,9 +200,16 @@ impl Create<'_> {
         let nodes = self.snapshot.disks.iter().map(|disk| disk.node.as_str());
         let nodes: Vec<&str> = nodes.collect();
         let job = SnapshotJob::save(self.snapshot.name.as_str(), &nodes);
-        // QEMU calls it a migration.
-        announce(self.domain, self.run, asking)?;
-        run_job(control, &job).map_err(JobError::known)?;
+        // QEMU calls it a migration, and keeps what came of it: of a worker that dies before it has written that down, too.
+        refuse_what_is_sent(self.domain, self.run)?;
+        asking.has_it_written()?;
+        let ended = run_job(control, &job);
+        match &ended {
+            Ok(()) => asking.stream_answered(StreamAnswer::Taken)?,
+            Err(JobError::Failed(_)) => asking.stream_answered(StreamAnswer::Refused)?,
+            Err(JobError::Control(_)) => {}
+        }
+        ended.map_err(JobError::known)?;
         if self.job.before == Before::Ran && self.after == AfterSnapshot::GoesOn {
             refuse_what_is_sent(self.domain, self.run)?;
             control.execute("cont", None)?;
@@ -231,9 +241,16 @@ impl Create<'_> {
     /// # Errors
     /// It cannot be: then the job is left for whoever looks next.
     fn take_back(&self, control: &mut Control, why: &anyhow::Error) -> Result<()> {
-        let (place, before) = (&self.job.file, self.job.before);
-        let undone = undo_create(self.domain, self.run, control, place, &self.owner(), before);
-        let Err(error) = undone else {
+        let place = &self.job.file;
+        let unmade = Unmade {
+            domain: self.domain,
+            run: self.run,
+            place,
+            owner: &self.owner(),
+            verb: self.verb(),
+            job: &self.job,
+        };
+        let Err(error) = unmade.undo(control) else {
             return Ok(());
         };
         if error.is::<ControlError>() && !look_at_run(self.domain, self.run)?.is_active() {

@@ -18,7 +18,7 @@ use super::snapshot_delete::{delete_from_files, delete_from_nodes};
 use super::snapshot_job::{Ended, JobError, dismiss, settle_job};
 use super::snapshot_revert::let_go;
 use super::undo::was_stopped;
-use crate::domain::{Before, Begin, Event, PendingJob, Verb};
+use crate::domain::{Before, Begin, Event, Job, PendingJob, StreamAnswer, Verb};
 use crate::observe::look_at_run;
 use crate::qemu::{Control, ControlError};
 use crate::store::{
@@ -75,35 +75,65 @@ pub(super) fn undo_snapshot(
         return settle_delete(&place, run, control, pending);
     }
     let owner = Owner::new(domain, run, &pending.job);
-    undo_create(domain, run, control, &place, &owner, pending.job.before)?;
+    let unmade = Unmade {
+        domain,
+        run,
+        place: &place,
+        owner: &owner,
+        verb: pending.verb,
+        job: &pending.job,
+    };
+    unmade.undo(control)?;
     tell_failed(run, pending, DIED)
 }
 
-/// Takes back a snapshot that was not carried out: the guest goes on, and no disk holds it.
-pub(super) fn undo_create(
-    domain: &DomainFolder,
-    run: &RunFolder,
-    control: &mut Control,
-    place: &Path,
-    owner: &Owner<'_>,
-    before: Before,
-) -> Result<()> {
-    let ended = settle_job(control)?;
-    let error = ended.and_then(|ended| ended.error);
-    let is_ours = !error.is_some_and(|why| why.contains(ALREADY_THERE));
-    dismiss(control);
-    go_on(domain, run, control, before)?;
-    if let Some(snapshot) = Snapshot::load_announced(place, owner)?
-        && is_ours
-    {
-        match delete_from_nodes(control, snapshot.name.as_str()) {
-            // What QEMU cannot delete must not keep the guest from everything else.
-            Ok(()) | Err(JobError::Failed(_)) => {}
-            Err(error @ JobError::Control(_)) => return Err(error.known()),
-        }
+/// A snapshot that was not carried out.
+pub(super) struct Unmade<'a> {
+    pub(super) domain: &'a DomainFolder,
+    pub(super) run: &'a RunFolder,
+    /// Where it is kept.
+    pub(super) place: &'a Path,
+    pub(super) owner: &'a Owner<'a>,
+    pub(super) verb: Verb,
+    pub(super) job: &'a Job,
+}
+
+impl Unmade<'_> {
+    /// Takes it back: the guest goes on, and no disk holds it.
+    pub(super) fn undo(&self, control: &mut Control) -> Result<()> {
+        let ended = settle_job(control)?;
+        let is_made = matches!(ended, Some(Ended { error: None }));
+        // On a full disk that is not to keep the guest from going on.
+        let _ = self.tell_whose_it_is(is_made);
+        let error = ended.and_then(|ended| ended.error);
+        let is_ours = !error.is_some_and(|why| why.contains(ALREADY_THERE));
         dismiss(control);
+        go_on(self.domain, self.run, control, self.job.before)?;
+        let place = self.place;
+        if let Some(snapshot) = Snapshot::load_announced(place, self.owner)?
+            && is_ours
+        {
+            match delete_from_nodes(control, snapshot.name.as_str()) {
+                // What QEMU cannot delete must not keep the guest from everything else.
+                Ok(()) | Err(JobError::Failed(_)) => {}
+                Err(error @ JobError::Control(_)) => return Err(error.known()),
+            }
+            dismiss(control);
+        }
+        discard_snapshot(place, self.owner)
+            .with_context(|| format!("cannot remove {}", place.display()))
     }
-    discard_snapshot(place, owner).with_context(|| format!("cannot remove {}", place.display()))
+
+    /// Writes down whether it was the job's what QEMU has written since it was told: its worker may have died before it could,
+    /// and QEMU remembers.
+    fn tell_whose_it_is(&self, is_made: bool) -> Result<()> {
+        let (verb, pid) = (self.verb, self.job.worker.pid);
+        let answer = match is_made {
+            true => StreamAnswer::Taken,
+            false => StreamAnswer::Refused,
+        };
+        append(self.run, &Event::StreamAnswered { verb, pid, answer })
+    }
 }
 
 /// The same once QEMU is gone. What `qemu-img` cannot delete stays in the disks, and is no snapshot to us.

@@ -53,7 +53,7 @@ pub fn revert_snapshot(
         seen,
     } = hold_for_snapshot(domain, seen)?;
     // What is loaded has not panicked.
-    let before = match seen.answer.state == State::Crashed {
+    let before = match seen.answer.state == State::Crashed && !seen.fold.is_sent_by_another() {
         true => Before::Stood,
         false => savable(&seen)?,
     };

@@ -11,7 +11,7 @@ use super::limits::lift_limit;
 use super::pump::{Cancelled, pipe};
 use super::settle::{NOT_RUNNING, connect};
 use super::worker::refuse_what_is_sent;
-use crate::domain::{Life, State, Transfer};
+use crate::domain::{Life, State, StreamAnswer, Transfer};
 use crate::observe::{Watcher, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -35,15 +35,31 @@ pub(super) fn migrate_into_pipe(
     lift_limit(control)?;
     clear_capabilities(control)?;
     control.pass(NAME, to.as_fd())?;
-    announce(domain, run, asking)?;
-    control.execute("migrate", Some(json!({"uri": format!("fd:{NAME}")})))?;
+    begin_stream(domain, run, asking, || {
+        control.execute("migrate", Some(json!({"uri": format!("fd:{NAME}")})))
+    })?;
     Ok(from)
 }
 
-/// Writes down that QEMU is about to be told to write the guest, unless somebody else has had it sent away by now.
-pub(super) fn announce(domain: &DomainFolder, run: &RunFolder, asking: &Asking) -> Result<()> {
+/// Has QEMU write the guest by `tell`, unless somebody else has had it sent away by now. Before that it is written down, and
+/// what QEMU answers behind that: if he is first in between, QEMU refuses, and what has begun is his.
+pub(super) fn begin_stream(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    asking: &Asking,
+    tell: impl FnOnce() -> Result<Value, ControlError>,
+) -> Result<()> {
     refuse_what_is_sent(domain, run)?;
-    asking.has_it_written()
+    asking.has_it_written()?;
+    let told = tell();
+    match &told {
+        Ok(_) => asking.stream_answered(StreamAnswer::Taken)?,
+        Err(ControlError::Refused { .. }) => asking.stream_answered(StreamAnswer::Refused)?,
+        // Nobody knows.
+        Err(_) => {}
+    }
+    told?;
+    Ok(())
 }
 
 /// Switches off whatever capability somebody has set: what is written with some of them cannot be read by a QEMU that has them

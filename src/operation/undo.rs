@@ -9,7 +9,7 @@ use super::limits::restore_limit;
 use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
 use super::worker::came_to_an_end;
-use crate::domain::{Before, Verb};
+use crate::domain::{Before, Transfer, Verb};
 use crate::observe::look_at_run;
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -56,8 +56,10 @@ pub(super) fn undo(
                 Ok(_) | Err(ControlError::Refused { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
+            await_release(control, &[Written::Dump, Written::Stream])?;
+        } else {
+            await_release(control, &[Written::Dump])?;
         }
-        await_release(control, &[Written::Dump, Written::Stream])?;
     }
     restore_limit(control)?;
     if verb == Verb::Migrate {
@@ -69,7 +71,8 @@ pub(super) fn undo(
         // It is there, or may be before we could say a word: it must not run here.
         return Ok(Undone::Yes);
     }
-    if verb == Verb::Migrate && is_completed {
+    // QEMU may say so of a snapshot of somebody else's.
+    if verb == Verb::Migrate && is_completed && fold.transfer == Transfer::Left {
         return Ok(Undone::TooLate);
     }
     // QEMU forgets over a migration why the guest stands.

@@ -3,7 +3,7 @@
 use domstate::domain::{
     Answer, Begin, BootId, Certainty, Event, Exit, Exited, Fold, Launch, LaunchKind, Life,
     Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, PanicAction, Record, ResetBy, RunStatus,
-    ShutOff, ShutdownCause, State, Timestamp, Verb, WatchdogAction, Worker,
+    ShutOff, ShutdownCause, State, StreamAnswer, Timestamp, Verb, WatchdogAction, Worker,
 };
 use domstate::journal::{encode, parse_line};
 use proptest::prelude::*;
@@ -148,6 +148,13 @@ fn of_ours() -> impl Strategy<Value = Event> {
             lines::job(verb, pid, if ran { Ran } else { Stood }, None)
         }),
         (verbs(), pids()).prop_map(|(verb, pid)| Event::StreamAsked { verb, pid }),
+        (verbs(), pids(), any::<bool>()).prop_map(|(verb, pid, taken)| {
+            let answer = match taken {
+                true => StreamAnswer::Taken,
+                false => StreamAnswer::Refused,
+            };
+            Event::StreamAnswered { verb, pid, answer }
+        }),
         (verbs(), pids()).prop_map(|(verb, pid)| Event::Sent { verb, pid }),
         (verbs(), pids()).prop_map(|(verb, pid)| Event::Done { verb, pid }),
         (verbs(), pids()).prop_map(|(verb, pid)| {

@@ -31,7 +31,7 @@ impl Guest {
             Verb::Save | Verb::ManagedSave => Some(ShutOff::Saved),
             Verb::DumpCrash => Some(ShutOff::Crashed),
             Verb::SnapshotHalt => Some(ShutOff::FromSnapshot),
-            Verb::Migrate if self.outgoing == Outgoing::Arrived && self.is_written_for_job() => {
+            Verb::Migrate if self.outgoing == Outgoing::Arrived && self.is_told_as_ours() => {
                 Some(ShutOff::Migrated)
             }
             _ => None,
@@ -72,7 +72,7 @@ impl Guest {
     /// Whether it may run at another QEMU, and nobody here knows.
     fn may_be_elsewhere(&self) -> bool {
         let stands = !matches!(self.state, State::Running(_));
-        match (self.outgoing, self.is_written_for_job()) {
+        match (self.outgoing, self.is_told_as_ours()) {
             // Our own waits before the last step until it is told to take it.
             (Outgoing::Copied, true) => self.may_go(),
             (Outgoing::Undecided | Outgoing::Copied, false) => stands,

@@ -60,6 +60,8 @@ pub(crate) struct Guest {
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) outgoing: Outgoing,
     pub(crate) written: Written,
+    /// QEMU has said that it writes for the job.
+    pub(crate) is_taken: bool,
     /// It stood before the job began.
     stood_before: bool,
     /// An incoming guest runs already, and the rest of it is fetched.
@@ -109,6 +111,7 @@ impl Guest {
             watchdog: None,
             outgoing: Outgoing::No,
             written: Written::Nothing,
+            is_taken: false,
             stood_before: false,
             post_copy: false,
             reboot: false,
@@ -168,10 +171,14 @@ impl Guest {
                 self.ask(*verb, actor.pid);
                 if let Some(job) = job {
                     self.written = Written::Unasked;
+                    self.is_taken = false;
                     self.stood_before = job.before == Before::Stood;
                 }
             }
             Event::StreamAsked { verb, pid } => self.told_to_write(*verb, *pid),
+            Event::StreamAnswered { verb, pid, answer } => {
+                self.told_whose_it_is(*verb, *pid, *answer);
+            }
             Event::Sent { verb, pid } => {
                 self.acted(*verb, *pid);
                 if *verb == Verb::SnapshotRevert {

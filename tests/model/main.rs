@@ -20,6 +20,7 @@ mod moves;
 mod realistic;
 #[path = "../reliability/record.rs"]
 mod record;
+mod script;
 mod walk;
 
 /// Random runs a property; `DOMSTATE_MODEL_CASES` asks for more.

@@ -104,7 +104,7 @@ fn depth() -> Depth {
 type Story = fn() -> Result<Recorded, OutOfOrder>;
 
 /// So many times a story is recorded whose writes strace saw in another order than the kernel.
-const RECORDINGS_MAX: usize = 5;
+const RECORDINGS_MAX: usize = 10;
 
 fn recorded(story: Story) -> Recorded {
     let mut recorded = story();

@@ -2,6 +2,7 @@
 //! meets what somebody else has set there.
 
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command};
 
@@ -31,6 +32,10 @@ fn send_away(host: &Host, to: &str, bytes_per_second: u64) -> Monitor {
     let mut monitor = host.third_party("v");
     let limit = json!({"max-bandwidth": bytes_per_second});
     monitor.execute("migrate-set-parameters", &limit);
+    // Those of a migration of ours would have it wait for a word.
+    let off = |name: &str| json!({"capability": name, "state": false});
+    let waits = ["pause-before-switchover", "return-path"].map(off);
+    monitor.execute("migrate-set-capabilities", &json!({"capabilities": waits}));
     let there = json!({"uri": format!("exec:cat > {to}")});
     monitor.execute("migrate", &there);
     monitor
@@ -43,20 +48,41 @@ fn make_disk(path: &str) {
     assert!(make.status().unwrap().success());
 }
 
-/// A command of which strace holds back a call on the journal for two seconds: which, and the first one or a later.
-fn held_back(host: &Host, args: &[&str], call: &str, number: usize) -> Child {
+/// A command of which strace holds back a call on the journal for two seconds, once this event is there.
+fn held_back(host: &Host, args: &[&str], held: &str, event: &str) -> Child {
     let journal = host.run_folder("v").join("journal");
-    let inject = format!("inject={call}:delay_enter=2000000:when={number}");
+    let (call, _) = held.split_once(':').unwrap();
     let mut strace = Command::new("strace");
     strace.args(["-o", "/dev/null", "-P", journal.to_str().unwrap()]);
-    strace.args(["-e", &format!("trace={call}"), "-e", &inject]);
+    strace.args(["-e", &format!("trace={call}")]);
+    strace.args(["-e", &format!("inject={held}")]);
     strace.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
     strace.env("DOMSTATE_DIR", host.state_dir());
-    let asked = || host.journal("v").matches("DOMSTATE_ASKED").count();
-    let before = asked();
+    let count = || host.journal("v").matches(event).count();
+    let before = count();
     let child = spawn(strace);
-    until("the request", || asked() > before);
+    until(event, || count() > before);
     child
+}
+
+/// Its request is there, and not yet sure to be on the disk: QEMU is told nothing.
+fn asks(host: &Host, args: &[&str]) -> Child {
+    let held = "fsync,fdatasync:delay_enter=2000000:when=1";
+    held_back(host, args, held, "DOMSTATE_ASKED")
+}
+
+/// It has written down that QEMU is told, and has not told it.
+fn is_about_to_tell(host: &Host, args: &[&str]) -> Child {
+    let held = "write:delay_exit=2000000:when=2";
+    held_back(host, args, held, "DOMSTATE_STREAM_ASKED")
+}
+
+/// Jobs whose file is FILE.
+fn jobs(file: &str) -> [Vec<String>; 3] {
+    ["save v FILE", "dump v FILE", "migrate v unix:FILE"].map(|job| {
+        let words = job.split(' ');
+        words.map(|word| word.replace("FILE", file)).collect()
+    })
 }
 
 #[test]
@@ -107,27 +133,58 @@ fn a_job_is_refused_while_somebody_else_sends_the_guest_away() {
 
 #[test]
 fn what_somebody_else_sends_away_while_a_job_is_being_asked_for_is_not_the_jobs() {
-    // A slow disk: until the request is on it QEMU is told nothing.
-    for (args, call) in [
-        (["save", "v", "FILE"], "fsync,fdatasync"),
-        (["dump", "v", "FILE"], "fsync,fdatasync"),
-        (["migrate", "v", "unix:FILE"], "fsync,fdatasync"),
+    for (held, why) in [
+        (asks as fn(&Host, &[&str]) -> Child, SENT_AWAY),
+        // QEMU refuses to do it twice.
+        (is_about_to_tell, "previous migration"),
     ] {
         let host = Host::new();
-        let (file, elsewhere) = (host.path("file"), host.path("elsewhere"));
+        for job in jobs(&host.path("file")) {
+            let host = Host::new();
+            let (file, elsewhere) = (host.path("file"), host.path("elsewhere"));
+            let _guest = host.start_large(&[]);
+            let args: Vec<&str> = job.iter().map(String::as_str).collect();
+            let job = held(&host, &args);
+            let mut monitor = send_away(&host, &elsewhere, UNLIMITED);
+            host.wait_for_event("v", "\"completed\"");
+            let said = finish_child(job);
+            assert_eq!(said.code, Some(1), "{args:?}: {said:?}");
+            assert!(said.stderr.contains(why), "{args:?}: {said:?}");
+            assert_no_file(&file);
+            assert!(Path::new(&elsewhere).exists());
+            is_elsewhere(&host, &mut monitor);
+        }
+    }
+}
+
+#[test]
+fn what_somebody_else_sends_away_when_a_worker_has_died_before_it_told_qemu_is_not_let_run_here() {
+    let host = Host::new();
+    for job in jobs(&host.path("file")) {
+        let host = Host::new();
+        let elsewhere = host.path("elsewhere");
         let _guest = host.start_large(&[]);
-        let args = args.map(|word| word.replace("FILE", &file));
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let job = held_back(&host, &args, call, 1);
+        let supervisor = host.supervisor_pid("v");
+        send(supervisor, Signal::SIGSTOP);
+        let args: Vec<&str> = job.iter().map(String::as_str).collect();
+        let job = is_about_to_tell(&host, &args);
+        send(worker(&host), Signal::SIGKILL);
+        finish_child(job);
         let mut monitor = send_away(&host, &elsewhere, UNLIMITED);
         host.wait_for_event("v", "\"completed\"");
-        let said = finish_child(job);
-        assert_eq!(said.code, Some(1), "{args:?}: {said:?}");
-        assert!(said.stderr.contains(SENT_AWAY), "{args:?}: {said:?}");
-        assert_no_file(&file);
-        assert!(Path::new(&elsewhere).exists());
+        send(supervisor, Signal::SIGCONT);
+        host.wait_for_event("v", "DOMSTATE_FAILED");
         is_elsewhere(&host, &mut monitor);
     }
+}
+
+/// The process that asked last.
+fn worker(host: &Host) -> i32 {
+    let journal = host.journal("v");
+    let mut lines = journal.lines().rev();
+    let asked = lines.find(|line| line.contains("DOMSTATE_ASKED"));
+    let asked: Value = serde_json::from_str(asked.unwrap()).unwrap();
+    i32::try_from(asked["data"]["pid"].as_i64().unwrap()).unwrap()
 }
 
 #[test]
@@ -136,7 +193,8 @@ fn a_paused_guest_that_somebody_lets_run_before_it_is_written_is_saved_all_the_s
     let mut guest = host.start_large(&[]);
     host.ok(&["suspend", "v"]);
     // Before it says that QEMU is told.
-    let save = held_back(&host, &["managedsave", "v"], "write", 2);
+    let held = "write:delay_enter=2000000:when=2";
+    let save = held_back(&host, &["managedsave", "v"], held, "DOMSTATE_ASKED");
     host.third_party("v").execute("cont", &json!({}));
     guest.answers();
     let said = finish_child(save);
@@ -156,21 +214,75 @@ fn a_guest_of_which_somebody_takes_a_snapshot_has_gone_nowhere() {
     let third_party = host.third_party_socket("v");
     let mut guest = host.start("v", &["-drive", &drive, "-qmp", &third_party]);
     let mut monitor = host.third_party("v");
-    let mut keep = |tag: &str| {
-        let line = json!({"command-line": format!("savevm {tag}")});
-        let said = monitor.execute("human-monitor-command", &line);
-        assert_eq!(said, "", "{}", host.journal("v"));
-    };
-    keep("ran");
+    keep(&mut monitor, "ran");
     host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
     guest.answers();
     host.ok(&["suspend", "v"]);
-    keep("stood");
+    keep(&mut monitor, "stood");
     host.assert_is("v", "paused (user)", &Value::Null, "witnessed");
     host.ok(&["dump", "v", &host.path("core"), "--memory-only"]);
     host.assert_is("v", "paused (user)", &Value::Null, "witnessed");
     host.ok(&["save", "v", &file]);
     assert_eq!(host.answer("v"), "shut off (saved)");
+}
+
+/// Takes a snapshot as a third party.
+fn keep(monitor: &mut Monitor, tag: &str) {
+    let line = json!({"command-line": format!("savevm {tag}")});
+    let said = monitor.execute("human-monitor-command", &line);
+    assert_eq!(said, "");
+}
+
+#[test]
+fn a_guest_of_which_a_snapshot_is_taken_while_it_sleeps_or_after_its_panic_is_all_here() {
+    let host = Host::new();
+    let (file, disk) = (host.path("file"), host.path("disk.qcow2"));
+    make_disk(&disk);
+    let drive = format!("file={disk},format=qcow2,if=ide");
+    let third_party = host.third_party_socket("v");
+    let args = ["-device", "pvpanic", "-drive", &drive, "-qmp", &third_party];
+    let mut guest = host.start_with("v", &["--on-crash", "preserve"], &args);
+    guest.press('s');
+    host.wait_for("v", "pmsuspended (unknown)");
+    keep(&mut host.third_party("v"), "slept");
+    host.ok(&["dompmwakeup", "v"]);
+    assert_eq!(host.answer("v"), "running (event wakeup)");
+    guest.hears("READY");
+    guest.press('p');
+    host.wait_for("v", "crashed (panicked)");
+    keep(&mut host.third_party("v"), "panicked");
+    assert_eq!(host.answer("v"), "crashed (panicked)");
+    host.ok(&["dump", "v", &host.path("core"), "--memory-only"]);
+    host.ok(&["reset", "v"]);
+    host.ok(&["resume", "v"]);
+    guest.hears("READY");
+    host.ok(&["save", "v", &file]);
+    assert_eq!(host.answer("v"), "shut off (saved)");
+}
+
+#[test]
+fn a_guest_whose_migration_was_cancelled_is_not_ended_because_somebody_took_a_snapshot_of_it() {
+    let host = Host::new();
+    let disk = host.path("disk.qcow2");
+    make_disk(&disk);
+    let drive = format!("file={disk},format=qcow2,if=ide");
+    let mut guest = host.start_slow(&["-drive", &drive]);
+    let way = host.path("way");
+    let _destination = UnixListener::bind(&way).unwrap();
+    let migrate = spawn(host.command(&["migrate", "v", &format!("unix:{way}")]));
+    host.wait_for_event("v", "DOMSTATE_STREAM_ANSWERED");
+    // QEMU 7.2 overlooks what comes before that.
+    host.wait_for_event("v", "\"active\"");
+    let worker = i32::try_from(migrate.id()).unwrap();
+    send(worker, Signal::SIGSTOP);
+    let mut monitor = host.third_party("v");
+    monitor.execute("migrate_cancel", &json!({}));
+    host.wait_for_event("v", "\"cancelled\"");
+    keep(&mut monitor, "kept");
+    send(worker, Signal::SIGCONT);
+    assert_eq!(finish_child(migrate).code, Some(1));
+    guest.answers();
+    host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
 }
 
 #[test]

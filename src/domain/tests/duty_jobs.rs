@@ -76,7 +76,12 @@ fn a_save_or_dump_without_its_worker_is_undone_or_finished() {
 fn a_migration_without_its_worker_is_undone_unless_the_guest_may_have_gone() {
     use Event::*;
     let due = |then: &[Event], wanted| {
-        let begun = [begun(Verb::Migrate), writes(Verb::Migrate), status("setup")];
+        let begun = [
+            begun(Verb::Migrate),
+            writes(Verb::Migrate),
+            status("setup"),
+            taken(Verb::Migrate),
+        ];
         let events = [&begun[..], then].concat();
         assert_due(&Life::Lives, &[(&events, wanted)]);
     };
@@ -164,6 +169,7 @@ fn of_a_job_whose_qemu_is_gone_the_file_is_left_to_do() {
                     begun(Verb::Migrate),
                     writes(Verb::Migrate),
                     status("setup"),
+                    taken(Verb::Migrate),
                     sent(Verb::Migrate),
                 ],
                 Some(Duty::UndoJob),

@@ -17,6 +17,7 @@ fn a_guest_that_is_saved_waits_and_goes_on_only_if_it_was_not() {
                     Stopped,
                     writes(Verb::Save),
                     status("setup"),
+                    taken(Verb::Save),
                     status("completed"),
                 ],
                 "paused (saving)",
@@ -27,6 +28,7 @@ fn a_guest_that_is_saved_waits_and_goes_on_only_if_it_was_not() {
                     Stopped,
                     writes(Verb::Save),
                     status("setup"),
+                    taken(Verb::Save),
                     status("failed"),
                     Resumed,
                     failed(Verb::Save),
@@ -140,6 +142,7 @@ fn a_guest_that_stood_for_a_snapshot_or_a_dump_has_gone_nowhere() {
             begun(verb),
             writes(verb),
             status("setup"),
+            taken(verb),
             status("completed"),
             sent(verb),
             done(verb),
@@ -160,6 +163,7 @@ fn the_stream_of_a_dump_leaves_the_guest_where_it_is() {
         events.extend([
             writes(verb),
             status("setup"),
+            taken(verb),
             status("active"),
             status("completed"),
         ]);

@@ -4,7 +4,12 @@ use super::*;
 
 /// A guest that runs, and for which that was asked.
 fn going() -> Vec<Event> {
-    let asked = [begun(Verb::Migrate), writes(Verb::Migrate), status("setup")];
+    let asked = [
+        begun(Verb::Migrate),
+        writes(Verb::Migrate),
+        status("setup"),
+        taken(Verb::Migrate),
+    ];
     [&boot()[..], &asked].concat()
 }
 

@@ -10,6 +10,7 @@ fn saving() -> Vec<Event> {
         Event::Stopped,
         writes(Verb::Save),
         status("setup"),
+        taken(Verb::Save),
         status("active"),
     ];
     [&boot()[..], &asked].concat()
@@ -21,6 +22,7 @@ fn going() -> Vec<Event> {
         begun(Verb::Migrate),
         writes(Verb::Migrate),
         status("setup"),
+        taken(Verb::Migrate),
         status("active"),
     ];
     [&boot()[..], &asked].concat()
@@ -122,6 +124,7 @@ fn a_guest_that_somebody_lets_run_while_it_is_written_is_saved_or_migrated_all_t
         Stopped,
         writes(Verb::DumpCrash),
         status("setup"),
+        taken(Verb::DumpCrash),
         status("active"),
     ];
     let dump = [&boot()[..], &dumping, &arrives, &[sent(Verb::DumpCrash)]].concat();

@@ -141,3 +141,19 @@ fn a_suspend_that_failed_or_is_forgotten_is_not_why_a_guest_stands() {
     forgotten.extend((20..30).map(|other| asked_by(other, Verb::Monitor)));
     assert_eq!(told(&forgotten), unknown);
 }
+
+#[test]
+fn a_suspend_that_was_asked_for_is_there_though_the_hosts_clock_was_set_back() {
+    let asks = asked_by(11, Verb::Suspend);
+    let at = |seconds: u64| Some(Timestamp(seconds * 1_000_000));
+    let mut fold = fold_of(&boot());
+    for (event, at) in [(asks, at(200)), (Event::Stopped, at(190))] {
+        fold.apply(&Record { at, event });
+    }
+    let answer = fold.answer(&Life::Lives);
+    assert_eq!(answer.state.to_string(), "paused (user)");
+    assert_eq!(answer.certainty, Certainty::Inferred);
+    let event = failed_by(11, Verb::Suspend);
+    fold.apply(&Record { at: at(191), event });
+    assert_eq!(fold.live.to_string(), "paused (unknown)");
+}

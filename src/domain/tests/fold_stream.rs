@@ -9,7 +9,7 @@ fn told() -> Vec<Event> {
 }
 
 fn writing() -> Vec<Event> {
-    [told(), vec![status("setup")]].concat()
+    [told(), vec![status("setup"), taken(Verb::Save)]].concat()
 }
 
 fn ours(events: &[Event]) -> bool {
@@ -98,6 +98,89 @@ fn of_a_job_of_an_older_domstate_what_begins_while_the_guest_stands_is_taken_for
     assert!(!ours(&[begun(Verb::Save), status("setup"), Stopped]));
     let runs = [begun(Verb::Save), Stopped, Resumed, Stopped];
     assert!(!ours(&[&runs[..], &[status("setup")]].concat()));
+}
+
+#[test]
+fn what_began_behind_that_line_is_somebody_elses_if_qemu_then_refuses() {
+    use Event::*;
+    let refused = answered(Verb::Save, StreamAnswer::Refused);
+    let begun = [told(), vec![status("setup"), status("active")]].concat();
+    assert!(ours(&begun));
+    for completed in [vec![], vec![status("completed")]] {
+        let events = [&begun[..], &completed, std::slice::from_ref(&refused)].concat();
+        let fold = booted(&events);
+        assert!(fold.is_sent_by_another() && !fold.may_be_written_for_job());
+        let story = Story(fold, 60_000_000).then(failed(Verb::Save));
+        let (state, cause, _) = story.ends(KILLED);
+        let unknown = ("shut off (unknown)", Cause::MaybeMigrated);
+        assert_eq!((state.as_str(), cause), unknown, "{events:?}");
+    }
+    // QEMU was told again, and does it: another line, another answer.
+    let again = [writes(Verb::Save), status("setup"), taken(Verb::Save)];
+    let events = [&told()[..], &[refused, Resumed, Stopped], &again].concat();
+    assert!(ours(&events));
+}
+
+#[test]
+fn where_qemus_answer_is_lost_with_the_worker_what_has_gone_may_be_somebody_elses() {
+    use Event::*;
+    let sent_away = [status("setup"), status("active"), status("completed")];
+    let save = [told(), sent_away.to_vec()].concat();
+    assert!(booted(&save).is_sent_by_another());
+    let known = [&save[..], &[taken(Verb::Save)]].concat();
+    assert!(!booted(&known).is_sent_by_another());
+    // A migration is told as one only with it.
+    let asked = [begun(Verb::Migrate), writes(Verb::Migrate)];
+    let gone = [
+        status("setup"),
+        status("active"),
+        Stopped,
+        status("completed"),
+    ];
+    let migrate = [&asked[..], &gone].concat();
+    let end = |events: &[Event]| Story(booted(events), 60_000_000).ends(STATUS_0);
+    let (state, cause, _) = end(&migrate);
+    let unknown = ("shut off (unknown)", Cause::MaybeMigrated);
+    assert_eq!((state.as_str(), cause), unknown);
+    let known = [&migrate[..], &[taken(Verb::Migrate)]].concat();
+    assert_witnessed([(end(&known), "migrated", asked_for(Verb::Migrate))]);
+    // What is under way is undone with the job.
+    let under_way = [told(), vec![status("setup"), status("active")]].concat();
+    assert!(!booted(&under_way).is_sent_by_another());
+    assert!(booted(&under_way).may_be_written_for_job());
+}
+
+#[test]
+fn a_snapshot_of_a_guest_that_sleeps_or_has_panicked_takes_it_nowhere_either() {
+    use Event::*;
+    let kept = [status("setup"), status("completed")];
+    let panicked = Panicked {
+        action: PanicAction::Pause,
+        info: None,
+    };
+    for before in [vec![Suspended], vec![panicked, Stopped]] {
+        let fold = booted(&[&before[..], &kept].concat());
+        assert_eq!(fold.transfer, Transfer::None, "{before:?}");
+    }
+    // One that wakes runs here, whatever was sent of it.
+    let away = [status("setup"), status("active"), status("completed")];
+    let woken = [&[Suspended][..], &away, &[Woken]].concat();
+    assert_eq!(booted(&woken).transfer, Transfer::None);
+}
+
+#[test]
+fn a_guest_that_sleeps_while_somebody_sends_it_may_be_elsewhere() {
+    use Event::*;
+    let [setup, active] = ["setup", "active"].map(status);
+    let sent = [
+        vec![Suspended, setup.clone(), active.clone(), Stopped],
+        vec![setup, active, Suspended, Stopped],
+    ];
+    for events in sent {
+        let (state, cause, _) = Story(booted(&events), 60_000_000).ends(KILLED);
+        let unknown = ("shut off (unknown)", Cause::MaybeMigrated);
+        assert_eq!((state.as_str(), cause), unknown, "{events:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A guest on its way from one QEMU to another, or out of a file.
 
-use domstate::domain::{Begin, LaunchKind, Paused, Running, State, Verb};
+use domstate::domain::{Begin, LaunchKind, Paused, Running, State, StreamAnswer, Verb};
 
 use super::Guest;
 use super::requests::{Asked, is_job};
@@ -48,6 +48,12 @@ impl Guest {
         self.asked.iter().any(acted)
     }
 
+    /// The same, and once it has gone QEMU has said so.
+    pub(crate) fn is_told_as_ours(&self) -> bool {
+        let is_there = self.outgoing == Outgoing::Arrived || self.may_go();
+        self.is_written_for_job() && (self.is_taken || !is_there)
+    }
+
     pub(crate) fn is_written_for_job(&self) -> bool {
         self.job().is_some() && matches!(self.written, Written::ForJob | Written::Whole)
     }
@@ -60,6 +66,34 @@ impl Guest {
         {
             asked.void = false;
             self.written = Written::Nothing;
+            self.is_taken = false;
+        }
+    }
+
+    /// QEMU's answer to that: before it another may have been first.
+    pub(super) fn told_whose_it_is(&mut self, verb: Verb, pid: u32, answer: StreamAnswer) {
+        let is_it = |asked: &Asked| (asked.verb, asked.pid) == (verb, pid);
+        if self.job() != Some(verb) || !self.asked.iter().any(is_it) {
+            return;
+        }
+        match answer {
+            StreamAnswer::Taken => self.is_taken = true,
+            StreamAnswer::Refused => self.written = Written::Unasked,
+        }
+        if self.is_taken && self.outgoing == Outgoing::Arrived && self.is_written_for_job() {
+            if verb == Verb::Migrate {
+                self.is_carried_out();
+            } else {
+                self.outgoing = Outgoing::No;
+            }
+        }
+    }
+
+    /// The guest is where it was to go, whoever lives to see it.
+    fn is_carried_out(&mut self) {
+        let mut asked = self.asked.iter_mut();
+        if let Some(asked) = asked.find(|asked| asked.verb == Verb::Migrate) {
+            asked.acted = !asked.void;
         }
     }
 
@@ -87,6 +121,9 @@ impl Guest {
             self.write(word);
             // A file, or the guest's own disks, are where it goes.
             if job != Verb::Migrate && self.is_written_for_job() {
+                if word == "completed" && !self.is_taken {
+                    self.outgoing = Outgoing::Arrived;
+                }
                 return;
             }
         }
@@ -148,12 +185,8 @@ impl Guest {
             // A restored guest, that will not run here.
             self.stand(Paused::Migrating);
         }
-        if is_there && word == "completed" && self.is_written_for_job() {
-            // Whoever lives to see it.
-            let mut asked = self.asked.iter_mut();
-            if let Some(asked) = asked.find(|asked| asked.verb == Verb::Migrate) {
-                asked.acted = !asked.void;
-            }
+        if is_there && word == "completed" && self.is_written_for_job() && self.is_taken {
+            self.is_carried_out();
         }
         let is_young = self.now.abs_diff(self.runs_since) < COMES_BACK_MICROS;
         if matches!(word, "failed" | "cancelled")

@@ -120,7 +120,7 @@ impl Guest {
     /// What was written for it is not what the guest is, or somebody else has sent that away.
     fn is_in_vain(&self, verb: Verb) -> bool {
         let is_sent = matches!(self.outgoing, Outgoing::Copied | Outgoing::Arrived);
-        let by_another = is_sent && !self.is_written_for_job();
+        let by_another = is_sent && !self.is_told_as_ours();
         let runs_on = verb != Verb::Migrate && self.runs();
         self.written == Written::Lost || by_another || runs_on
     }

@@ -24,7 +24,7 @@ pub(super) struct Told {
     pub(super) answer: String,
     pub(super) cause: &'static str,
     certainty: Certainty,
-    /// QEMU wrote the guest, and the line that says for which job is lost.
+    /// QEMU wrote the guest, and a line that says for which job is lost.
     may_be_anothers: bool,
 }
 
@@ -32,12 +32,13 @@ impl Told {
     fn of(answer: &Answer, journal: &str) -> Self {
         let last_job = journal.rfind("\"announces\":true");
         let of_job = last_job.map_or("", |at| &journal[at..]);
+        let lines = of_job.split_inclusive('\n');
+        let is_whole = |line: &&str| line.contains("DOMSTATE_STREAM_") && line.ends_with("}}\n");
         Self {
             answer: answer.state.to_string(),
             cause: answer.cause.as_ref().map_or("none", cause_kind),
             certainty: answer.certainty,
-            may_be_anothers: of_job.contains("\"MIGRATION\"")
-                && !of_job.contains("DOMSTATE_STREAM_ASKED"),
+            may_be_anothers: of_job.contains("\"MIGRATION\"") && lines.filter(is_whole).count() < 2,
         }
     }
 

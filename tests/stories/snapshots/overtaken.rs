@@ -36,9 +36,9 @@ impl Held {
     }
 
     /// It has done everything, and is about to say so: for as long as all here may take. Before that line it has asked, and said
-    /// that QEMU is told to write.
+    /// that QEMU is told to write, and does.
     fn is_about_to_commit(stage: &Stage, args: &[&str]) -> Self {
-        let held = Self::new(stage, args, 3, "delay_enter=8000000");
+        let held = Self::new(stage, args, 4, "delay_enter=8000000");
         stage.host.wait_for_event("v", "\"concluded\"");
         held
     }
