@@ -32,7 +32,9 @@ impl Life<'_> {
             }
             State::Paused(Paused::IoError) => self.did('w'),
             State::Paused(Paused::Watchdog) => self.did('g'),
-            State::Paused(Paused::Saving | Paused::Dumping | Paused::ApiError) => copied,
+            // Its policy has it dumped, too, though somebody lets it run.
+            State::Paused(Paused::Dumping) => copied || self.is_dumped_when_it_panics(),
+            State::Paused(Paused::Saving | Paused::ApiError) => copied,
             State::Paused(Paused::ShuttingDown) | State::InShutdown => !self.ends().is_empty(),
             State::Paused(Paused::Crashed) | State::Crashed => self.did('p'),
             State::Paused(Paused::StartingUp | Paused::Migrating) => {
@@ -57,6 +59,13 @@ impl Life<'_> {
             return Ok(());
         }
         Err("nobody did what the reason says".to_owned())
+    }
+}
+
+impl Life<'_> {
+    fn is_dumped_when_it_panics(&self) -> bool {
+        let policy = self.machine.on_crash;
+        self.did('p') && policy.is_some_and(|policy| policy.starts_with("coredump"))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{LOOK_BOUND, Stage};
 use crate::act::Act;
@@ -11,6 +11,7 @@ use crate::harness::finish;
 use crate::judge::{Life, judge_manners};
 use crate::objection::Objection;
 use crate::told::Told;
+use crate::witness::Qemu;
 
 impl Stage<'_> {
     fn copy(&self) -> Option<PathBuf> {
@@ -84,7 +85,7 @@ impl Stage<'_> {
             return Ok(());
         }
         let story: Vec<Act> = self.story.groups.iter().flatten().cloned().collect();
-        let shut_down = self.witness.look(|qemus| {
+        let may_have_shut_down = |qemus: &[Qemu]| {
             qemus.iter().enumerate().any(|(number, qemu)| {
                 let life = Life {
                     machine: &self.story.machine,
@@ -102,8 +103,12 @@ impl Stage<'_> {
                 };
                 life.may_have_shut_down()
             })
-        });
-        if shut_down {
+        };
+        // What the guest said may still be on its way to us.
+        if self
+            .witness
+            .until(Duration::from_secs(2), may_have_shut_down)
+        {
             return Ok(());
         }
         Err(format!("a copy tells success: {json}").into())
