@@ -76,7 +76,7 @@
 //! STREAM_ANSWERED takes it back; where the worker died before it could write that, what has gone may be somebody else's.
 //! These lines are not synced, for the same reason: a power cut that takes one leaves `unknown`. What else QEMU writes is somebody else's who has its monitor. That
 //! carries no job out, is not cancelled, and a guest that goes with it is not let run here: who is about to say `cont` looks
-//! first. One that somebody lets run while it is written is written on. A snapshot of somebody else's, which QEMU announces as
+//! first. One that somebody lets run while it is written is written on. A snapshot, of ours or of somebody else's, which QEMU announces as
 //! a migration that is `completed` without having been `active`, takes the guest nowhere.
 //!
 //! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a

@@ -47,6 +47,8 @@ impl Fold {
             ("setup", Stream::NotBegun) if may_be_ours => Stream::Begun,
             // The line before it is lost.
             ("active", Stream::NotBegun) if may_be_ours && !is_under_way => Stream::Begun,
+            // One before was somebody else's, and has come to its end: QEMU does not do two at once.
+            ("setup", Stream::Begun) if !pending.is_taken => Stream::Begun,
             ("setup", Stream::Begun) => Stream::BrokenOff,
             ("failed" | "cancelled", Stream::Begun) if breaks_off => Stream::BrokenOff,
             (_, stream) => stream,

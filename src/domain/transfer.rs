@@ -67,6 +67,11 @@ impl Copying {
 impl Fold {
     pub(super) fn migration_changed(&mut self, status: &str, at: Option<Timestamp>) {
         self.stream_changed(status);
+        let runs = matches!(self.live, State::Running(_));
+        if self.transfer == Transfer::Left && !runs && !self.is_written_for_job() {
+            // What is left of it here may be sent after it, or kept: it runs elsewhere all the same.
+            return;
+        }
         match status {
             "setup" if self.is_here() => self.transfer = Transfer::Leaving(Copying::PreCopy),
             "setup" => self.transfer = Transfer::Arriving(Copying::PreCopy),
@@ -89,8 +94,7 @@ impl Fold {
             }
             _ => {}
         }
-        let stands = !matches!(self.live, State::Running(_));
-        if !self.is_written_for_job() && stands {
+        if !self.is_written_for_job() && !runs {
             // Somebody else sends a guest that stands already: no STOP will tell when the last of it goes.
             match (status, self.transfer) {
                 ("setup", Transfer::Leaving(Copying::PreCopy)) if !self.gap => {
@@ -117,10 +121,21 @@ impl Fold {
 
     /// Whether the guest may run at its destination, and nobody has said yet that it does.
     pub(super) fn may_have_left(&self) -> bool {
-        matches!(
-            self.transfer,
-            Transfer::Leaving(Copying::Undecided | Copying::Last)
-        )
+        match self.transfer {
+            Transfer::Leaving(Copying::Last) => true,
+            // It is the snapshot that the job takes, until QEMU says otherwise.
+            Transfer::Leaving(Copying::Undecided) => !self.is_being_kept(),
+            Transfer::None
+            | Transfer::Arriving(_)
+            | Transfer::Leaving(_)
+            | Transfer::Left
+            | Transfer::Failed => false,
+        }
+    }
+
+    fn is_being_kept(&self) -> bool {
+        let verb = self.job.as_ref().map(|pending| pending.verb);
+        matches!(verb, Some(Verb::SnapshotCreate | Verb::SnapshotHalt))
     }
 
     /// The last of a guest may go.

@@ -17,7 +17,7 @@ use super::snapshot_duty::{Unmade, clean_without_qemu};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::stream::clear_capabilities;
 use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out, throws_away};
-use crate::domain::{Before, Begin, Job, Name, ShutOff, State, StreamAnswer, Verb};
+use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError, Disk, is_url, writable_disks};
 use crate::store::{
@@ -101,7 +101,7 @@ pub fn create_snapshot(
     let interrupts = Interrupts::take()?;
     let asking = Asking::begin_job(&run, create.verb(), create.job.clone())?;
     let made = create
-        .make(&mut control, &asking, &interrupts)
+        .make(&mut control, &interrupts)
         .and_then(|()| create.commit(&asking))
         .and_then(|()| create.put_in_place());
     let placed = match made {
@@ -185,7 +185,7 @@ impl Create<'_> {
         }
     }
 
-    fn make(&self, control: &mut Control, asking: &Asking, interrupts: &Interrupts) -> Result<()> {
+    fn make(&self, control: &mut Control, interrupts: &Interrupts) -> Result<()> {
         self.snapshot
             .announce(&self.job.file)
             .with_context(|| self.cannot_write())?;
@@ -200,16 +200,9 @@ impl Create<'_> {
         let nodes = self.snapshot.disks.iter().map(|disk| disk.node.as_str());
         let nodes: Vec<&str> = nodes.collect();
         let job = SnapshotJob::save(self.snapshot.name.as_str(), &nodes);
-        // QEMU calls it a migration, and keeps what came of it: of a worker that dies before it has written that down, too.
+        // QEMU calls it a migration; by its words it is known for none (`domain::Copying::Undecided`).
         refuse_what_is_sent(self.domain, self.run)?;
-        asking.has_it_written()?;
-        let ended = run_job(control, &job);
-        match &ended {
-            Ok(()) => asking.stream_answered(StreamAnswer::Taken)?,
-            Err(JobError::Failed(_)) => asking.stream_answered(StreamAnswer::Refused)?,
-            Err(JobError::Control(_)) => {}
-        }
-        ended.map_err(JobError::known)?;
+        run_job(control, &job).map_err(JobError::known)?;
         if self.job.before == Before::Ran && self.after == AfterSnapshot::GoesOn {
             refuse_what_is_sent(self.domain, self.run)?;
             control.execute("cont", None)?;
@@ -247,8 +240,7 @@ impl Create<'_> {
             run: self.run,
             place,
             owner: &self.owner(),
-            verb: self.verb(),
-            job: &self.job,
+            before: self.job.before,
         };
         let Err(error) = unmade.undo(control) else {
             return Ok(());

@@ -18,7 +18,7 @@ use super::snapshot_delete::{delete_from_files, delete_from_nodes};
 use super::snapshot_job::{Ended, JobError, dismiss, settle_job};
 use super::snapshot_revert::let_go;
 use super::undo::was_stopped;
-use crate::domain::{Before, Begin, Event, Job, PendingJob, StreamAnswer, Verb};
+use crate::domain::{Before, Begin, Event, PendingJob, Verb};
 use crate::observe::look_at_run;
 use crate::qemu::{Control, ControlError};
 use crate::store::{
@@ -80,8 +80,7 @@ pub(super) fn undo_snapshot(
         run,
         place: &place,
         owner: &owner,
-        verb: pending.verb,
-        job: &pending.job,
+        before: pending.job.before,
     };
     unmade.undo(control)?;
     tell_failed(run, pending, DIED)
@@ -94,21 +93,17 @@ pub(super) struct Unmade<'a> {
     /// Where it is kept.
     pub(super) place: &'a Path,
     pub(super) owner: &'a Owner<'a>,
-    pub(super) verb: Verb,
-    pub(super) job: &'a Job,
+    pub(super) before: Before,
 }
 
 impl Unmade<'_> {
     /// Takes it back: the guest goes on, and no disk holds it.
     pub(super) fn undo(&self, control: &mut Control) -> Result<()> {
         let ended = settle_job(control)?;
-        let is_made = matches!(ended, Some(Ended { error: None }));
-        // On a full disk that is not to keep the guest from going on.
-        let _ = self.tell_whose_it_is(is_made);
         let error = ended.and_then(|ended| ended.error);
         let is_ours = !error.is_some_and(|why| why.contains(ALREADY_THERE));
         dismiss(control);
-        go_on(self.domain, self.run, control, self.job.before)?;
+        go_on(self.domain, self.run, control, self.before)?;
         let place = self.place;
         if let Some(snapshot) = Snapshot::load_announced(place, self.owner)?
             && is_ours
@@ -122,17 +117,6 @@ impl Unmade<'_> {
         }
         discard_snapshot(place, self.owner)
             .with_context(|| format!("cannot remove {}", place.display()))
-    }
-
-    /// Writes down whether it was the job's what QEMU has written since it was told: its worker may have died before it could,
-    /// and QEMU remembers.
-    fn tell_whose_it_is(&self, is_made: bool) -> Result<()> {
-        let (verb, pid) = (self.verb, self.job.worker.pid);
-        let answer = match is_made {
-            true => StreamAnswer::Taken,
-            false => StreamAnswer::Refused,
-        };
-        append(self.run, &Event::StreamAnswered { verb, pid, answer })
     }
 }
 

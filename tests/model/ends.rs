@@ -75,7 +75,8 @@ impl Guest {
         match (self.outgoing, self.is_told_as_ours()) {
             // Our own waits before the last step until it is told to take it.
             (Outgoing::Copied, true) => self.may_go(),
-            (Outgoing::Undecided | Outgoing::Copied, false) => stands,
+            (Outgoing::Undecided, false) => stands && !self.is_being_kept(),
+            (Outgoing::Copied, false) => stands,
             // Sent by somebody else, to who knows where.
             (Outgoing::Arrived, false) => true,
             _ => false,

@@ -74,7 +74,10 @@ impl Machine {
         let mut rest = rest;
         let setup = lines::migration("setup");
         let is_setup = |step: &Step| matches!(step, Step::Line(event) if *event == setup);
-        if let Some(begins) = rest.iter().position(is_setup) {
+        // A snapshot is known by QEMU's words.
+        let is_kept = matches!(verb, Verb::SnapshotCreate | Verb::SnapshotHalt);
+        let begins = rest.iter().position(is_setup).filter(|_| !is_kept);
+        if let Some(begins) = begins {
             let answer = StreamAnswer::Taken;
             let answered = Event::StreamAnswered { verb, pid, answer };
             rest.insert(begins + 1, Step::Line(answered));

@@ -184,6 +184,51 @@ fn a_guest_that_sleeps_while_somebody_sends_it_may_be_elsewhere() {
 }
 
 #[test]
+fn a_snapshot_of_ours_takes_the_guest_nowhere_even_if_it_fails_in_the_end() {
+    use Event::*;
+    let verb = Verb::SnapshotCreate;
+    let kept = [begun(verb), Stopped, status("setup"), status("completed")];
+    let fold = booted(&kept);
+    assert!(fold.transfer == Transfer::None && !fold.is_sent_by_another());
+    // Killed in the middle of it, it was nowhere else.
+    let killed = Story(booted(&kept[..3]), 60_000_000).ends(KILLED);
+    assert_witnessed([(killed, "crashed", SIGKILL)]);
+    // QEMU writes to the other disks behind its `completed`.
+    let failed = booted(&[&kept[..], &[Resumed, failed(verb)]].concat());
+    assert_eq!(failed.live.to_string(), "running (unpaused)");
+    let halt = Verb::SnapshotHalt;
+    let halted = [begun(halt), Stopped, status("setup"), status("completed")];
+    let halted = [&halted[..], &[sent(halt), done(halt)]].concat();
+    let end = Story(booted(&halted), 60_000_000).shut(ShutdownCause::HostQmpQuit);
+    assert_witnessed([(end.ends(STATUS_0), "from snapshot", asked_for(halt))]);
+}
+
+#[test]
+fn a_guest_that_has_gone_does_not_come_back_by_what_is_made_of_the_rest_of_it() {
+    let away = ["setup", "active", "completed"].map(status);
+    let away = [&[Event::Stopped][..], &away].concat();
+    for rest in [
+        ["setup", "failed"],
+        ["setup", "completed"],
+        ["active", "cancelled"],
+    ] {
+        let events = [&away[..], &rest.map(status)].concat();
+        assert!(booted(&events).is_sent_by_another(), "{rest:?}");
+        assert_eq!(booted(&events).transfer, Transfer::Left, "{rest:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_of_somebody_elses_just_before_a_job_is_told_to_qemu_is_not_the_jobs_and_does_not_spoil_it()
+ {
+    let his = [status("setup"), status("completed")];
+    let events = [told(), his.to_vec(), vec![status("setup")]].concat();
+    let taken = [&events[..], &[taken(Verb::Save), status("active")]].concat();
+    assert!(ours(&taken));
+    assert!(!booted(&taken).is_sent_by_another());
+}
+
+#[test]
 fn only_what_may_be_written_for_a_job_is_cancelled_with_it() {
     let may = |events: &[Event]| booted(events).may_be_written_for_job();
     assert!(may(&told()));

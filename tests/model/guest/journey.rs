@@ -48,6 +48,11 @@ impl Guest {
         self.asked.iter().any(acted)
     }
 
+    /// What QEMU is at is a snapshot of ours, unless it says otherwise.
+    pub(crate) fn is_being_kept(&self) -> bool {
+        matches!(self.job(), Some(Verb::SnapshotCreate | Verb::SnapshotHalt))
+    }
+
     /// The same, and once it has gone QEMU has said so.
     pub(crate) fn is_told_as_ours(&self) -> bool {
         let is_there = self.outgoing == Outgoing::Arrived || self.may_go();
@@ -101,6 +106,8 @@ impl Guest {
         self.written = match (self.written, word) {
             (Written::Nothing, "setup") => Written::ForJob,
             (Written::ForJob, "completed") => Written::Whole,
+            // One before was another's, and is over.
+            (Written::ForJob | Written::Whole, "setup") if !self.is_taken => Written::ForJob,
             (Written::ForJob | Written::Whole, "setup") => Written::Lost,
             (Written::ForJob, "failed" | "cancelled") => Written::Lost,
             (written, _) => written,
@@ -167,6 +174,10 @@ impl Guest {
     }
 
     pub(super) fn outgoing(&mut self, word: &str) {
+        if self.outgoing == Outgoing::Arrived && !self.runs() && !self.is_written_for_job() {
+            // It is elsewhere, whatever is made of what is left here.
+            return;
+        }
         let was_copied = matches!(self.outgoing, Outgoing::Undecided | Outgoing::Copied);
         let is_anothers = !self.is_written_for_job() && !self.runs();
         self.outgoing = match word {

@@ -35,10 +35,9 @@ impl Held {
         Self::new(stage, args, 1, "signal=SIGSTOP")
     }
 
-    /// It has done everything, and is about to say so: for as long as all here may take. Before that line it has asked, and said
-    /// that QEMU is told to write, and does.
+    /// It has done everything, and is about to say so: for as long as all here may take. Before that line it has asked.
     fn is_about_to_commit(stage: &Stage, args: &[&str]) -> Self {
-        let held = Self::new(stage, args, 4, "delay_enter=8000000");
+        let held = Self::new(stage, args, 2, "delay_enter=8000000");
         stage.host.wait_for_event("v", "\"concluded\"");
         held
     }
