@@ -92,7 +92,7 @@ impl Asking {
     ///
     /// # Errors
     /// When it cannot be written: then QEMU must not be told.
-    pub fn has_it_written(&self) -> Result<()> {
+    pub fn stream_asked(&self) -> Result<()> {
         let (verb, pid) = (self.verb, self.pid);
         let written = self
             .journal

@@ -13,7 +13,7 @@ use super::interrupts::Interrupts;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
 use super::settle::{Held, hold};
-use super::snapshot_duty::{Unmade, clean_without_qemu};
+use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::stream::clear_capabilities;
 use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out, throws_away};
@@ -98,8 +98,12 @@ pub fn create_snapshot(
         job,
         after,
     };
+    let verb = match after {
+        AfterSnapshot::GoesOn => Verb::SnapshotCreate,
+        AfterSnapshot::Halt => Verb::SnapshotHalt,
+    };
     let interrupts = Interrupts::take()?;
-    let asking = Asking::begin_job(&run, create.verb(), create.job.clone())?;
+    let asking = Asking::begin_job(&run, verb, create.job.clone())?;
     let made = create
         .make(&mut control, &interrupts)
         .and_then(|()| create.commit(&asking))
@@ -178,13 +182,6 @@ struct Create<'a> {
 }
 
 impl Create<'_> {
-    fn verb(&self) -> Verb {
-        match self.after {
-            AfterSnapshot::GoesOn => Verb::SnapshotCreate,
-            AfterSnapshot::Halt => Verb::SnapshotHalt,
-        }
-    }
-
     fn make(&self, control: &mut Control, interrupts: &Interrupts) -> Result<()> {
         self.snapshot
             .announce(&self.job.file)
@@ -234,19 +231,13 @@ impl Create<'_> {
     /// # Errors
     /// It cannot be: then the job is left for whoever looks next.
     fn take_back(&self, control: &mut Control, why: &anyhow::Error) -> Result<()> {
-        let place = &self.job.file;
-        let unmade = Unmade {
-            domain: self.domain,
-            run: self.run,
-            place,
-            owner: &self.owner(),
-            before: self.job.before,
-        };
-        let Err(error) = unmade.undo(control) else {
+        let (place, owner) = (&self.job.file, self.owner());
+        let (domain, run, before) = (self.domain, self.run, self.job.before);
+        let Err(error) = undo_create(domain, run, control, place, &owner, before) else {
             return Ok(());
         };
         if error.is::<ControlError>() && !look_at_run(self.domain, self.run)?.is_active() {
-            return clean_without_qemu(place, &self.owner());
+            return clean_without_qemu(place, &owner);
         }
         Err(error.context(format!("{why:#}; and the guest cannot be let go on")))
     }

@@ -75,49 +75,35 @@ pub(super) fn undo_snapshot(
         return settle_delete(&place, run, control, pending);
     }
     let owner = Owner::new(domain, run, &pending.job);
-    let unmade = Unmade {
-        domain,
-        run,
-        place: &place,
-        owner: &owner,
-        before: pending.job.before,
-    };
-    unmade.undo(control)?;
+    undo_create(domain, run, control, &place, &owner, pending.job.before)?;
     tell_failed(run, pending, DIED)
 }
 
-/// A snapshot that was not carried out.
-pub(super) struct Unmade<'a> {
-    pub(super) domain: &'a DomainFolder,
-    pub(super) run: &'a RunFolder,
-    /// Where it is kept.
-    pub(super) place: &'a Path,
-    pub(super) owner: &'a Owner<'a>,
-    pub(super) before: Before,
-}
-
-impl Unmade<'_> {
-    /// Takes it back: the guest goes on, and no disk holds it.
-    pub(super) fn undo(&self, control: &mut Control) -> Result<()> {
-        let ended = settle_job(control)?;
-        let error = ended.and_then(|ended| ended.error);
-        let is_ours = !error.is_some_and(|why| why.contains(ALREADY_THERE));
-        dismiss(control);
-        go_on(self.domain, self.run, control, self.before)?;
-        let place = self.place;
-        if let Some(snapshot) = Snapshot::load_announced(place, self.owner)?
-            && is_ours
-        {
-            match delete_from_nodes(control, snapshot.name.as_str()) {
-                // What QEMU cannot delete must not keep the guest from everything else.
-                Ok(()) | Err(JobError::Failed(_)) => {}
-                Err(error @ JobError::Control(_)) => return Err(error.known()),
-            }
-            dismiss(control);
+/// Takes back a snapshot that was not carried out: the guest goes on, and no disk holds it.
+pub(super) fn undo_create(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    place: &Path,
+    owner: &Owner<'_>,
+    before: Before,
+) -> Result<()> {
+    let ended = settle_job(control)?;
+    let error = ended.and_then(|ended| ended.error);
+    let is_ours = !error.is_some_and(|why| why.contains(ALREADY_THERE));
+    dismiss(control);
+    go_on(domain, run, control, before)?;
+    if let Some(snapshot) = Snapshot::load_announced(place, owner)?
+        && is_ours
+    {
+        match delete_from_nodes(control, snapshot.name.as_str()) {
+            // What QEMU cannot delete must not keep the guest from everything else.
+            Ok(()) | Err(JobError::Failed(_)) => {}
+            Err(error @ JobError::Control(_)) => return Err(error.known()),
         }
-        discard_snapshot(place, self.owner)
-            .with_context(|| format!("cannot remove {}", place.display()))
+        dismiss(control);
     }
+    discard_snapshot(place, owner).with_context(|| format!("cannot remove {}", place.display()))
 }
 
 /// The same once QEMU is gone. What `qemu-img` cannot delete stays in the disks, and is no snapshot to us.

@@ -19,9 +19,8 @@ use crate::store::{DomainFolder, RunFolder};
 /// How long QEMU may take to say what came of a stream that it has closed.
 const TRANSFER_GRACE: Duration = Duration::from_secs(10);
 
-/// Why a job comes to nothing of which somebody else has made something of his own.
-pub(super) const SENT_BY_ANOTHER: &str =
-    "somebody else has QEMU send the guest away, and not where it was to go";
+/// Why nothing of ours is done with the guest.
+pub(super) const SENT_BY_ANOTHER: &str = "somebody else has QEMU send the guest away";
 
 /// Has QEMU write the guest, which stands, into a pipe.
 pub(super) fn migrate_into_pipe(
@@ -50,7 +49,7 @@ pub(super) fn begin_stream(
     tell: impl FnOnce() -> Result<Value, ControlError>,
 ) -> Result<()> {
     refuse_what_is_sent(domain, run)?;
-    asking.has_it_written()?;
+    asking.stream_asked()?;
     let told = tell();
     match &told {
         Ok(_) => asking.stream_answered(StreamAnswer::Taken)?,

@@ -9,12 +9,11 @@ use std::process::{Child, Command};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, finish_child, send, spawn, until};
+use super::harness::{Host, finish_child, send, spawn, until};
 use super::jobs::{SLOW, UNLIMITED, assert_no_file};
 use super::monitor::Monitor;
 
-pub(super) const SENT_AWAY: &str =
-    "somebody else has QEMU send the guest away, and not where it was to go";
+pub(super) const SENT_AWAY: &str = "somebody else has QEMU send the guest away";
 
 /// The guest is where somebody has sent it, and does not run here.
 pub(super) fn is_elsewhere(host: &Host, monitor: &mut Monitor) {
@@ -41,11 +40,13 @@ fn send_away(host: &Host, to: &str, bytes_per_second: u64) -> Monitor {
     monitor
 }
 
-/// An empty disk that can hold snapshots.
-fn make_disk(path: &str) {
+/// The `-drive` of an empty disk that can hold snapshots.
+fn drive(host: &Host) -> String {
+    let disk = host.path("disk.qcow2");
     let mut make = Command::new("qemu-img");
-    make.args(["create", "-q", "-f", "qcow2", path, "1M"]);
+    make.args(["create", "-q", "-f", "qcow2", &disk, "1M"]);
     assert!(make.status().unwrap().success());
+    format!("file={disk},format=qcow2,if=ide")
 }
 
 /// A command of which strace holds back a call on the journal for two seconds, once this event is there.
@@ -77,12 +78,16 @@ fn is_about_to_tell(host: &Host, args: &[&str]) -> Child {
     held_back(host, args, held, "DOMSTATE_STREAM_ASKED")
 }
 
-/// Jobs whose file is FILE.
-fn jobs(file: &str) -> [Vec<String>; 3] {
-    ["save v FILE", "dump v FILE", "migrate v unix:FILE"].map(|job| {
-        let words = job.split(' ');
-        words.map(|word| word.replace("FILE", file)).collect()
-    })
+/// Jobs that have QEMU write the guest, into or to FILE.
+const JOBS: [[&str; 3]; 3] = [
+    ["save", "v", "FILE"],
+    ["dump", "v", "FILE"],
+    ["migrate", "v", "unix:FILE"],
+];
+
+/// The same with this file.
+fn into(job: [&str; 3], file: &str) -> [String; 3] {
+    job.map(|word| word.replace("FILE", file))
 }
 
 #[test]
@@ -138,13 +143,12 @@ fn what_somebody_else_sends_away_while_a_job_is_being_asked_for_is_not_the_jobs(
         // QEMU refuses to do it twice.
         (is_about_to_tell, "previous migration"),
     ] {
-        let host = Host::new();
-        for job in jobs(&host.path("file")) {
+        for job in JOBS {
             let host = Host::new();
             let (file, elsewhere) = (host.path("file"), host.path("elsewhere"));
             let _guest = host.start_large(&[]);
-            let args: Vec<&str> = job.iter().map(String::as_str).collect();
-            let job = held(&host, &args);
+            let args = into(job, &file);
+            let job = held(&host, &args.each_ref().map(String::as_str));
             let mut monitor = send_away(&host, &elsewhere, UNLIMITED);
             host.wait_for_event("v", "\"completed\"");
             let said = finish_child(job);
@@ -159,21 +163,21 @@ fn what_somebody_else_sends_away_while_a_job_is_being_asked_for_is_not_the_jobs(
 
 #[test]
 fn what_somebody_else_sends_away_when_a_worker_has_died_before_it_told_qemu_is_not_let_run_here() {
-    let host = Host::new();
-    for job in jobs(&host.path("file")) {
+    for job in JOBS {
         let host = Host::new();
-        let elsewhere = host.path("elsewhere");
+        let (file, elsewhere) = (host.path("file"), host.path("elsewhere"));
         let _guest = host.start_large(&[]);
         let supervisor = host.supervisor_pid("v");
         send(supervisor, Signal::SIGSTOP);
-        let args: Vec<&str> = job.iter().map(String::as_str).collect();
-        let job = is_about_to_tell(&host, &args);
+        let args = into(job, &file);
+        let job = is_about_to_tell(&host, &args.each_ref().map(String::as_str));
         send(worker(&host), Signal::SIGKILL);
         finish_child(job);
         let mut monitor = send_away(&host, &elsewhere, UNLIMITED);
         host.wait_for_event("v", "\"completed\"");
         send(supervisor, Signal::SIGCONT);
         host.wait_for_event("v", "DOMSTATE_FAILED");
+        assert_no_file(&file);
         is_elsewhere(&host, &mut monitor);
     }
 }
@@ -208,9 +212,7 @@ fn a_paused_guest_that_somebody_lets_run_before_it_is_written_is_saved_all_the_s
 #[test]
 fn a_guest_of_which_somebody_takes_a_snapshot_has_gone_nowhere() {
     let host = Host::new();
-    let (file, disk) = (host.path("file"), host.path("disk.qcow2"));
-    make_disk(&disk);
-    let drive = format!("file={disk},format=qcow2,if=ide");
+    let (file, drive) = (host.path("file"), drive(&host));
     let third_party = host.third_party_socket("v");
     let mut guest = host.start("v", &["-drive", &drive, "-qmp", &third_party]);
     let mut monitor = host.third_party("v");
@@ -236,9 +238,7 @@ fn keep(monitor: &mut Monitor, tag: &str) {
 #[test]
 fn a_guest_of_which_a_snapshot_is_taken_while_it_sleeps_or_after_its_panic_is_all_here() {
     let host = Host::new();
-    let (file, disk) = (host.path("file"), host.path("disk.qcow2"));
-    make_disk(&disk);
-    let drive = format!("file={disk},format=qcow2,if=ide");
+    let (file, drive) = (host.path("file"), drive(&host));
     let third_party = host.third_party_socket("v");
     let args = ["-device", "pvpanic", "-drive", &drive, "-qmp", &third_party];
     let mut guest = host.start_with("v", &["--on-crash", "preserve"], &args);
@@ -263,10 +263,7 @@ fn a_guest_of_which_a_snapshot_is_taken_while_it_sleeps_or_after_its_panic_is_al
 #[test]
 fn a_guest_whose_migration_was_cancelled_is_not_ended_because_somebody_took_a_snapshot_of_it() {
     let host = Host::new();
-    let disk = host.path("disk.qcow2");
-    make_disk(&disk);
-    let drive = format!("file={disk},format=qcow2,if=ide");
-    let mut guest = host.start_slow(&["-drive", &drive]);
+    let mut guest = host.start_slow(&["-drive", &drive(&host)]);
     let way = host.path("way");
     let _destination = UnixListener::bind(&way).unwrap();
     let migrate = spawn(host.command(&["migrate", "v", &format!("unix:{way}")]));
@@ -288,9 +285,7 @@ fn a_guest_whose_migration_was_cancelled_is_not_ended_because_somebody_took_a_sn
 #[test]
 fn what_somebody_has_set_for_his_migrations_spoils_no_image_and_no_snapshot() {
     let host = Host::new();
-    let (file, disk) = (host.path("file"), host.path("disk.qcow2"));
-    make_disk(&disk);
-    let drive = format!("file={disk},format=qcow2,if=ide");
+    let (file, drive) = (host.path("file"), drive(&host));
     let mut guest = host.start_large(&["-drive", &drive]);
     let set = json!({"capabilities": [{"capability": "x-ignore-shared", "state": true}]});
     host.third_party("v")
@@ -305,7 +300,7 @@ fn what_somebody_has_set_for_his_migrations_spoils_no_image_and_no_snapshot() {
     guest.answers();
     host.ok(&["snapshot-revert", "v", "s"]);
     assert_eq!(host.answer("v"), "running (from snapshot)");
-    Guest::answers(&mut guest);
+    guest.answers();
 }
 
 #[test]
