@@ -87,7 +87,17 @@ impl Fold {
         }
     }
 
-    /// Whether QEMU may be writing, or about to write, what the job wants.
+    /// Whether what QEMU may be at is cancelled with the job. Where its answer is on no record another may have been first: a
+    /// stream into a pipe ends by itself with whoever reads it, and a migration waits for a word of ours before the last of it,
+    /// whoever has begun it.
+    pub fn is_cancelled_with_job(&self) -> bool {
+        self.job.as_ref().is_some_and(|pending| {
+            let may_be_ours = matches!(pending.stream, Stream::NotBegun | Stream::Begun);
+            may_be_ours && (pending.is_taken || pending.verb == Verb::Migrate)
+        })
+    }
+
+    /// Whether QEMU may still be at what the job wants, and is to be waited for.
     pub fn may_be_written_for_job(&self) -> bool {
         let stream = self.job.as_ref().map(|pending| pending.stream);
         matches!(stream, Some(Stream::NotBegun | Stream::Begun))
@@ -131,6 +141,11 @@ impl Fold {
                 // What is to be written would be of a guest that runs. Once QEMU was told to write, it stops it for the last.
                 Stream::NotAsked => pending.verb != Verb::Migrate,
                 Stream::NotBegun => pending.verb != Verb::Migrate && !pending.job.announces,
+                Stream::Begun if is_over && !pending.is_taken => {
+                    // It was a snapshot of somebody else's, just before QEMU was told: the job's own is to come.
+                    pending.stream = Stream::NotBegun;
+                    false
+                }
                 Stream::Begun => is_over,
                 Stream::BrokenOff => true,
             };

@@ -19,6 +19,9 @@ use super::interrupts::Interrupts;
 /// What is read at once; also how much the pipe is asked to hold.
 const CHUNK_BYTES: usize = 256 * 1024;
 
+/// What a pipe of the system's holds.
+const USUAL_BYTES: usize = 64 * 1024;
+
 /// How often it is told how far it came, and looked whether there is any use in going on.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -45,9 +48,26 @@ pub(super) fn cancelled_or(error: anyhow::Error, job: &str) -> anyhow::Error {
 /// A pipe that only we have: the end to read from, and the one for QEMU.
 pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let (from, to) = pipe2(OFlag::O_CLOEXEC).context("cannot make a pipe")?;
-    // A larger one means fewer wake-ups; where the limit is reached the usual size does.
-    let _ = fcntl(&from, FcntlArg::F_SETPIPE_SZ(CHUNK_BYTES.try_into()?));
+    widen(from.as_fd());
     Ok((from, to))
+}
+
+/// The same that holds no more than a page, so that no stream of QEMU's comes to its end in it while nobody reads.
+pub(super) fn narrow_pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let (from, to) = pipe2(OFlag::O_CLOEXEC).context("cannot make a pipe")?;
+    set_size(from.as_fd(), 1).context("cannot make a small pipe")?;
+    Ok((from, to))
+}
+
+/// Lets a pipe hold more, which means fewer wake-ups. Where the limit is reached the usual size does.
+pub(super) fn widen(pipe: BorrowedFd<'_>) {
+    let _ = set_size(pipe, CHUNK_BYTES).or_else(|_| set_size(pipe, USUAL_BYTES));
+}
+
+/// The kernel makes whole pages of it.
+fn set_size(pipe: BorrowedFd<'_>, bytes: usize) -> Result<()> {
+    fcntl(pipe, FcntlArg::F_SETPIPE_SZ(bytes.try_into()?))?;
+    Ok(())
 }
 
 /// Copies from `pipe` to `file` until its other end is closed. A file that does not block is waited for. `look` is called

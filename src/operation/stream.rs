@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::asking::Asking;
 use super::limits::lift_limit;
-use super::pump::{Cancelled, pipe};
+use super::pump::{Cancelled, narrow_pipe, widen};
 use super::settle::{NOT_RUNNING, connect};
 use super::worker::refuse_what_is_sent;
 use crate::domain::{Life, State, StreamAnswer, Transfer};
@@ -22,7 +22,8 @@ const TRANSFER_GRACE: Duration = Duration::from_secs(10);
 /// Why nothing of ours is done with the guest.
 pub(super) const SENT_BY_ANOTHER: &str = "somebody else has QEMU send the guest away";
 
-/// Has QEMU write the guest, which stands, into a pipe.
+/// Has QEMU write the guest, which stands, into a pipe. Until it is on record that it does, the stream must not come to its
+/// end: of a worker that died before that nobody could tell whether it was its own.
 pub(super) fn migrate_into_pipe(
     domain: &DomainFolder,
     run: &RunFolder,
@@ -30,13 +31,14 @@ pub(super) fn migrate_into_pipe(
     asking: &Asking,
 ) -> Result<OwnedFd> {
     const NAME: &str = "domstate-job";
-    let (from, to) = pipe()?;
+    let (from, to) = narrow_pipe()?;
     lift_limit(control)?;
     clear_capabilities(control)?;
     control.pass(NAME, to.as_fd())?;
     begin_stream(domain, run, asking, || {
         control.execute("migrate", Some(json!({"uri": format!("fd:{NAME}")})))
     })?;
+    widen(from.as_fd());
     Ok(from)
 }
 

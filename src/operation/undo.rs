@@ -49,16 +49,17 @@ pub(super) fn undo(
         if verb == Verb::Migrate && (handed_over || fold.is_handed_over()) {
             bail!("the guest runs at its destination, or part of it is there");
         }
-        // What QEMU was not told to write, or has given up: what it may be at by now is somebody else's.
-        if fold.may_be_written_for_job() {
+        if fold.is_cancelled_with_job() {
             match control.execute("migrate_cancel", None) {
                 // Refused: there was nothing to cancel.
                 Ok(_) | Err(ControlError::Refused { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            await_release(control, &[Written::Dump, Written::Stream])?;
-        } else {
-            await_release(control, &[Written::Dump])?;
+        }
+        // What QEMU was not told to write, or has given up: what it may be at by now is somebody else's.
+        match fold.may_be_written_for_job() {
+            true => await_release(control, &[Written::Dump, Written::Stream])?,
+            false => await_release(control, &[Written::Dump])?,
         }
     }
     restore_limit(control)?;

@@ -346,6 +346,11 @@ impl Guest {
         let lasts = match self.written {
             Written::Nothing | Written::ForJob => true,
             Written::Unasked => migrates,
+            // What was before QEMU's answer was another's snapshot: the job's own is to come.
+            Written::Whole if !self.is_taken && self.job().is_some() => {
+                self.written = Written::Nothing;
+                true
+            }
             Written::Whole | Written::Lost => false,
         };
         for asked in self.asked.iter_mut().filter(|asked| ends_guest(asked.verb)) {

@@ -1,6 +1,6 @@
 //! What may happen next to a machine.
 
-use domstate::domain::{Begin, Event, Exit, LaunchKind, ShutdownCause, Verb};
+use domstate::domain::{Begin, Event, Exit, LaunchKind, ShutdownCause, StreamAnswer, Verb};
 
 use super::lines;
 use super::machine::{Act, Machine, Stage, Step};
@@ -43,6 +43,9 @@ pub(crate) enum Move {
     Keep,
     /// It takes the place of ours, and arrives.
     TakeOver,
+    /// Just before QEMU is told to write for a job of ours, which is therefore refused.
+    SendFirst,
+    KeepFirst,
     // Ends.
     Go,
     /// Nobody sees how.
@@ -140,6 +143,9 @@ impl Machine {
             if is_there && self.is_writing() {
                 moves.push(Move::TakeOver);
             }
+            if is_there && self.is_about_to_write() {
+                moves.extend([Move::SendFirst, Move::KeepFirst]);
+            }
         }
         moves
     }
@@ -217,7 +223,8 @@ impl Machine {
             Move::Gdb => self.gdb(),
             Move::SendAway => self.send_away(),
             Move::SendInVain => vec![lines::migration("setup"), lines::migration("failed")],
-            Move::Keep => self.keep(),
+            Move::Keep | Move::KeepFirst => self.keep(),
+            Move::SendFirst => self.send_first(),
             Move::TakeOver => self.take_over(),
             Move::Step => self.step(),
             Move::Abandon => {
@@ -274,6 +281,31 @@ impl Machine {
         };
         let stands_or_runs = matches!(self.stage, Stage::Stands | Stage::Runs);
         stands_or_runs && is_to_come("completed") && !is_to_come("setup")
+    }
+
+    /// Whether the command under way has said that QEMU is told to write, and that has not begun.
+    fn is_about_to_write(&self) -> bool {
+        let is_next = |step: Option<&Step>, wanted: &Event| matches!(step, Some(Step::Line(event)) if event == wanted);
+        let is_answered = matches!(
+            self.script.get(1),
+            Some(Step::Line(Event::StreamAnswered { .. }))
+        );
+        let stands_or_runs = matches!(self.stage, Stage::Stands | Stage::Runs);
+        stands_or_runs && is_answered && is_next(self.script.first(), &lines::migration("setup"))
+    }
+
+    /// QEMU refuses what it is told then, and the command gives up.
+    fn send_first(&mut self) -> Vec<Event> {
+        if let Some(Step::Line(Event::StreamAnswered { verb, pid, .. })) = self.script.get(1) {
+            let (verb, pid) = (*verb, *pid);
+            let (answer, message) = (StreamAnswer::Refused, "no".to_owned());
+            let lines = [
+                Event::StreamAnswered { verb, pid, answer },
+                Event::Failed { verb, pid, message },
+            ];
+            self.script = lines.map(Step::Line).to_vec();
+        }
+        self.send_away()
     }
 
     /// Somebody cancels the job and sends the guest away. Its command notices, or says before that it has done it.

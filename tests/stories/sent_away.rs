@@ -210,6 +210,41 @@ fn a_paused_guest_that_somebody_lets_run_before_it_is_written_is_saved_all_the_s
 }
 
 #[test]
+fn a_snapshot_of_somebody_elses_just_before_qemu_is_told_does_not_spoil_the_job() {
+    for (job, answer) in [
+        (JOBS[0], "shut off (saved)"),
+        (JOBS[1], "running (unpaused)"),
+    ] {
+        let host = Host::new();
+        let _guest = host.start_large(&["-drive", &drive(&host)]);
+        let args = into(job, &host.path("file"));
+        let job = is_about_to_tell(&host, &args.each_ref().map(String::as_str));
+        keep(&mut host.third_party("v"), "kept");
+        let said = finish_child(job);
+        assert_eq!(said.code, Some(0), "{said:?}\n{}", host.journal("v"));
+        assert_eq!(host.answer("v"), answer);
+    }
+}
+
+#[test]
+fn not_even_a_small_guest_is_written_to_its_end_before_qemus_answer_is_on_record() {
+    // All of it, 190 KB, would have room in a pipe: nobody could tell whose it is if the worker died then.
+    let host = Host::new();
+    let _guest = host.start("v", &["-M", "isapc", "-m", "1"]);
+    let file = host.path("file");
+    let held = "write:delay_enter=1000000:when=3";
+    let save = held_back(&host, &["save", "v", &file], held, "\"setup\"");
+    assert_eq!(finish_child(save).code, Some(0));
+    let journal = host.journal("v");
+    let at = |event: &str| journal.find(event).unwrap();
+    assert!(
+        at("DOMSTATE_STREAM_ANSWERED") < at("\"completed\""),
+        "{journal}"
+    );
+    assert_eq!(host.answer("v"), "shut off (saved)");
+}
+
+#[test]
 fn a_guest_of_which_somebody_takes_a_snapshot_has_gone_nowhere() {
     let host = Host::new();
     let (file, drive) = (host.path("file"), drive(&host));

@@ -221,22 +221,47 @@ fn a_guest_that_has_gone_does_not_come_back_by_what_is_made_of_the_rest_of_it() 
 #[test]
 fn a_snapshot_of_somebody_elses_just_before_a_job_is_told_to_qemu_is_not_the_jobs_and_does_not_spoil_it()
  {
+    use Event::*;
     let his = [status("setup"), status("completed")];
     let events = [told(), his.to_vec(), vec![status("setup")]].concat();
-    let taken = [&events[..], &[taken(Verb::Save), status("active")]].concat();
-    assert!(ours(&taken));
-    assert!(!booted(&taken).is_sent_by_another());
+    let then = [&events[..], &[taken(Verb::Save), status("active")]].concat();
+    assert!(ours(&then));
+    assert!(!booted(&then).is_sent_by_another());
+    // QEMU stops a guest that runs for it, and lets it go on.
+    let asked = [begun(Verb::Migrate), writes(Verb::Migrate), Stopped];
+    let events = [&asked[..], &his, &[Resumed, status("setup")]].concat();
+    let then = [&events[..], &[taken(Verb::Migrate), status("active")]].concat();
+    assert!(ours(&then));
+    // Behind its answer what comes to an end is the job's, and so is what runs on behind that.
+    let over = [
+        &writing()[..],
+        &[status("completed"), Resumed, status("setup")],
+    ]
+    .concat();
+    assert!(!ours(&over));
 }
 
 #[test]
-fn only_what_may_be_written_for_a_job_is_cancelled_with_it() {
-    let may = |events: &[Event]| booted(events).may_be_written_for_job();
-    assert!(may(&told()));
-    assert!(may(&writing()));
-    assert!(may(&[begun_before(Verb::Save), Event::Stopped]));
-    assert!(!may(&[begun(Verb::Save), Event::Stopped]));
-    assert!(!may(&[writing(), vec![status("cancelled")]].concat()));
-    assert!(!may(&[]));
+fn only_what_is_known_to_be_written_for_a_job_is_cancelled_with_it() {
+    let cancels = |events: &[Event]| booted(events).is_cancelled_with_job();
+    let awaits = |events: &[Event]| booted(events).may_be_written_for_job();
+    assert!(cancels(&writing()) && awaits(&writing()));
+    // Without QEMU's answer it may be another's; what goes into our pipe ends with it.
+    let untaken = [told(), vec![status("setup")]].concat();
+    assert!(!cancels(&told()) && awaits(&told()));
+    assert!(!cancels(&untaken) && awaits(&untaken));
+    // Our migration waits for our word, and is to be cancelled.
+    let migrates = [begun(Verb::Migrate), writes(Verb::Migrate)];
+    assert!(cancels(&migrates) && awaits(&migrates));
+    let older = [begun_before(Verb::Save), Event::Stopped];
+    assert!(cancels(&older) && awaits(&older));
+    for events in [
+        vec![begun(Verb::Save), Event::Stopped],
+        [writing(), vec![status("cancelled")]].concat(),
+        vec![],
+    ] {
+        assert!(!cancels(&events) && !awaits(&events), "{events:?}");
+    }
 }
 
 #[test]
