@@ -71,13 +71,14 @@
 //! left to QEMU: there is nothing to undo.
 //!
 //! QEMU's events name nobody. A worker writes STREAM_ASKED just before it tells QEMU to write, and what begins behind that
-//! line is the job's, until QEMU gives it up or the guest runs behind it ([`domain::Stream`]): ASKED alone would not do, for it
-//! is synced, and on a slow disk somebody else has a second to send the guest away. If he is first even so, QEMU refuses, and
-//! STREAM_ANSWERED takes it back; where the worker died before it could write that, what has gone may be somebody else's.
-//! These lines are not synced, for the same reason: a power cut that takes one leaves `unknown`. What else QEMU writes is somebody else's who has its monitor. That
-//! carries no job out, is not cancelled, and a guest that goes with it is not let run here: who is about to say `cont` looks
-//! first. One that somebody lets run while it is written is written on. A snapshot, of ours or of somebody else's, which QEMU announces as
-//! a migration that is `completed` without having been `active`, takes the guest nowhere.
+//! line is the job's, until QEMU gives it up or the guest runs behind it ([`domain::Stream`]). ASKED alone would not do: it is
+//! synced, and on a slow disk somebody else has a second to send the guest away. If he is first even so QEMU refuses, and
+//! STREAM_ANSWERED takes it back. Where the worker died before that line, what has gone is not taken for the job's; our own
+//! stream cannot have come to its end by then, for until then the pipe holds a page. Neither line is synced, for the same reason:
+//! a power cut that takes one leaves `unknown`. What else QEMU writes is somebody else's who has its monitor: that carries no job
+//! out, is not cancelled, and a guest that goes with it is not let run here; who is about to say `cont` looks first. One that
+//! somebody lets run while it is written is written on. A snapshot, ours or somebody else's, which QEMU announces as a migration
+//! that is `completed` without having been `active`, takes the guest nowhere.
 //!
 //! What nobody is doing is a *duty* ([`domain::Duty`]): the end of such a job, what a policy asks for, letting a
 //! restored guest run. Which one is due is worked out of the fold; doing it twice does no harm. They are done by
