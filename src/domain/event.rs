@@ -111,9 +111,17 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     pub fold: Fold,
+    pub rules: Rules,
     /// Where in the journal it was meant to stand. QEMU writes at any moment: a line that slipped in between is
     /// not in the fold, and a checkpoint that stands elsewhere is void.
     pub offset: u64,
+}
+
+/// By whose rules a fold was made: what is mended in ours may be wrong in a fold of an older domstate's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    Ours,
+    Others,
 }
 
 /// What the run was started with, as far as its answers depend on it.

@@ -4,11 +4,14 @@
 //! The rules are libvirt's (`src/qemu/qemu_process.c`, 11.3) where libvirt has them. What restarts the
 //! guest, RESET, RESUME or WAKEUP, clears every pending end: a panic that was survived is no longer why it ended.
 
-use super::event::{Begin, Event, Launch, LaunchKind, Process, Record, RunStatus, Timestamp};
+use super::event::{
+    Begin, Checkpoint, Event, Launch, LaunchKind, Process, Record, Rules, RunStatus, Timestamp,
+};
 use super::intent::{Intents, Progress};
 use super::job::PendingJob;
 use super::policy::OnPoweroff;
 use super::state::{Paused, Running, State};
+use super::stream::Stream;
 use super::trace::{Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
 use super::transfer::{Copying, Transfer};
 
@@ -164,7 +167,7 @@ impl Fold {
                 };
                 self.exited(*pid, exited);
             }
-            Event::Checkpoint(checkpoint) => *self = checkpoint.fold.clone(),
+            Event::Checkpoint(checkpoint) => self.summed_up(checkpoint),
             Event::SpawnFailed { message } => self.refusal = Some(message.clone()),
             Event::Gap => self.lines_lost(),
             Event::CrashLoaded | Event::SuspendedToDisk | Event::Other => {}
@@ -310,6 +313,29 @@ impl Fold {
         if !known {
             *slot = Some(exited);
         }
+    }
+
+    /// One that was made by other rules counts only where what it sums up is gone.
+    fn summed_up(&mut self, checkpoint: &Checkpoint) {
+        match checkpoint.rules {
+            Rules::Ours => *self = checkpoint.fold.clone(),
+            Rules::Others if self.launch.is_none() => *self = checkpoint.fold.of_others(),
+            Rules::Others => {}
+        }
+    }
+
+    /// What this is worth if it was made by other rules. An end is what it was when it was told; of a run that goes on as
+    /// little is sure as where lines were lost, and nothing that QEMU writes is taken for a job's.
+    pub fn of_others(&self) -> Self {
+        let mut fold = self.clone();
+        if !fold.has_end() {
+            fold.lines_lost();
+            if let Some(pending) = &mut fold.job {
+                pending.is_taken = false;
+                pending.stream = Stream::NotAsked;
+            }
+        }
+        fold
     }
 
     fn lines_lost(&mut self) {

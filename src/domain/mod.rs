@@ -26,8 +26,8 @@ pub use cause::{Cause, IoError, OomKill, OomScope};
 pub use duty::Duty;
 pub use event::{
     Actor, Begin, BootId, Checkpoint, Event, Exit, Launch, LaunchKind, LogWords, PanicAction,
-    Process, Record, ResetBy, RunStatus, ShutdownCause, SignalSender, StreamAnswer, Timestamp,
-    Verb, WatchdogAction,
+    Process, Record, ResetBy, Rules, RunStatus, ShutdownCause, SignalSender, StreamAnswer,
+    Timestamp, Verb, WatchdogAction,
 };
 pub use fold::Fold;
 pub use intent::{Intent, Intents, Progress};

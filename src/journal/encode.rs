@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fold_json::{FOLD_FORMAT, fold_to_json};
+use super::fold_json::{FOLD_FORMAT, fold_to_json, rules_to_json};
 use super::os_text::os_to_json;
 use crate::domain::{
     Actor, Before, Begin, Event, Exit, Job, Launch, LaunchKind, LogWords, OomKill, Process,
@@ -70,7 +70,12 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
         Event::Gap => ("GAP", json!({})),
         Event::Checkpoint(c) => (
             "CHECKPOINT",
-            json!({"format": FOLD_FORMAT, "offset": c.offset, "fold": fold_to_json(&c.fold)}),
+            json!({
+                "format": FOLD_FORMAT,
+                "rules": rules_to_json(c.rules),
+                "offset": c.offset,
+                "fold": fold_to_json(&c.fold),
+            }),
         ),
         Event::StatusReported(_)
         | Event::ContinueRefused(_)
@@ -179,7 +184,7 @@ pub(super) fn oom_to_json(oom: &OomKill) -> Value {
 mod tests {
     use super::super::parse_line;
     use super::*;
-    use crate::domain::{BootId, Checkpoint, Fold, Lifecycle, OnCrash, OomScope, Record};
+    use crate::domain::{BootId, Checkpoint, Fold, Lifecycle, OnCrash, OomScope, Record, Rules};
 
     #[test]
     fn what_domstate_writes_it_reads_back() {
@@ -274,6 +279,7 @@ mod tests {
             exited(None),
             Event::Checkpoint(Box::new(Checkpoint {
                 fold: Fold::default(),
+                rules: Rules::Ours,
                 offset: 5,
             })),
             Event::SpawnFailed {

@@ -17,11 +17,30 @@ use super::trace_json::{
     stop_cause_to_json,
 };
 use crate::domain::{
-    Actor, BootId, Fold, Intents, Launch, Process, Reboot, State, Timestamp, WatchdogEnd,
+    Actor, BootId, Fold, Intents, Launch, Process, Reboot, Rules, State, Timestamp, WatchdogEnd,
 };
 
-/// The version of what a checkpoint in a journal holds. It changes with what an older domstate would read wrongly.
-pub(super) const FOLD_FORMAT: u64 = 2;
+/// The version of what a checkpoint holds. It changes with what an older domstate would read wrongly: that refuses it then.
+pub const FOLD_FORMAT: u64 = 3;
+
+/// By which rules a fold was made, as a checkpoint has it (`build.rs`).
+const RULES: &str = env!("DOMSTATE_RULES");
+
+/// By whose rules the fold of a checkpoint was made.
+pub fn rules_from_json(value: Option<&Value>) -> Rules {
+    match value.and_then(Value::as_str) {
+        Some(RULES) => Rules::Ours,
+        Some(_) | None => Rules::Others,
+    }
+}
+
+/// What is written of that. Whose others were is not kept.
+pub fn rules_to_json(rules: Rules) -> Value {
+    match rules {
+        Rules::Ours => json!(RULES),
+        Rules::Others => Value::Null,
+    }
+}
 
 /// The fold as JSON.
 pub fn fold_to_json(fold: &Fold) -> Value {

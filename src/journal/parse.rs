@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fold_json::{FOLD_FORMAT, fold_from_json};
+use super::fold_json::{FOLD_FORMAT, fold_from_json, rules_from_json};
 use super::os_text::os_from_json;
 use super::trace_json::shutdown_cause;
 use crate::domain::{
@@ -166,6 +166,7 @@ fn own_event(name: &str, data: &Map<String, Value>) -> Option<Event> {
                 Some(Some(format)) if format <= FOLD_FORMAT => fold_from_json(data.get("fold")?)?,
                 Some(_) => return None,
             },
+            rules: rules_from_json(data.get("rules")),
             offset: data.get("offset")?.as_u64()?,
         })),
         // A newer domstate's line: it says nothing that this one could use.

@@ -263,7 +263,11 @@ mod tests {
     fn a_checkpoint_counts_only_where_it_was_meant_to_stand() {
         let checkpoint = |offset| {
             let fold = crate::domain::Fold::default();
-            let event = Event::Checkpoint(Box::new(crate::domain::Checkpoint { fold, offset }));
+            let event = Event::Checkpoint(Box::new(crate::domain::Checkpoint {
+                fold,
+                rules: crate::domain::Rules::Ours,
+                offset,
+            }));
             super::super::encode(crate::domain::Timestamp(1), &event).unwrap()
         };
         let stop = format!("{STOP}\r\n").into_bytes();

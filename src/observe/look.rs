@@ -10,8 +10,8 @@ use super::host::{Reach, reach};
 use super::life::{Supervised, life};
 use super::worker::worker;
 use crate::domain::{
-    Answer, Cause, Certainty, Damage, Duty, Event, Fold, Life, Record, ShutOff, State, Timestamp,
-    Worker,
+    Answer, Cause, Certainty, Damage, Duty, Event, Fold, Life, Record, Rules, ShutOff, State,
+    Timestamp, Worker,
 };
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::store::{Agreement, DomainFolder, RunFolder, StoredCheckpoint};
@@ -212,8 +212,9 @@ fn read(
         Ok(())
     };
     let agreement = checkpoint.map(|c| c.compare(journal.file()));
+    let is_ours = checkpoint.is_some_and(|c| c.rules == Rules::Ours);
     Ok(match agreement.transpose()? {
-        Some(Agreement::Agrees) => {
+        Some(Agreement::Agrees) if is_ours => {
             let mut replay = start(checkpoint);
             read(&mut replay, None)?;
             replay
@@ -228,7 +229,8 @@ fn read(
             read(&mut replay, Some(last))?;
             replay
         }
-        Some(Agreement::Overtaken) | None => {
+        // What others have folded is there to be folded by our rules.
+        Some(Agreement::Agrees | Agreement::Overtaken) | None => {
             let mut replay = start(None);
             read(&mut replay, None)?;
             replay
@@ -255,7 +257,11 @@ fn gap() -> Record {
 
 fn start(checkpoint: Option<&StoredCheckpoint>) -> Replay {
     Replay {
-        fold: checkpoint.map(|c| c.fold.clone()).unwrap_or_default(),
+        fold: match checkpoint.map(|c| (c.rules, &c.fold)) {
+            Some((Rules::Ours, fold)) => fold.clone(),
+            Some((Rules::Others, fold)) => fold.of_others(),
+            None => Fold::default(),
+        },
         offset: checkpoint.map_or(0, |c| c.offset),
         last_at: checkpoint.and_then(|c| c.last_at),
         unfinished: false,

@@ -10,11 +10,11 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::digest::digest;
-use super::durable::{FORMAT, NewerFormat, read_json, write_durably, write_lightly};
+use super::durable::{NewerFormat, read_json_of, write_durably, write_lightly};
 use super::encode::answer_fields;
 use super::paths::RunFolder;
-use crate::domain::{Answer, Fold, Timestamp};
-use crate::journal::{fold_from_json, fold_to_json};
+use crate::domain::{Answer, Fold, Rules, Timestamp};
+use crate::journal::{FOLD_FORMAT, fold_from_json, fold_to_json, rules_from_json, rules_to_json};
 
 /// How much of the journal in front of a checkpoint its mark is made of.
 const MARK_BYTES: u64 = 64;
@@ -23,6 +23,7 @@ const MARK_BYTES: u64 = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCheckpoint {
     pub fold: Fold,
+    pub rules: Rules,
     /// The first byte of the journal that is not in it.
     pub offset: u64,
     /// The time of the last record in it.
@@ -42,7 +43,7 @@ pub enum Agreement {
 }
 
 impl StoredCheckpoint {
-    /// Sums up `journal` before `offset` as `fold`.
+    /// Sums up `journal` before `offset` as `fold`, which this program has made.
     pub fn new(
         fold: Fold,
         offset: u64,
@@ -52,6 +53,7 @@ impl StoredCheckpoint {
         let mark = digest(&bytes_before(journal, offset)?);
         Ok(Self {
             fold,
+            rules: Rules::Ours,
             offset,
             last_at,
             mark,
@@ -63,7 +65,7 @@ impl StoredCheckpoint {
     /// # Errors
     /// One that a newer domstate wrote: its journal cannot be trusted to mean what it seems to.
     pub fn load(run: &RunFolder) -> Result<Option<Self>> {
-        match read_json(&run.checkpoint()) {
+        match read_json_of(&run.checkpoint(), FOLD_FORMAT) {
             Ok(value) => Ok(Self::from_json(&value, run.number())),
             Err(error) if error.is::<NewerFormat>() => Err(error),
             Err(_) => Ok(None),
@@ -77,6 +79,7 @@ impl StoredCheckpoint {
         }
         Some(Self {
             fold: fold_from_json(value.get("fold")?)?,
+            rules: rules_from_json(value.get("rules")),
             offset: number("offset")?,
             last_at: number("last_at").map(Timestamp),
             mark: number("mark")?,
@@ -86,7 +89,7 @@ impl StoredCheckpoint {
     /// Writes it as the checkpoint of `run`, with `answer` for other programs.
     pub fn save(&self, run: &RunFolder, answer: &Answer, sync: Sync) -> io::Result<()> {
         let mut value = json!({
-            "format": FORMAT,
+            "format": FOLD_FORMAT,
             "name": run.domain().map(|d| d.name().to_string()),
             "run": run.number(),
         });
@@ -95,6 +98,7 @@ impl StoredCheckpoint {
             fields.insert("offset".to_owned(), json!(self.offset));
             fields.insert("last_at".to_owned(), json!(self.last_at.map(|t| t.0)));
             fields.insert("mark".to_owned(), json!(self.mark));
+            fields.insert("rules".to_owned(), rules_to_json(self.rules));
             fields.insert("fold".to_owned(), fold_to_json(&self.fold));
         }
         let text = format!("{value}\n");

@@ -100,6 +100,11 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 /// The chain ends in what is wrong, without the path: not there, not JSON, a newer format.
 pub fn read_json(path: &Path) -> Result<Value> {
+    read_json_of(path, FORMAT)
+}
+
+/// The same for files that have formats of their own; `known` is the newest.
+pub(super) fn read_json_of(path: &Path, known: u64) -> Result<Value> {
     let file = open_to_read(path)?;
     let length = file.metadata()?.len();
     if length > JSON_BYTES_MAX {
@@ -109,7 +114,7 @@ pub fn read_json(path: &Path) -> Result<Value> {
     let mut bytes = Vec::with_capacity(usize::try_from(length + 1)?);
     io::Read::read_to_end(&mut io::Read::take(file, JSON_BYTES_MAX), &mut bytes)?;
     let value: Value = serde_json::from_slice(&bytes).context("not JSON")?;
-    check_format(&value, FORMAT)?;
+    check_format(&value, known)?;
     Ok(value)
 }
 

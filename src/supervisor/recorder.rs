@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::domain::{
-    Answer, BootId, Checkpoint, Event, Exit, Exited, Fold, Life, OomKill, Record, Timestamp,
+    Answer, BootId, Checkpoint, Event, Exit, Exited, Fold, Life, OomKill, Record, Rules, Timestamp,
 };
 use crate::journal::Journal;
 use crate::observe::{boot_id, now, replay};
@@ -272,6 +272,7 @@ impl Recorder {
             let offset = self.offset;
             let checkpoint = Checkpoint {
                 fold: self.fold.clone(),
+                rules: Rules::Ours,
                 offset,
             };
             self.checkpoint_end = None;

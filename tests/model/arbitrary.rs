@@ -255,6 +255,7 @@ fn tells_success(records: &[Record], life: &Life) -> bool {
 fn through_a_line(before: &Fold) -> Fold {
     let checkpoint = domstate::domain::Checkpoint {
         fold: before.clone(),
+        rules: domstate::domain::Rules::Ours,
         offset: 0,
     };
     let line = encode(Timestamp(1), &Event::Checkpoint(Box::new(checkpoint))).unwrap();

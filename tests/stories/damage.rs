@@ -174,20 +174,22 @@ fn a_damaged_definition_stops_start_and_show_but_not_the_answer() {
 #[test]
 fn a_newer_format_is_refused_in_clear_words_and_never_guessed_at() {
     let host = ended("power off");
-    let newer = |path: &Path| {
+    // Each file has its own.
+    let newer = |path: &Path, known: u64| {
         let mut value: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        assert_eq!(value["format"], 2);
-        value["format"] = Value::from(3);
+        assert_eq!(value["format"], known);
+        value["format"] = Value::from(known + 1);
         fs::write(path, value.to_string()).unwrap();
     };
-    newer(&host.state_dir().join("v/domain.json"));
+    newer(&host.state_dir().join("v/domain.json"), 2);
     let start = host.domstate(&["start", "v"]);
     assert_eq!(start.code, Some(1));
     let words = "format 3 is newer than this domstate, which knows 2";
     assert!(start.stderr.contains(words), "{start:?}");
     assert_eq!(host.answer("v"), "shut off (shutdown)");
 
-    newer(&in_run(&host.state_dir(), "state.json"));
+    newer(&in_run(&host.state_dir(), "state.json"), 3);
+    let words = "format 4 is newer than this domstate, which knows 3";
     for args in [&["--reason", "v"][..], &["wait", "v"], &["explain", "v"]] {
         let said = host.domstate(args);
         assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{args:?}");

@@ -166,7 +166,7 @@ fn what_a_newer_version_writes_into_a_journal_makes_no_answer_better() {
                 )
                 .unwrap();
                 // Where it is meant to stand: behind nothing.
-                let data = json!({"offset": 0, "format": 3, "fold": checkpoint["fold"]});
+                let data = json!({"offset": 0, "format": 4, "fold": checkpoint["fold"]});
                 let time = json!({"seconds": 1, "microseconds": 2});
                 vec![format!(
                     "\n{{\"timestamp\":{time},\"event\":\"DOMSTATE_CHECKPOINT\",\"data\":{data}}}"
@@ -183,8 +183,29 @@ fn what_a_newer_version_writes_into_a_journal_makes_no_answer_better() {
     }
     // The same checkpoint of a format that is known is believed.
     let text = fs::read_to_string(&journal).unwrap();
-    fs::write(&journal, text.replace("\"format\":3", "\"format\":2")).unwrap();
+    fs::write(&journal, text.replace("\"format\":4", "\"format\":2")).unwrap();
     assert_eq!(told().0, "destroyed");
+}
+
+#[test]
+fn what_another_version_has_folded_is_folded_again() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    let path = host.run_folder("v").join("state.json");
+    let whole: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut wrong = whole.clone();
+    wrong["fold"]["live"] = json!("paused (user)");
+    fs::write(&path, wrong.to_string()).unwrap();
+    assert_eq!(host.answer("v"), "paused (user)");
+    // One that knew nothing of rules.
+    for rules in [json!("of another version"), Value::Null] {
+        wrong["rules"] = rules;
+        fs::write(&path, wrong.to_string()).unwrap();
+        assert_eq!(host.answer("v"), "running (booted)");
+    }
+    fs::write(&path, whole.to_string()).unwrap();
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
 }
 
 #[test]

@@ -9,10 +9,70 @@ fn a_checkpoint_stands_for_everything_before_it() {
         Event::Gap,
         Event::Checkpoint(Box::new(Checkpoint {
             fold: before.clone(),
+            rules: Rules::Ours,
             offset: 0,
         })),
     ]);
     assert_eq!(after, before);
+}
+
+/// One that an older domstate may have made.
+fn summed_up_by_others(fold: &Fold) -> Event {
+    Event::Checkpoint(Box::new(Checkpoint {
+        fold: fold.clone(),
+        rules: Rules::Others,
+        offset: 0,
+    }))
+}
+
+#[test]
+fn what_was_read_is_not_given_up_for_a_checkpoint_by_other_rules() {
+    let wrong = booted(&[Event::ShutDown(ShutdownCause::GuestShutdown)]);
+    let after = booted(&[Event::Stopped, summed_up_by_others(&wrong)]);
+    assert_eq!(after, booted(&[Event::Stopped]));
+}
+
+#[test]
+fn of_a_checkpoint_by_other_rules_whose_lines_are_gone_only_an_end_is_sure() {
+    let saving = booted(&[begun(Verb::Save), Event::Stopped]);
+    let killed = Exit::Signal {
+        signal: 9,
+        core_dumped: false,
+    };
+    let rest = [exited(None, Some(killed))];
+    let over = exited(None, Some(Exit::Status(0)));
+    let shut_down = [
+        Event::ShutDown(ShutdownCause::GuestShutdown),
+        rest[0].clone(),
+    ];
+    // What it sums up, what comes behind that, and what is told.
+    let cases: &[(Fold, &[Event], State, Certainty)] = &[
+        (
+            booted(&shut_down),
+            &[],
+            State::ShutOff(ShutOff::Shutdown),
+            Certainty::Witnessed,
+        ),
+        (
+            booted(&[shut_down[0].clone()]),
+            &rest,
+            State::ShutOff(ShutOff::Unknown),
+            Certainty::Unknown,
+        ),
+    ];
+    for (fold, behind, state, certainty) in cases {
+        let mut events = vec![Event::Gap, summed_up_by_others(fold)];
+        events.extend_from_slice(behind);
+        let answer = fold_of(&events).answer(&gone("b"));
+        assert_eq!(
+            (answer.state, answer.certainty),
+            (*state, *certainty),
+            "{behind:?}"
+        );
+    }
+    let after = fold_of(&[Event::Gap, summed_up_by_others(&saving)]);
+    let job = after.job.unwrap();
+    assert_eq!((job.is_taken, job.stream), (false, Stream::NotAsked));
 }
 
 /// One event of each kind that can move a run.
