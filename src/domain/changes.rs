@@ -13,6 +13,10 @@ use super::transfer::{Copying, Transfer};
 /// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
 const STOP_CAUSE_EXPIRES_MICROS: u64 = 10_000_000;
 
+/// How much older than what stands before it a line may be that comes late: QEMU holds one back for a second. Where time has
+/// gone back further, the clock was set.
+const LATE_MICROS: u64 = 2_000_000;
+
 /// How long after a STOP the guest's own shutdown may still be told: QEMU stops the processors before it comes to what
 /// they asked of it last.
 const STOPPING_MICROS: u64 = 1_000_000;
@@ -146,7 +150,10 @@ impl Fold {
     /// A reason for the guest to stop. QEMU 10 limits the rate of BLOCK_IO_ERROR and 7.2 that of WATCHDOG,
     /// so it may come after the STOP that it explains.
     pub(super) fn stop_explained(&mut self, cause: StopCause, at: Option<Timestamp>) {
-        let is_over = |ran: Option<Timestamp>| ran.zip(at).is_some_and(|(ran, at)| at < ran);
+        let is_over = |ran: Option<Timestamp>| {
+            let times = ran.zip(at);
+            times.is_some_and(|(ran, at)| at < ran && ran.0 - at.0 <= LATE_MICROS)
+        };
         let runs = matches!(self.live, State::Running(_));
         if is_over(self.resumed) || runs && is_over(self.since) {
             // It has run again since: the line of that STOP comes late, and must not explain the next.
@@ -292,6 +299,7 @@ impl Fold {
             stands: false,
             core: Core::Untried,
             kept: None,
+            cut: false,
         });
         self.enter(state, at);
     }

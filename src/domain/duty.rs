@@ -50,6 +50,27 @@ pub enum Duty {
     EndAfterPoweroff,
 }
 
+impl Duty {
+    /// Whether it is about a guest that stands: one that runs, in spite of the record, it would harm.
+    pub fn is_of_standing_guest(self) -> bool {
+        match self {
+            Self::DumpCore
+            | Self::RestartAfterPanic
+            | Self::EndAfterPanic
+            | Self::RestartAfterPoweroff
+            | Self::EndAfterPoweroff => true,
+            Self::UndoJob
+            | Self::PlaceFile
+            | Self::FinishRevert
+            | Self::EndAfterJob
+            | Self::LetGo
+            | Self::ContinueAfterPanic
+            | Self::GiveUpRestarting
+            | Self::DisarmReboot => false,
+        }
+    }
+}
+
 impl Fold {
     /// What is to be done, given whether QEMU lives and, if there is a job, whether its worker does.
     pub fn duty(&self, life: &Life, worker: Worker) -> Option<Duty> {

@@ -43,6 +43,13 @@ struct Case<'a> {
     at: Option<Timestamp>,
 }
 
+impl Case<'_> {
+    /// Whether how QEMU ended stands in the journal. Else it was seen just now, or nobody has seen it.
+    fn is_on_record(&self) -> bool {
+        self.fold.end().is_some_and(|end| end.exit.is_some())
+    }
+}
+
 type Rule = fn(&Case<'_>) -> Option<Verdict>;
 
 /// The table. Order matters and is part of the design: the comments say why a rule stands where it does.
@@ -352,8 +359,8 @@ fn killed_for_memory(case: &Case<'_>) -> Option<Verdict> {
 fn signalled(case: &Case<'_>) -> Option<Verdict> {
     let cause = || exit_cause(case.exit);
     match case.exit? {
-        // The signals that a verb sends: that it would may be what was lost.
-        Exit::Signal { signal: 9 | 15, .. } if case.fold.gap => {
+        // The signals that a verb sends: that it would may be what was lost, or what nobody has had room to write.
+        Exit::Signal { signal: 9 | 15, .. } if case.fold.gap || !case.is_on_record() => {
             Some(inferred(ShutOff::Crashed, cause()))
         }
         Exit::Signal { .. } => Some(witnessed(ShutOff::Crashed, cause())),

@@ -4,6 +4,7 @@
 //! The rules are libvirt's (`src/qemu/qemu_process.c`, 11.3) where libvirt has them. What restarts the
 //! guest, RESET, RESUME or WAKEUP, clears every pending end: a panic that was survived is no longer why it ended.
 
+use super::ending::ENDING_VERBS;
 use super::event::{
     Begin, Checkpoint, Event, Launch, LaunchKind, Process, Record, Rules, RunStatus, Timestamp,
 };
@@ -250,7 +251,7 @@ impl Fold {
             RunStatus::Prelaunch | RunStatus::Paused => {
                 let begin = self.launch.as_ref().map_or(Begin::Running, |l| l.begin);
                 if begin == Begin::Paused {
-                    self.began = at;
+                    self.begins(at);
                     let reason = match self.kind() {
                         LaunchKind::Snapshot => Paused::FromSnapshot,
                         LaunchKind::Boot | LaunchKind::Incoming | LaunchKind::Restore => {
@@ -262,6 +263,12 @@ impl Fold {
             }
             RunStatus::Other => {}
         }
+    }
+
+    /// The guest is there. Whoever has ended what was spawned for it, a wrapper, say, has not ended it.
+    pub(super) fn begins(&mut self, at: Option<Timestamp>) {
+        self.began = at;
+        self.intents.unsend(ENDING_VERBS);
     }
 
     pub(super) fn begin_running(&mut self, at: Option<Timestamp>) {
@@ -278,7 +285,7 @@ impl Fold {
             LaunchKind::Incoming => Running::Migrated,
             LaunchKind::Snapshot => Running::FromSnapshot,
         };
-        self.began = at;
+        self.begins(at);
         self.enter(State::Running(reason), at);
     }
 
@@ -292,7 +299,7 @@ impl Fold {
         self.transfer = Transfer::None;
         let begin = self.launch.as_ref().map_or(Begin::Running, |l| l.begin);
         if begin == Begin::Paused {
-            self.began = at;
+            self.begins(at);
             self.enter(State::Paused(Paused::User), at);
         }
     }
@@ -344,6 +351,11 @@ impl Fold {
             self.may_leave();
         }
         let may_stay = self.outlives_power_off();
+        // The same holds for one that panicked and stands.
+        let stands = self.live == State::Crashed;
+        if let Some(panic) = &mut self.panic {
+            panic.cut |= stands || may_stay;
+        }
         // A guest that shut down and stayed may have been reset and resumed in the lines that are gone. That it stayed may
         // itself be gone with them.
         if self.shutdown.as_ref().is_some_and(|s| s.stayed || may_stay) {

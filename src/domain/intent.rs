@@ -155,6 +155,12 @@ impl Intents {
         self.0.retain(|intent| !acted(intent));
     }
 
+    /// What was sent for one of `verbs` has not had its effect: who asks may yet have it.
+    pub fn unsend(&mut self, verbs: &[Verb]) {
+        let sent = self.0.iter_mut().filter(|i| verbs.contains(&i.verb));
+        sent.for_each(|intent| intent.progress = Progress::Asked);
+    }
+
     /// Forgets the oldest request of `verb` of which what happened at `at` may come: one of them has acted, and nobody says
     /// which.
     pub fn settle_oldest(&mut self, verb: Verb, at: Option<Timestamp>) {

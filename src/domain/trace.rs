@@ -15,6 +15,8 @@ pub struct Panic {
     pub core: Core,
     /// Why nothing more is done about it, where a policy would have had something done.
     pub kept: Option<String>,
+    /// Lines are lost behind it: the guest may have been reset in them, and run.
+    pub cut: bool,
 }
 
 /// How far the memory of a guest that panicked was dumped, where the policy wants that.

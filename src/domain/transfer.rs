@@ -227,7 +227,7 @@ impl Fold {
             _ if self.kind() == LaunchKind::Restore && self.began.is_none() => self.loaded(at),
             Transfer::Arriving(_) if self.began.is_none() => {
                 // A guest that was paused at the source: no RESUME will come.
-                self.began = at;
+                self.begins(at);
                 self.transfer = Transfer::None;
                 self.enter(State::Paused(Paused::User), at);
             }

@@ -188,11 +188,9 @@ mod tests {
 
     #[test]
     fn what_domstate_writes_it_reads_back() {
-        let actor = Actor {
-            uid: 1,
-            pid: 2,
-            command: "a \"b\"\n".into(),
-        };
+        let command = "a \"b\"\n".into();
+        let (uid, pid) = (1, 2);
+        let actor = Actor { uid, pid, command };
         let process = Process {
             pid: 3,
             start_ticks: 4,

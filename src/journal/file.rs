@@ -19,6 +19,9 @@ pub const JOURNAL_FILE: &str = "journal";
 /// Room kept allocated behind the end, so that a full disk does not silence the last words.
 const RESERVE_BYTES: u64 = 64 * 1024;
 
+/// What a line may take: QEMU's have a few hundred bytes.
+const LINE_ROOM_BYTES: u64 = 4096;
+
 /// An open journal. Appends are one `write(2)` each, with O_APPEND, beside QEMU's own.
 #[derive(Debug)]
 pub struct Journal {
@@ -91,16 +94,22 @@ impl Journal {
     /// Keeps 64 KiB of room allocated behind the end, and returns up to where it reaches. Where the file system cannot,
     /// there is none: no error.
     pub fn reserve(&self) -> io::Result<u64> {
+        self.allocate(RESERVE_BYTES)
+    }
+
+    /// Whether there is room for a line behind the end: kept before, or to be had now.
+    pub fn has_room(&self) -> bool {
+        self.allocate(LINE_ROOM_BYTES).is_ok()
+    }
+
+    fn allocate(&self, room_bytes: u64) -> io::Result<u64> {
         let end = self.length()?;
-        let (from, room) = (i64::try_from(end), i64::try_from(RESERVE_BYTES));
-        let (from, room) = (
-            from.map_err(io::Error::other)?,
-            room.map_err(io::Error::other)?,
-        );
+        let from = i64::try_from(end).map_err(io::Error::other)?;
+        let room = i64::try_from(room_bytes).map_err(io::Error::other)?;
         let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
         match fallocate(&self.file, flags, from, room) {
             Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {
-                Ok(end + RESERVE_BYTES)
+                Ok(end + room_bytes)
             }
             Err(errno) => Err(errno.into()),
         }

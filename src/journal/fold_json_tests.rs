@@ -68,6 +68,7 @@ fn a_fold_comes_back_as_it_went() {
         stands: true,
         core: Core::Failed,
         kept: Some("why".into()),
+        cut: true,
     });
     fold.shutdown = Some(Shutdown {
         cause: ShutdownCause::HostUi,

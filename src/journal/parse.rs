@@ -17,6 +17,13 @@ use crate::domain::{
 pub(super) const STATUS_ID: &str = "domstate-status";
 pub(super) const CONTINUE_ID: &str = "domstate-cont";
 
+/// What is kept of a text: more than QEMU or domstate ever says. A checkpoint holds several, and a QEMU that a guest broke out of
+/// writes what it likes.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// The longest path (PATH_MAX in Linux).
+const PATH_BYTES_MAX: usize = 4096;
+
 /// Reads one line, without its line ends. `None`: this is no line that QEMU or domstate wrote whole.
 pub fn parse_line(line: &[u8]) -> Option<Record> {
     let value: Value = serde_json::from_slice(line).ok()?;
@@ -94,7 +101,10 @@ fn event(name: &str, data: &Map<String, Value>) -> Option<Event> {
                 Some("run") => PanicAction::Run,
                 _ => PanicAction::Poweroff,
             },
-            info: data.get("info").map(Value::to_string),
+            info: data
+                .get("info")
+                .map(Value::to_string)
+                .filter(|info| info.len() <= TEXT_BYTES_MAX),
         },
         "GUEST_CRASHLOADED" => Event::CrashLoaded,
         "BLOCK_IO_ERROR" => Event::IoFailed {
@@ -222,7 +232,9 @@ pub(super) fn job_from_json(data: &Map<String, Value>) -> Option<Job> {
     Some(Job {
         worker: process_from_json(data)?,
         began: Timestamp(data.get("began")?.as_u64()?),
-        file: os_from_json(data.get("file")?)?.into(),
+        file: os_from_json(data.get("file")?)
+            .filter(|file| file.len() <= PATH_BYTES_MAX)?
+            .into(),
         before: match data.get("ran")?.as_bool()? {
             true => Before::Ran,
             false => Before::Stood,
@@ -320,7 +332,10 @@ pub(super) fn text<'a>(data: &'a Map<String, Value>, key: &str) -> Option<&'a st
 }
 
 pub(super) fn owned(data: &Map<String, Value>, key: &str) -> Option<String> {
-    text(data, key).map(str::to_owned)
+    text(data, key).map(|text| {
+        let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+        text.get(..end).unwrap_or_default().to_owned()
+    })
 }
 
 pub(super) fn unsigned(data: &Map<String, Value>, key: &str) -> Option<u32> {

@@ -103,6 +103,7 @@ pub(super) fn panic_to_json(panic: &Panic) -> Value {
             Core::Failed => "failed",
         },
         "kept": panic.kept,
+        "cut": panic.cut,
     })
 }
 
@@ -120,6 +121,7 @@ pub(super) fn panic_from_json(value: &Value) -> Option<Panic> {
             _ => return None,
         },
         kept: words("kept")?,
+        cut: optional(data, "cut", Value::as_bool)?.unwrap_or(false),
     })
 }
 

@@ -77,6 +77,11 @@ impl Asking {
         })
     }
 
+    /// Whether the announcement stands in the journal.
+    pub fn is_written(&self) -> bool {
+        self.unwritten.borrow().is_none()
+    }
+
     /// Writes down what there was no room for before. Whether everything stands in the journal now.
     fn catch_up(&self) -> bool {
         let mut unwritten = self.unwritten.borrow_mut();

@@ -60,7 +60,8 @@ pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result
     }
     let asking = Asking::begin(&run, Verb::Destroy)?;
     let ended = end(domain, &seen, &run, &asking, mercy).and_then(|ended| match ended {
-        Ended::Over if was_overtaken(domain, &run)? => bail!(NOT_RUNNING),
+        // What we could not write down nobody can take account of.
+        Ended::Over if asking.is_written() && was_overtaken(domain, &run)? => bail!(NOT_RUNNING),
         Ended::Over | Ended::Doomed(_) => Ok(ended),
     });
     match ended {
@@ -114,47 +115,133 @@ fn end(
         }
         return Ok(Ended::Over);
     }
+    let target = Target {
+        domain,
+        run,
+        asking,
+        mercy,
+    };
+    match (qemu_of(run, seen), seen.fold.launcher) {
+        (Some(qemu), _) => target.end(qemu),
+        (None, Some(launcher)) => match target.end_launcher(launcher)? {
+            Some(qemu) => target.end(qemu),
+            None => Ok(Ended::Over),
+        },
+        (None, None) => bail!("QEMU has not been started yet"),
+    }
+}
+
+/// The run's QEMU, once it can be told.
+fn qemu_of(run: &RunFolder, seen: &Observation) -> Option<Process> {
     let is_it = |qemu: &Process| Ward::of(*qemu).has_ended() || is_of_run(run, *qemu);
     let named = seen.fold.qemu.filter(is_it);
-    let known = named.or_else(|| find_qemu(run)).or(seen.fold.launcher);
-    let Some(target) = known else {
-        bail!("QEMU has not been started yet");
-    };
-    let ward = Ward::of(target);
-    let is_stopped = || process_state(target) == ProcessState::Stopped;
-    // A stopped process obeys nothing else.
-    let kills = mercy == Mercy::None && is_stopped();
-    let first = match kills {
-        true => ward.kill(run)?,
-        false => ward.terminate(run).or_else(|error| {
-            let quits = quit(run).map(|()| Delivery::Made);
-            quits.map_err(|_| error)
-        })?,
-    };
-    if first == Delivery::Late || !kills && ward.has_ended() {
-        let seen = wait_for_end(domain, run, Instant::now() + TERM_GRACE)?;
-        if first == Delivery::Late || was_killed_by_another(&seen) {
-            bail!(NOT_RUNNING);
+    named.or_else(|| find_qemu(run))
+}
+
+/// The run that is to be ended.
+struct Target<'a> {
+    domain: &'a DomainFolder,
+    run: &'a RunFolder,
+    asking: &'a Asking,
+    mercy: Mercy,
+}
+
+impl Target<'_> {
+    fn end(&self, qemu: Process) -> Result<Ended> {
+        let ward = Ward::of(qemu);
+        // A stopped process obeys nothing else.
+        let kills = self.mercy == Mercy::None && is_stopped(qemu);
+        let first = self.signal(&ward, kills)?;
+        if first == Delivery::Late || !kills && ward.has_ended() {
+            let seen = self.wait(TERM_GRACE)?;
+            if first == Delivery::Late || was_killed_by_another(&seen) {
+                bail!(NOT_RUNNING);
+            }
+        }
+        self.asking.sent();
+        if kills {
+            return Ok(await_death(self.domain, self.run));
+        }
+        let mut seen = self.wait(STOP_WAIT)?;
+        // Whoever stopped it may have done so in the same moment.
+        if seen.is_active() && (self.mercy == Mercy::Graceful || !is_stopped(qemu)) {
+            seen = self.wait(TERM_GRACE.saturating_sub(STOP_WAIT))?;
+        }
+        if seen.is_active() && self.mercy == Mercy::Graceful {
+            bail!(it_did_not_end());
+        }
+        if seen.is_active() {
+            ward.kill(self.run)?;
+            return Ok(await_death(self.domain, self.run));
+        }
+        Ok(Ended::Over)
+    }
+
+    /// Ends what was spawned for a run whose QEMU cannot be told yet: a wrapper, or QEMU itself, which has not come so far.
+    /// A QEMU that a wrapper has left behind is returned: of a guest that begins to run nobody has been the end.
+    fn end_launcher(&self, launcher: Process) -> Result<Option<Process>> {
+        let ward = Ward::of(launcher);
+        let mut kills = self.mercy == Mercy::None && is_stopped(launcher);
+        loop {
+            let delivery = self.signal(&ward, kills)?;
+            let is_gone = delivery == Delivery::Late || !kills && ward.has_ended();
+            if !is_gone {
+                self.asking.sent();
+            }
+            let mut seen = self.wait_for_qemu(STOP_WAIT)?;
+            let limit = if kills { KILL_GRACE } else { TERM_GRACE };
+            let is_known = |seen: &Observation| qemu_of(self.run, seen).is_some();
+            let is_hopeless = !kills && self.mercy == Mercy::None && is_stopped(launcher);
+            if seen.is_active() && !is_known(&seen) && !is_hopeless {
+                seen = self.wait_for_qemu(limit.saturating_sub(STOP_WAIT))?;
+            }
+            if !seen.is_active() {
+                if delivery == Delivery::Late || is_gone && was_killed_by_another(&seen) {
+                    bail!(NOT_RUNNING);
+                }
+                self.asking.sent();
+                return Ok(None);
+            }
+            if let Some(qemu) = qemu_of(self.run, &seen) {
+                return Ok(Some(qemu));
+            }
+            if ward.has_ended() {
+                bail!("its QEMU cannot be found");
+            }
+            if kills || self.mercy == Mercy::Graceful {
+                bail!(it_did_not_end());
+            }
+            kills = true;
         }
     }
-    asking.sent();
-    if kills {
-        return Ok(await_death(domain, run));
+
+    fn signal(&self, ward: &Ward, kills: bool) -> Result<Delivery> {
+        if kills {
+            return Ok(ward.kill(self.run)?);
+        }
+        Ok(ward.terminate(self.run).or_else(|error| {
+            let quits = quit(self.run).map(|()| Delivery::Made);
+            quits.map_err(|_| error)
+        })?)
     }
-    let asked_at = Instant::now();
-    let mut seen = wait_for_end(domain, run, asked_at + STOP_WAIT)?;
-    // Whoever stopped it may have done so in the same moment.
-    if seen.is_active() && (mercy == Mercy::Graceful || !is_stopped()) {
-        seen = wait_for_end(domain, run, asked_at + TERM_GRACE)?;
+
+    fn wait(&self, limit: Duration) -> Result<Observation> {
+        wait_for_end(self.domain, self.run, Instant::now() + limit)
     }
-    if seen.is_active() && mercy == Mercy::Graceful {
-        bail!("QEMU did not end within {} s", TERM_GRACE.as_secs());
+
+    /// The same, or until it can be told which process is QEMU.
+    fn wait_for_qemu(&self, limit: Duration) -> Result<Observation> {
+        let is_known = |seen: &Observation| qemu_of(self.run, seen).is_some();
+        wait_for_end_or(self.domain, self.run, Instant::now() + limit, &is_known)
     }
-    if seen.is_active() {
-        ward.kill(run)?;
-        return Ok(await_death(domain, run));
-    }
-    Ok(Ended::Over)
+}
+
+fn is_stopped(process: Process) -> bool {
+    process_state(process) == ProcessState::Stopped
+}
+
+fn it_did_not_end() -> Error {
+    anyhow!("QEMU did not end within {} s", TERM_GRACE.as_secs())
 }
 
 /// Whether what is dead by now was so before our SIGTERM, which a zombie takes, too: whoever obeys that says so first, and
@@ -238,6 +325,16 @@ fn wait_for_spawn(
 /// Waits until the QEMU of `run` is gone and its end written down, by whoever does that; without a supervisor nobody
 /// does.
 fn wait_for_end(domain: &DomainFolder, run: &RunFolder, deadline: Instant) -> Result<Observation> {
+    wait_for_end_or(domain, run, deadline, &|_| false)
+}
+
+/// The same, or until what is seen of it is enough.
+fn wait_for_end_or(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    deadline: Instant,
+    is_enough: &dyn Fn(&Observation) -> bool,
+) -> Result<Observation> {
     let mut watcher = Watcher::new();
     let mut seen = look_at_run(domain, run)?;
     let mut gone_at: Option<Instant> = None;
@@ -250,7 +347,7 @@ fn wait_for_end(domain: &DomainFolder, run: &RunFolder, deadline: Instant) -> Re
             *gone_at.get_or_insert_with(Instant::now) + RECORD_GRACE
         };
         let is_over = !seen.is_active() && (seen.is_settled() || seen.supervised.is_nobody());
-        if is_over || Instant::now() >= limit {
+        if is_over || Instant::now() >= limit || seen.is_active() && is_enough(&seen) {
             return Ok(seen);
         }
         watcher.sleep_on(domain, &seen, Some(limit))?;

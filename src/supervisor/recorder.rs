@@ -115,9 +115,11 @@ impl Recorder {
         self.qemu_spoke
     }
 
-    /// When to look again although nothing happened: a checkpoint could not be written.
+    /// When to look again although nothing happened: a checkpoint could not be written, or lines of QEMU's.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.retry_at
+        let is_feared = self.loss == Loss::Feared;
+        let feared = is_feared.then(|| Instant::now() + RETRY_INTERVAL);
+        self.retry_at.or(feared)
     }
 
     /// Folds what was written since.
@@ -244,11 +246,22 @@ impl Recorder {
             let _ = self.give_up_front();
         }
         if self.offset + RESERVE_BYTES_MIN > self.reserved_to {
-            self.reserved_to = match self.journal.reserve() {
-                Ok(reserved_to) => reserved_to,
+            match self.journal.reserve() {
+                Ok(reserved_to) => {
+                    self.reserved_to = reserved_to;
+                    self.note_loss();
+                }
                 // A full disk: what there is must do, and is asked for again at the next event.
-                Err(_) => self.reserved_to,
-            };
+                Err(_) if self.journal.has_room() => {}
+                // Nor has QEMU any, and what it cannot write it forgets.
+                Err(_) => self.loss = Loss::Feared,
+            }
+        }
+    }
+
+    fn note_loss(&mut self) {
+        if self.loss == Loss::Feared && self.append(&Event::Gap).is_ok() {
+            self.loss = Loss::Noted;
         }
     }
 

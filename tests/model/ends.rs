@@ -45,7 +45,8 @@ impl Guest {
         if !self.began {
             return self.without_a_beginning(end);
         }
-        if self.panicked {
+        let says_so = matches!(self.shutdown, Some((ShutdownCause::GuestPanic, _)));
+        if self.panicked && (says_so || !self.panic_is_past) {
             return ShutOff::Crashed;
         }
         match self.shutdown {

@@ -55,6 +55,8 @@ pub(crate) struct Guest {
     stands_since: u64,
     pub(crate) asked: Vec<Asked>,
     pub(crate) panicked: bool,
+    /// It may have been started afresh since.
+    pub(crate) panic_is_past: bool,
     /// The first one, and whether the machine ran then.
     pub(crate) shutdown: Option<(ShutdownCause, bool)>,
     pub(crate) watchdog: Option<Watchdog>,
@@ -107,6 +109,7 @@ impl Guest {
             stands_since: 0,
             asked: Vec::new(),
             panicked: false,
+            panic_is_past: false,
             shutdown: None,
             watchdog: None,
             outgoing: Outgoing::No,
@@ -215,6 +218,9 @@ impl Guest {
                 if self.outgoing == Outgoing::Undecided {
                     self.outgoing = Outgoing::Copied;
                 }
+                if self.state == State::Crashed || self.outlives_power_off() {
+                    self.panic_is_past = true;
+                }
                 if self.stays || self.outlives_power_off() {
                     // It may have been started afresh since.
                     self.shutdown = None;
@@ -235,7 +241,7 @@ impl Guest {
     }
 
     fn run(&mut self, reason: Running) {
-        self.began = true;
+        self.begins();
         if !self.runs() {
             self.runs_since = self.now;
         }
@@ -261,7 +267,7 @@ impl Guest {
             (RunStatus::Paused, LaunchKind::Incoming) => self.arrived_standing(),
             (RunStatus::Paused, LaunchKind::Restore) if stays => self.arrived_standing(),
             (RunStatus::Prelaunch | RunStatus::Paused, LaunchKind::Snapshot) if stays => {
-                self.began = true;
+                self.begins();
                 self.stand(Paused::FromSnapshot);
             }
             (RunStatus::Prelaunch | RunStatus::Paused, _) if stays => self.arrived_standing(),
@@ -269,8 +275,16 @@ impl Guest {
         }
     }
 
+    /// What was ended before was not the guest.
+    fn begins(&mut self) {
+        if !std::mem::replace(&mut self.began, true) {
+            let sent = self.asked.iter_mut().filter(|asked| is_destroy(asked.verb));
+            sent.for_each(|asked| asked.acted = false);
+        }
+    }
+
     fn arrived_standing(&mut self) {
-        self.began = true;
+        self.begins();
         self.stand(Paused::User);
     }
 

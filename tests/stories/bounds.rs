@@ -1,6 +1,7 @@
 //! A guest or a QEMU that writes without end: what is kept stays small, and nothing that counts is lost.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -103,6 +104,38 @@ fn a_flood_of_events_takes_little_disk_and_hides_no_change() {
     let explained = host.ok(&["explain", "v"]);
     assert!(explained.contains("GUEST_CRASHLOADED"), "{explained}");
     assert!(explained.contains("signal 9"), "{explained}");
+}
+
+#[test]
+fn what_is_kept_of_long_lines_does_not_fill_the_disk() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    host.supervisor_pid("v");
+    let mut journal = File::options()
+        .append(true)
+        .open(host.run_folder("v").join("journal"))
+        .unwrap();
+    let long = "A".repeat(200 * 1024);
+    for number in 1..=4 {
+        let time = r#"{"timestamp":{"seconds":1,"microseconds":2}"#;
+        let data = format!(r#"{{"verb":"suspend","uid":0,"pid":{number},"command":"{long}"}}"#);
+        writeln!(
+            journal,
+            r#"{time},"event":"DOMSTATE_ASKED","data":{data}}}"#
+        )
+        .unwrap();
+    }
+    until("a checkpoint", || {
+        let journal = fs::read(host.run_folder("v").join("journal")).unwrap();
+        String::from_utf8_lossy(&journal).contains("DOMSTATE_CHECKPOINT")
+    });
+    until("a bound", || {
+        disk_bytes(&host.state_dir().join("v")) < MIB / 2
+    });
+    assert!(journal_length(&host) < MIB, "{}", journal_length(&host));
+    assert_eq!(answered_at_once(&host), "running (booted)");
+    send(host.qemu_pid("v"), Signal::SIGSEGV);
+    assert_eq!(host.wait("v"), "shut off (crashed)");
 }
 
 #[test]

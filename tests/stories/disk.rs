@@ -6,9 +6,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use serde_json::Value;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, is_alive, is_root, processes_with, until};
+use super::harness::{Guest, Host, is_alive, is_root, processes_with, s, send, until};
+use super::monitor::Monitor;
 
 /// The same on other file systems.
 mod file_systems;
@@ -148,24 +150,58 @@ fn a_guest_can_be_destroyed_on_a_disk_without_room_for_a_single_line() {
     if !is_root("a_guest_can_be_destroyed_on_a_disk_without_room_for_a_single_line") {
         return;
     }
+    // One that is stopped obeys SIGKILL only.
+    for is_stopped in [false, true] {
+        let host = Host::new();
+        let disk = Disk::mount(&host, "size=2m");
+        let _guest = host.start("v", &[]);
+        host.supervisor_pid("v");
+        let qemu = host.qemu_pid("v");
+        disk.fill(0);
+        use_up_reserve(&host);
+        if is_stopped {
+            send(qemu, Signal::SIGSTOP);
+        }
+        assert_eq!(host.ok(&["destroy", "v"]), "Domain 'v' destroyed\n");
+        assert!(!is_alive(qemu));
+        let bad = [
+            "shut off (destroyed)",
+            "shut off (crashed)",
+            "shut off (unknown)",
+        ];
+        let is_told_truly = || {
+            let told = host.json("v");
+            let answer = format!("{} ({})", s(&told["state"]), s(&told["reason"]));
+            assert!(bad.contains(&answer.as_str()), "{told}");
+            // It did not crash.
+            let is_sure = answer == "shut off (crashed)" && told["certainty"] == "witnessed";
+            assert!(!is_sure, "{told}");
+        };
+        is_told_truly();
+        disk.make_room();
+        settled(&host);
+        is_told_truly();
+    }
+}
+
+#[test]
+fn where_lines_of_qemus_had_no_room_that_is_on_record_as_soon_as_there_is_room() {
+    if !is_root("where_lines_of_qemus_had_no_room_that_is_on_record_as_soon_as_there_is_room") {
+        return;
+    }
     let host = Host::new();
     let disk = Disk::mount(&host, "size=2m");
     let _guest = host.start("v", &[]);
     host.supervisor_pid("v");
-    let qemu = host.qemu_pid("v");
     disk.fill(0);
     use_up_reserve(&host);
-    assert_eq!(host.ok(&["destroy", "v"]), "Domain 'v' destroyed\n");
-    assert!(!is_alive(qemu));
-    let bad = [
-        "shut off (destroyed)",
-        "shut off (crashed)",
-        "shut off (unknown)",
-    ];
-    assert!(bad.contains(&host.answer("v").as_str()));
+    let mut monitor = Monitor::connect(&host.run_folder("v").join("qmp.sock"));
+    monitor.execute("stop", &json!({}));
     disk.make_room();
-    settled(&host);
-    assert!(bad.contains(&host.answer("v").as_str()));
+    until("that lines are lost", || {
+        host.journal("v").contains("DOMSTATE_GAP")
+    });
+    assert_eq!(host.json("v")["certainty"], "inferred");
 }
 
 /// Asks for a start and checks that it is answered for what it is: the guest runs, or one error is told and the old

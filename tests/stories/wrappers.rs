@@ -212,6 +212,54 @@ fn a_wrapper_that_fails_and_leaves_something_behind_is_a_start_that_failed() {
 }
 
 #[test]
+fn a_guest_is_destroyed_whose_wrapper_ends_first_and_leaves_a_qemu_that_begins() {
+    // The wrapper obeys, or has gone already, and QEMU comes after it.
+    for (end, is_there) in [("wait", true), ("exit", false)] {
+        let host = Host::new();
+        let gate = host.folder().join("gate");
+        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let line = host.line("v");
+        let script = format!(
+            "( read -r line <'{}'; exec \"$@\" ) &\n{end}",
+            gate.display()
+        );
+        let argv = behind(&host, &script, &[]);
+        let start = spawn(host.command(&with_argv(&["start", "v"], &argv)));
+        until("a run", || {
+            host.state_dir().join("v/runs/00000001").exists()
+        });
+        host.wait_for_event("v", "DOMSTATE_SPAWNED");
+        let wrapper = || {
+            let found = processes_with("wrapper.sh");
+            let of_host = |pid: &i32| {
+                let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                let words = String::from_utf8_lossy(&words).into_owned();
+                words.starts_with("sh\0") && words.contains(host.folder().to_str().unwrap())
+            };
+            found.into_iter().filter(of_host).count()
+        };
+        let count = 1 + usize::from(is_there);
+        until("the wrapper", || wrapper() == count);
+        let destroy = spawn(host.command(&["destroy", "v"]));
+        until("the wrapper's end", || wrapper() == 1);
+        fs::write(&gate, "\n").unwrap();
+        assert_eq!(
+            finish_child(destroy).stdout,
+            "Domain 'v' destroyed\n",
+            "{end}"
+        );
+        assert_eq!(host.answer("v"), "shut off (destroyed)", "{end}");
+        // It may have seen the guest run.
+        finish_child(start);
+        assert!(
+            processes_with(&host.folder().to_string_lossy()).is_empty(),
+            "{end}"
+        );
+        drop(line);
+    }
+}
+
+#[test]
 fn a_start_whose_supervisors_are_all_killed_gives_up_and_leaves_the_rest_to_the_next_command() {
     let host = Host::new();
     let argv = behind(&host, "exec tail -f \"$0\"", &[]);

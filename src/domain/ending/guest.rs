@@ -8,15 +8,19 @@ use crate::domain::trace::{Machine, Shutdown, WatchdogEnd};
 
 pub(super) fn panicked(case: &Case<'_>) -> Option<Verdict> {
     let panic = case.fold.panic.as_ref();
-    if panic.is_none() && shutdown_of(case, &[ShutdownCause::GuestPanic]).is_none() {
+    let ends_by_it = shutdown_of(case, &[ShutdownCause::GuestPanic]).is_some();
+    if !ends_by_it && panic.is_none_or(|panic| panic.cut) {
         return None;
     }
     let info = panic.and_then(|panic| panic.info.clone());
     let kept = None;
-    Some(witnessed(
-        ShutOff::Crashed,
-        Cause::GuestPanic { info, kept },
-    ))
+    let cause = Cause::GuestPanic { info, kept };
+    // A power cut takes lines without a trace: it may have been reset, and have run on until then.
+    let stood = case.fold.live == State::Crashed;
+    if stood && case.other_boot && !case.is_on_record() && !ends_by_it {
+        return Some(inferred(ShutOff::Crashed, cause));
+    }
+    Some(witnessed(ShutOff::Crashed, cause))
 }
 
 /// gdb's `kill`, which always finds the guest stopped: QEMU 11 calls it guest-shutdown, 7.2 says nothing but on its
@@ -77,8 +81,7 @@ pub(super) fn may_have_run_on(case: &Case<'_>) -> Option<Verdict> {
     use ShutdownCause::{GuestReset, GuestShutdown, HostQmpSystemReset};
     let shutdown = shutdown_of(case, &[GuestShutdown, GuestReset, HostQmpSystemReset])?;
     // Who finds it gone says so, and no more.
-    let is_on_record = case.fold.end().is_some_and(|end| end.exit.is_some());
-    if is_on_record || !case.fold.may_outlive(shutdown) {
+    if case.is_on_record() || !case.fold.may_outlive(shutdown) {
         return None;
     }
     Some(match case.other_boot {

@@ -104,6 +104,50 @@ fn of_a_qemu_that_outlived_a_shutdown_in_lines_that_are_lost_the_second_tells() 
     ]);
 }
 
+#[test]
+fn a_guest_that_panicked_and_stood_may_have_run_in_lines_that_are_lost() {
+    let stood = || {
+        let story = Story::booted().then(panicked(PanicAction::Pause));
+        story.then(Event::Stopped)
+    };
+    let cut = || stood().then(Event::Gap);
+    let (state, cause, certainty) = cut().shut(ShutdownCause::GuestShutdown).ends(STATUS_0);
+    assert_eq!(
+        (state.as_str(), certainty),
+        ("shut off (unknown)", Certainty::Unknown)
+    );
+    assert!(matches!(cause, Cause::JournalDamaged { .. }));
+    let panic = || Cause::GuestPanic {
+        info: None,
+        kept: None,
+    };
+    assert_ends(
+        Certainty::Inferred,
+        [
+            (cut().ends(KILLED), "crashed", SIGKILL),
+            // A power cut takes lines, too.
+            (stood().found_gone("c"), "crashed", panic()),
+        ],
+    );
+    // QEMU itself says that it ends for a panic; or nothing is lost behind it.
+    assert_witnessed([
+        (
+            cut().shut(ShutdownCause::GuestPanic).ends(STATUS_0),
+            "crashed",
+            panic(),
+        ),
+        (stood().ends(KILLED), "crashed", panic()),
+        (
+            Story::booted()
+                .then(panicked(PanicAction::Poweroff))
+                .then(Event::Gap)
+                .ends(STATUS_0),
+            "crashed",
+            panic(),
+        ),
+    ]);
+}
+
 /// A guest that powers itself off, launched so, and whether QEMU is seen to stay.
 fn powered_off(change: impl Fn(&mut Launch), before: &[Event], then: &[Event]) -> Story {
     let story = Story::booted_with(change);

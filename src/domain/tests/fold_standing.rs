@@ -143,6 +143,33 @@ fn a_suspend_that_failed_or_is_forgotten_is_not_why_a_guest_stands() {
 }
 
 #[test]
+fn why_a_guest_stands_is_told_though_the_hosts_clock_was_set_back() {
+    let at = |seconds: u64| Some(Timestamp(seconds * 1_000_000));
+    for (cause, told) in [
+        (io_error(), "paused (I/O error)"),
+        (
+            Event::WatchdogFired(WatchdogAction::Pause),
+            "paused (watchdog)",
+        ),
+    ] {
+        let mut fold = Fold::default();
+        for event in boot() {
+            fold.apply(&Record {
+                at: at(9_000),
+                event,
+            });
+        }
+        for event in [cause, Event::Stopped] {
+            fold.apply(&Record {
+                at: at(1_800),
+                event,
+            });
+        }
+        assert_eq!(fold.live.to_string(), told);
+    }
+}
+
+#[test]
 fn a_suspend_that_was_asked_for_is_there_though_the_hosts_clock_was_set_back() {
     let asks = asked_by(11, Verb::Suspend);
     let at = |seconds: u64| Some(Timestamp(seconds * 1_000_000));

@@ -41,10 +41,7 @@ fn of_a_checkpoint_by_other_rules_whose_lines_are_gone_only_an_end_is_sure() {
     };
     let rest = [exited(None, Some(killed))];
     let over = exited(None, Some(Exit::Status(0)));
-    let shut_down = [
-        Event::ShutDown(ShutdownCause::GuestShutdown),
-        rest[0].clone(),
-    ];
+    let shut_down = [Event::ShutDown(ShutdownCause::GuestShutdown), over];
     // What it sums up, what comes behind that, and what is told.
     let cases: &[(Fold, &[Event], State, Certainty)] = &[
         (

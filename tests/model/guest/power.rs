@@ -116,6 +116,7 @@ impl Guest {
             PanicAction::Poweroff => self.state = State::InShutdown,
         }
         self.panicked = true;
+        self.panic_is_past = false;
         self.panic_stands = false;
     }
 }

@@ -222,6 +222,35 @@ fn a_panic_without_a_supervisor_is_acted_on_by_whoever_comes_first() {
 }
 
 #[test]
+fn a_guest_that_was_let_run_in_lines_that_are_lost_is_not_reset_for_its_panic() {
+    let host = Host::new();
+    let mut guest = panicked_unseen(&host, "restart");
+    let run = host.run_folder("v");
+    let mut monitor = Monitor::connect(&run.join("qmp.sock"));
+    monitor.execute("system_reset", &json!({}));
+    monitor.execute("cont", &json!({}));
+    drop(monitor);
+    guest.hears("READY");
+    let journal = run.join("journal");
+    let text = fs::read_to_string(&journal).unwrap();
+    let (before, after) = text.split_once("\"STOP\"}").unwrap();
+    let resets = after.matches("\"RESET\"").count();
+    assert!(resets > 0, "{after}");
+    let lost = after.replace("{\"timestamp\"", "xxxxxxxxxxxx");
+    fs::write(&journal, format!("{before}\"STOP\"}}{lost}")).unwrap();
+    // It has done what is to be done, before it acts.
+    host.ok(&["suspend", "v"]);
+    host.assert_is("v", "crashed (panicked)", &guest_panic(), "inferred");
+    // Nor when it stands again.
+    let said = host.domstate(&["resume", "v"]);
+    let mut monitor = Monitor::connect(&run.join("qmp.sock"));
+    monitor.execute("cont", &json!({}));
+    guest.answers();
+    let text = fs::read_to_string(&journal).unwrap();
+    assert_eq!(text.matches("\"RESET\"").count(), resets, "{said:?} {text}");
+}
+
+#[test]
 fn a_run_in_the_foreground_dumps_the_core_before_it_tells_of_the_crash() {
     let host = Host::new();
     let (run, mut guest) = run(&host, &["--on-crash", "coredump-destroy"]);
