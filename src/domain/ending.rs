@@ -359,8 +359,8 @@ fn killed_for_memory(case: &Case<'_>) -> Option<Verdict> {
 fn signalled(case: &Case<'_>) -> Option<Verdict> {
     let cause = || exit_cause(case.exit);
     match case.exit? {
-        // The signals that a verb sends: that it would may be what was lost, or what nobody has had room to write.
-        Exit::Signal { signal: 9 | 15, .. } if case.fold.gap || !case.is_on_record() => {
+        // The signals that a verb sends: that it would may be what was lost.
+        Exit::Signal { signal: 9 | 15, .. } if case.fold.gap => {
             Some(inferred(ShutOff::Crashed, cause()))
         }
         Exit::Signal { .. } => Some(witnessed(ShutOff::Crashed, cause())),

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::host::{Reach, reach};
 use super::life::{Supervised, life};
@@ -120,8 +121,9 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         };
     }
     let is_lost = match life {
-        // Whoever broke off in that line is gone, and what it was about to say is lost.
-        Life::Gone(_) => replay.unfinished && !replay.fold.has_end(),
+        Life::Gone(_) if replay.fold.has_end() => false,
+        // Whoever broke off in that line is gone, and what it was about to say is lost. So may be what nobody has had room to say.
+        Life::Gone(_) => replay.unfinished || !has_room(run),
         Life::Lives | Life::MayLive => replay.unfinished && is_stump(run, &replay),
     };
     if is_lost {
@@ -246,6 +248,12 @@ fn is_stump(run: &RunFolder, seen: &Replay) -> bool {
         .and_then(|journal| journal.read(seen.offset, &mut |_| {}));
     let has_its_end = now.is_ok_and(|now| !now.unfinished || now.offset != seen.offset);
     !has_its_end
+}
+
+/// Whether something can be written there, as far as the file system tells.
+fn has_room(run: &RunFolder) -> bool {
+    let told = statvfs(run.path());
+    told.is_ok_and(|told| told.blocks_available() > 0 && !told.flags().contains(FsFlags::ST_RDONLY))
 }
 
 fn gap() -> Record {
