@@ -104,6 +104,20 @@ impl Witness {
         pids
     }
 
+    /// Whether somebody of domstate's is there who may be starting a QEMU: also who is only just becoming a supervisor, and
+    /// between two programs has no command line for a moment.
+    pub(crate) fn is_being_started(&self) -> bool {
+        let folder = self.folder.to_string_lossy();
+        let is_ours = |pid: &i32| {
+            let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            exe.ends_with("domstate") && is_alive(*pid)
+        };
+        (0..3).any(|time| {
+            std::thread::sleep(Duration::from_millis(5 * time));
+            processes_with(&folder).iter().any(is_ours)
+        })
+    }
+
     /// The number of connections so far.
     pub(crate) fn count(&self) -> usize {
         self.look(<[Qemu]>::len)

@@ -91,7 +91,7 @@ impl Stage<'_> {
         }
         let is_starting = alive.is_empty()
             && self.acts.iter().any(starts)
-            && !self.witness.supervisors().is_empty();
+            && self.witness.is_being_started();
         Outside {
             is_starting,
             alive,
