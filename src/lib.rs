@@ -145,6 +145,12 @@
 //! Journal space is given up behind a DOMSTATE_CHECKPOINT line that holds the whole fold and the offset at which it was
 //! meant to stand: QEMU writes at any moment, and a checkpoint that was overtaken by a line is void.
 //!
+//! A checkpoint carries the rules that it was made by, a digest of the source of [`domain`] and [`journal`] (`build.rs`). One that
+//! was made by others, of an older supervisor's, say, is passed over where its journal is there to be folded again: what is mended in
+//! the fold is mended for a run that is under way, too. Where the space in front was given up it is all there is; then only an end that it
+//! has told is sure. What an older domstate would read wrongly needs a new FOLD_FORMAT, by which it refuses the checkpoint; a new line
+//! that makes an answer worse must be one that it takes for damage.
+//!
 //! # Rooms
 //! Lower rooms never import higher ones; a test (tests/house.rs) reads src/ and holds the list against it.
 //!
@@ -170,7 +176,7 @@
 //! played by `tests/stories/power_cuts` on a record of every write. RELIABILITY.md is made of what these runs leave.
 //!
 //! # Where to change what
-//! A new event: `journal::parse` and [`domain::Fold::apply`]; the compiler lists the rest. A new way to end: a rule and
+//! A new event: what an older domstate makes of its line (see above), `journal::parse` and [`domain::Fold::apply`]; the compiler lists the rest. A new way to end: a rule and
 //! its place in the table of `domain::ending`, and a row in its tests. A new verb: `cli::verb`, a file in `commands`,
 //! `make generate`, a story in tests/stories.
 
