@@ -8,7 +8,7 @@ use super::failure::guest_status;
 use super::start::{keep, prepared};
 use super::{Context, Exit, Failure};
 use crate::cli::RunArgs;
-use crate::domain::{Answer, Cause};
+use crate::domain::{Answer, Cause, Verb};
 use crate::observe::look;
 use crate::operation::{From, StartOptions, sweep_managed_image};
 use crate::output::{Detail, Format, Naming};
@@ -64,7 +64,7 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     if takes_up {
         sweep_managed_image(&domain);
     }
-    let exit = exit_of(timed_out, args.guest_status, &answer);
+    let exit = exit_of(timed_out, args.guest_status, &answer, std::process::id());
     // What cannot be printed is on record all the same, and the exit status tells it.
     if let Err(failure) = tell(context, &domain, uses_stdio, Some(answer)) {
         context.printer.complain(&failure.complaint);
@@ -72,21 +72,20 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// A guest that ended by itself in the moment in which its time was up did not end for that.
-fn exit_of(timed_out: TimedOut, wants_guest_status: bool, answer: &Answer) -> Exit {
+/// What came to its end in the moment in which its time was up did so for that only if the answer names us.
+fn exit_of(timed_out: TimedOut, wants_guest_status: bool, answer: &Answer, ours: u32) -> Exit {
     let cause = answer.cause.as_ref();
-    let by_itself = matches!(
-        cause,
-        Some(
-            Cause::GuestShutdown
-                | Cause::GuestReset
-                | Cause::GuestPanic { .. }
-                | Cause::GuestExit { .. }
-                | Cause::Watchdog { .. }
-        )
-    );
+    let is_ours = match cause {
+        Some(Cause::Asked {
+            verb: Verb::RunTimeout,
+            actor,
+        }) => actor.pid == ours,
+        // There was no room to write down that we would.
+        Some(Cause::HostSignal(sender)) => sender.pid == Some(ours),
+        _ => false,
+    };
     match guest_status(cause).filter(|_| wants_guest_status) {
-        _ if timed_out == TimedOut::Yes && !by_itself => Exit::TimedOut,
+        _ if timed_out == TimedOut::Yes && is_ours => Exit::TimedOut,
         Some(status) => Exit::Guest(status),
         None => Exit::of(answer.state),
     }
@@ -145,7 +144,9 @@ fn ends_in_newline() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Certainty, ShutOff, State};
+    use crate::domain::{Actor, Certainty, ShutOff, SignalSender, State};
+
+    const OURS: u32 = 811;
 
     fn told(reason: ShutOff, cause: Cause) -> Answer {
         Answer {
@@ -156,22 +157,73 @@ mod tests {
         }
     }
 
+    fn asked(verb: Verb, pid: u32) -> Cause {
+        let (uid, command) = (0, String::new());
+        let actor = Actor { uid, pid, command };
+        Cause::Asked { verb, actor }
+    }
+
+    fn signalled(pid: u32) -> Cause {
+        Cause::HostSignal(SignalSender {
+            signal: Some(15),
+            pid: Some(pid),
+            command: None,
+        })
+    }
+
     #[test]
-    fn a_run_whose_guest_ended_by_itself_did_not_time_out() {
+    fn only_a_run_that_its_own_time_out_has_ended_timed_out() {
+        use ShutOff::{Crashed, Destroyed, Saved, Shutdown, Unknown};
         use TimedOut::{No, Yes};
-        let shut_down = told(ShutOff::Shutdown, Cause::GuestShutdown);
-        let exited = told(ShutOff::Shutdown, Cause::GuestExit { status: 33 });
-        let killed = told(ShutOff::Destroyed, Cause::HostUi);
-        for (timed_out, answer, wants_status, exit) in [
-            (No, &shut_down, false, Exit::Done),
-            (Yes, &shut_down, false, Exit::Done),
-            (Yes, &exited, true, Exit::Guest(33)),
-            (Yes, &exited, false, Exit::Done),
-            (Yes, &killed, false, Exit::TimedOut),
-            (No, &killed, false, Exit::of(killed.state)),
+        let segfault = Cause::Signal {
+            signal: 11,
+            core_dumped: false,
+        };
+        for (timed_out, reason, cause, exit) in [
+            (
+                Yes,
+                Destroyed,
+                asked(Verb::RunTimeout, OURS),
+                Exit::TimedOut,
+            ),
+            (Yes, Destroyed, signalled(OURS), Exit::TimedOut),
+            // Its signal found nobody, or was that of a `run` that was told to stop.
+            (
+                No,
+                Destroyed,
+                asked(Verb::RunTimeout, OURS),
+                Exit::Destroyed,
+            ),
+            (No, Destroyed, signalled(OURS), Exit::Destroyed),
+            (No, Destroyed, asked(Verb::Run, OURS), Exit::Destroyed),
+            // Others were faster.
+            (Yes, Destroyed, asked(Verb::Destroy, 812), Exit::Destroyed),
+            (
+                Yes,
+                Destroyed,
+                asked(Verb::RunTimeout, 812),
+                Exit::Destroyed,
+            ),
+            (Yes, Destroyed, signalled(812), Exit::Destroyed),
+            (Yes, Destroyed, Cause::HostUi, Exit::Destroyed),
+            (Yes, Saved, asked(Verb::Save, 812), Exit::Done),
+            (Yes, Crashed, segfault, Exit::CrashedOrUnmeetable),
+            (Yes, Unknown, Cause::StatusLost, Exit::Unknown),
+            (Yes, Shutdown, Cause::GuestShutdown, Exit::Done),
+            (No, Shutdown, Cause::GuestShutdown, Exit::Done),
         ] {
-            let told = exit_of(timed_out, wants_status, answer);
-            assert_eq!(told.code(), exit.code(), "{timed_out:?}, {answer:?}");
+            let answer = told(reason, cause);
+            let told = exit_of(timed_out, false, &answer, OURS);
+            assert_eq!(told, exit, "{timed_out:?}, {answer:?}");
+        }
+    }
+
+    #[test]
+    fn the_status_of_a_guest_that_gave_one_is_told_whose_time_was_up_too() {
+        let exited = told(ShutOff::Shutdown, Cause::GuestExit { status: 33 });
+        for timed_out in [TimedOut::Yes, TimedOut::No] {
+            assert_eq!(exit_of(timed_out, true, &exited, OURS), Exit::Guest(33));
+            assert_eq!(exit_of(timed_out, false, &exited, OURS), Exit::Done);
         }
     }
 }

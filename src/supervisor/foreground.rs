@@ -26,8 +26,9 @@ use crate::sys;
 /// How long QEMU gets to end by itself before it is killed; as `destroy` gives it.
 const TERM_GRACE: Duration = Duration::from_secs(10);
 
-/// How often one that does not die of SIGKILL at once (a disk that does not answer) is sent it again.
-const KILL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often one that does not die of SIGKILL at once (a disk that does not answer) is sent it again, and how soon one
+/// that was not there yet is asked to end.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How soon it is tried again to write to a stderr that nobody reads.
 const STDERR_RETRY: Duration = Duration::from_millis(50);
@@ -45,7 +46,7 @@ pub enum Conclusion {
     NotExecuted { error: io::Error, message: String },
 }
 
-/// Whether the run was ended because its time was up.
+/// Whether a signal reached QEMU that we sent because its time was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimedOut {
     Yes,
@@ -91,8 +92,7 @@ pub fn run_in_foreground(
     let mut repeats = Repeater { log, offset: 0 };
     let mut ending = Ending::default();
     loop {
-        let kill_at = ending.kill_at;
-        let deadline = if ending.is_asked() { kill_at } else { deadline };
+        let deadline = ending.next_at.or(deadline);
         let retry =
             (repeats.repeat(stderr) == Repeated::Part).then(|| Instant::now() + STDERR_RETRY);
         let wake_at = [deadline, retry].into_iter().flatten().min();
@@ -104,7 +104,7 @@ pub fn run_in_foreground(
         let is_time_up = deadline.is_some_and(|at| at <= Instant::now());
         if ending.is_asked() {
             if is_time_up {
-                ending.kill(&mut watch);
+                ending.go_on(&mut watch);
             }
         } else if told_to_stop || is_time_up {
             ending.ask(
@@ -165,10 +165,21 @@ fn obeyed_signals() -> SigSet {
 /// The end that was asked of QEMU by us, if one was.
 #[derive(Debug, Default)]
 struct Ending {
-    kill_at: Option<Instant>,
     because_of_time: Option<TimedOut>,
-    /// A signal has reached it.
-    is_sent: bool,
+    /// When more is done about it, if QEMU is still there.
+    next_at: Option<Instant>,
+    reached: Reached,
+}
+
+/// Whom our signals have reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reached {
+    /// Nobody yet: it is another user's, say (sudo). What ends it now is not us.
+    #[default]
+    Nobody,
+    /// One that had ended already.
+    Dead,
+    Qemu,
 }
 
 impl Ending {
@@ -176,13 +187,17 @@ impl Ending {
         self.because_of_time.is_some()
     }
 
+    /// What ended before our signal was there did not end for that.
     fn timed_out(&self) -> TimedOut {
-        self.because_of_time.unwrap_or(TimedOut::No)
+        match self.reached {
+            Reached::Qemu => self.because_of_time.unwrap_or(TimedOut::No),
+            Reached::Nobody | Reached::Dead => TimedOut::No,
+        }
     }
 
     fn ask(&mut self, watch: &mut Watch, timed_out: TimedOut) {
         self.because_of_time = Some(timed_out);
-        self.kill_at = Some(Instant::now() + TERM_GRACE);
+        self.next_at = Some(Instant::now() + TERM_GRACE);
         let verb = self.verb();
         let actor = actor();
         let pid = actor.pid;
@@ -196,34 +211,39 @@ impl Ending {
         match target.map(|ward| ward.terminate(watch.run())) {
             Some(Ok(Delivery::Made)) => self.sent(watch),
             Some(Ok(Delivery::Late)) => {
+                self.reached = Reached::Dead;
+                // A wrapper may have ended that leaves QEMU behind: then there will be somebody to ask.
+                self.next_at = Some(Instant::now() + RETRY_INTERVAL);
                 let message = "QEMU had ended already".to_owned();
                 let _ = watch.note(&Event::Failed { verb, pid, message });
             }
-            // Another user's, say (sudo): what ends it now is not us.
             Some(Err(_)) | None => {}
         }
     }
 
-    /// Ends what has not obeyed.
-    fn kill(&mut self, watch: &mut Watch) {
-        self.kill_at = Some(Instant::now() + KILL_INTERVAL);
+    /// Ends what has not obeyed; who was not there yet is asked first.
+    fn go_on(&mut self, watch: &mut Watch) {
+        if let (Reached::Dead, Some(timed_out)) = (self.reached, self.because_of_time) {
+            return self.ask(watch, timed_out);
+        }
+        self.next_at = Some(Instant::now() + RETRY_INTERVAL);
         let target = watch.target();
         let delivery = target.map(|ward| ward.kill(watch.run()));
-        if matches!(delivery, Some(Ok(Delivery::Made))) && !self.is_sent {
+        if matches!(delivery, Some(Ok(Delivery::Made))) && self.reached != Reached::Qemu {
             self.sent(watch);
         }
     }
 
     fn sent(&mut self, watch: &mut Watch) {
-        self.is_sent = true;
+        self.reached = Reached::Qemu;
         let (verb, pid) = (self.verb(), std::process::id());
         let _ = watch.note(&Event::Sent { verb, pid });
     }
 
     fn verb(&self) -> Verb {
-        match self.timed_out() {
-            TimedOut::Yes => Verb::RunTimeout,
-            TimedOut::No => Verb::Run,
+        match self.because_of_time {
+            Some(TimedOut::Yes) => Verb::RunTimeout,
+            Some(TimedOut::No) | None => Verb::Run,
         }
     }
 }

@@ -16,6 +16,9 @@ use super::harness::{
     Guest, Host, Said, finish_child, qemu, send, spawn, until, what_qemu_calls_itself, with_argv,
 };
 
+/// What comes between a `run` and the end that it asks for.
+mod overtaken;
+
 /// Far below the time after which a QEMU that does not obey is killed.
 const AT_ONCE: Duration = Duration::from_secs(8);
 
@@ -325,7 +328,8 @@ fn a_run_that_may_not_signal_its_qemu_is_not_said_to_have_ended_it() {
         fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("INJECTED"))
     });
     send(qemu, Signal::SIGKILL);
-    finish_child(run);
+    let told = finish_child(run);
+    assert_eq!(told.code, Some(4), "{told:?}");
     let json = host.json("v");
     assert_eq!(json["cause"]["verb"], "run --timeout", "{json}");
     assert_eq!(json["certainty"], "inferred", "{json}");
