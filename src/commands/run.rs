@@ -9,9 +9,9 @@ use super::start::{keep, prepared};
 use super::{Context, Exit, Failure};
 use crate::cli::RunArgs;
 use crate::domain::{Answer, Cause, Verb};
-use crate::observe::look;
 use crate::operation::{From, StartOptions, sweep_managed_image};
-use crate::output::{Detail, Format, Naming};
+use crate::output::{Detail, Format, Naming, Report};
+use crate::store::Definition;
 use crate::supervisor::{Conclusion, TimedOut, run_in_foreground};
 
 pub(super) fn run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
@@ -32,9 +32,26 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     let uses_stdio = prepared.facts.uses_stdio;
     let run = prepared.order.run.clone();
     let takes_up = prepared.feed.is_some();
+    // Read now: the domain may be forgotten, and run again, before its answer is printed.
+    let uuid = match context.printer.format() {
+        Format::Json => Definition::of_run(&run).ok().map(|kept| kept.uuid),
+        Format::Text => None,
+    };
+    let report = |answer| Report {
+        name: domain.name().clone(),
+        uuid,
+        id: None,
+        run: Some(run.number()),
+        supervisor: None,
+        answer,
+    };
     let conclusion = run_in_foreground(prepared, args.timeout, context.printer.stderr())?;
     let (answer, timed_out, unrecorded) = match conclusion {
-        Conclusion::NotExecuted { error, message } => {
+        Conclusion::NotExecuted {
+            answer,
+            error,
+            message,
+        } => {
             let failure = Failure::new("not-executed", vec![message]);
             context.printer.complain(&failure.complaint);
             let exit = if error.kind() == ErrorKind::NotFound {
@@ -42,7 +59,7 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
             } else {
                 Exit::NotExecutable
             };
-            tell(context, &domain, uses_stdio, None)?;
+            tell(context, &report(answer), uses_stdio)?;
             return Ok(exit);
         }
         Conclusion::Ended {
@@ -66,7 +83,7 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     }
     let exit = exit_of(timed_out, args.guest_status, &answer, std::process::id());
     // What cannot be printed is on record all the same, and the exit status tells it.
-    if let Err(failure) = tell(context, &domain, uses_stdio, Some(answer)) {
+    if let Err(failure) = tell(context, &report(answer), uses_stdio) {
         context.printer.complain(&failure.complaint);
     }
     Ok(exit)
@@ -92,27 +109,16 @@ fn exit_of(timed_out: TimedOut, wants_guest_status: bool, answer: &Answer, ours:
 }
 
 /// Prints the answer as the last line, on a line of its own.
-fn tell(
-    context: &mut Context,
-    domain: &crate::store::DomainFolder,
-    uses_stdio: bool,
-    answer: Option<Answer>,
-) -> Result<(), Failure> {
+fn tell(context: &mut Context, report: &Report, uses_stdio: bool) -> Result<(), Failure> {
     if context.printer.is_quiet() {
         return Ok(());
     }
-    let seen = look(domain)?;
-    let mut report = context.report(domain, &seen);
-    // What was seen here outweighs what a full disk could keep.
-    report.answer = answer.unwrap_or(report.answer);
-    report.id = None;
-    report.supervisor = None;
     if uses_stdio && context.printer.format() == Format::Text && !ends_in_newline() {
         context.printer.line_end()?;
     }
     context
         .printer
-        .answer(&report, Detail::StateAndReason, Naming::Bare)?;
+        .answer(report, Detail::StateAndReason, Naming::Bare)?;
     Ok(())
 }
 

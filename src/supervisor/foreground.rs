@@ -43,7 +43,11 @@ pub enum Conclusion {
         unrecorded: Option<String>,
     },
     /// There is no QEMU to run: the system's error, and the line that was recorded of it.
-    NotExecuted { error: io::Error, message: String },
+    NotExecuted {
+        answer: Answer,
+        error: io::Error,
+        message: String,
+    },
 }
 
 /// Whether a signal reached QEMU that we sent because its time was up.
@@ -123,6 +127,7 @@ pub fn run_in_foreground(
     repeats.finish(stderr);
     Ok(match not_executed {
         Some(error) => Conclusion::NotExecuted {
+            answer: watch.conclusion(),
             message: watch.fold().refusal.clone().unwrap_or_default(),
             error,
         },

@@ -1,9 +1,11 @@
 //! What comes between a `run` and the end that it asks for.
 
 use std::fs;
-use std::process::{Child, Command};
+use std::io::{PipeReader, Write, pipe};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -136,4 +138,55 @@ fn a_qemu_that_comes_after_the_time_was_up_is_asked_to_end_then() {
     let destroyed = ("shut off (destroyed)\n", Some(124));
     assert_eq!(answer, destroyed, "{}", host.journal("v"));
     assert_eq!(host.json("v")["cause"]["verb"], "run --timeout");
+}
+
+/// A `run` that stands still at the first word that it has for its stderr, and that stderr.
+fn speechless(host: &Host) -> (Child, PipeReader) {
+    let (unread, mut stderr) = pipe().unwrap();
+    let page = fcntl(&stderr, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    stderr
+        .write_all(&vec![b'.'; usize::try_from(page).unwrap()])
+        .unwrap();
+    let mut run = host.command(&["--format", "json", "run", "v"]);
+    run.stdout(Stdio::piped()).stderr(stderr);
+    (run.spawn().unwrap(), unread)
+}
+
+#[test]
+fn a_run_tells_of_itself_whatever_becomes_of_its_domain_meanwhile() {
+    for (what, reason, status) in [("terminated", "destroyed", 4), ("no qemu", "failed", 127)] {
+        for then in ["started again", "forgotten", "made anew"] {
+            let host = Host::new();
+            let uuid = "11111111-2222-3333-4444-555555555555";
+            let mut argv = host.argv("v", &["-uuid", uuid]);
+            if what == "no qemu" {
+                argv[0] = host.path("none");
+            }
+            let line = host.line("v");
+            host.ok(&with_argv(&["define", "v"], &argv));
+            let (run, unread) = speechless(&host);
+            if what == "terminated" {
+                let _guest = Guest::connected(&line);
+                send(host.qemu_pid("v"), Signal::SIGTERM);
+            }
+            until("the first run", || host.json("v")["run"] == 1);
+            host.wait("v");
+            let first = host.json("v");
+            if then != "started again" {
+                host.ok(&["undefine", "v"]);
+            }
+            let _other = (then != "forgotten").then(|| host.start("v", &[]));
+            drop(std::thread::spawn(move || {
+                std::io::copy(&mut { unread }, &mut std::io::sink())
+            }));
+            let told = finish_child(run);
+            assert_eq!(told.code, Some(status), "{told:?}");
+            let last = told.stdout.lines().last().expect("an answer");
+            let mut told: Value = serde_json::from_str(last).unwrap();
+            assert_eq!(told["uuid"], uuid, "{what}, {then}");
+            assert_eq!(told["reason"], reason, "{what}, {then}");
+            told["supervisor"] = first["supervisor"].clone();
+            assert_eq!(told, first, "{what}, {then}");
+        }
+    }
 }
