@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail};
 
 use super::folder::take_folder_lock;
 use crate::observe::replay;
-use crate::store::{Definition, DomainFolder, OpenImage, refuse_link, snapshot_count, sync_folder};
+use crate::store::{
+    Definition, DomainFolder, NameLock, OpenImage, refuse_link, snapshot_count, sync_folder,
+};
 
 /// Opens the image that the domain's next start takes up; `None` if there is none.
 ///
@@ -40,18 +42,25 @@ pub fn has_managed_image(domain: &DomainFolder) -> bool {
 /// Removes it. Whether there was one.
 pub fn remove_managed_image(domain: &DomainFolder) -> Result<bool> {
     let _folder_lock = take_folder_lock(domain)?;
+    let path = domain.managed_save();
+    let context = || format!("cannot remove {}", path.display());
+    let name_lock = NameLock::take(&path).with_context(context)?;
     let had_one = has_managed_image(domain);
-    forget_managed_image(domain).with_context(|| {
-        let path = domain.managed_save();
-        format!("cannot remove {}", path.display())
-    })?;
+    // One that comes where there was none comes later.
+    if had_one || name_lock.is_some() {
+        forget_managed_image(domain).with_context(context)?;
+    }
     Ok(had_one)
 }
 
 /// Removes it if it was taken up: it is known to be of no use, and takes as much room as the guest's memory.
 pub fn sweep_managed_image(domain: &DomainFolder) {
-    let path = domain.managed_save();
-    if path.exists() && managed_image(domain).is_ok_and(|image| image.is_none()) {
+    // None is put in its place meanwhile, by whoever saves the guest that has taken it up. If it is not to be had, that is
+    // being done.
+    let Ok(Some(_name_lock)) = NameLock::try_take(&domain.managed_save()) else {
+        return;
+    };
+    if managed_image(domain).is_ok_and(|image| image.is_none()) {
         let _ = forget_managed_image(domain);
     }
 }

@@ -9,12 +9,19 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
 use nix::libc;
 
-use crate::journal::open_own;
+use crate::journal::{open_own, open_to_read};
+
+/// How long another command that is about to remove a file is waited for.
+const NAME_WAIT: Duration = Duration::from_secs(5);
+
+/// How often it is looked meanwhile.
+const NAME_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A held OFD lock: as long as any copy of the descriptor is open anywhere.
 #[derive(Debug)]
@@ -90,16 +97,57 @@ impl FolderLock {
     /// Takes the right to change the domain in `folder`. `None`: another command is at it.
     pub fn try_take(folder: &Path) -> io::Result<Option<Self>> {
         match Flock::lock(File::open(folder)?, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => {
-                let (ours, named) = (lock.metadata()?, std::fs::metadata(folder)?);
-                // An undefine may have taken the folder away since it was opened.
-                let is_it = (ours.dev(), ours.ino()) == (named.dev(), named.ino());
-                Ok(is_it.then_some(Self { _folder: lock }))
-            }
+            // An undefine may have taken the folder away since it was opened.
+            Ok(lock) => Ok(has_name(&lock, folder)?.then_some(Self { _folder: lock })),
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(errno.into()),
         }
     }
+}
+
+/// The right to remove the very file that has a name, or to put another one there: a flock on that file. Nothing is done
+/// under it that waits for anything.
+#[derive(Debug)]
+pub struct NameLock {
+    _file: Flock<File>,
+}
+
+impl NameLock {
+    /// Takes the right to the file at `path`. `None`: somebody else has it, or the name was given to another since.
+    ///
+    /// # Errors
+    /// There is no file of ours, or it cannot be locked: nobody can take it then.
+    pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
+        match Flock::lock(open_to_read(path)?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(has_name(&lock, path)?.then_some(Self { _file: lock })),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
+    /// The same, waiting for who has it. `None`: there is nothing that anybody could have taken.
+    ///
+    /// # Errors
+    /// Whoever has it does not let go: it was stopped.
+    pub fn take(path: &Path) -> io::Result<Option<Self>> {
+        let deadline = Instant::now() + NAME_WAIT;
+        loop {
+            match Self::try_take(path) {
+                Ok(None) if Instant::now() >= deadline => {
+                    return Err(io::Error::other("another command is busy with it"));
+                }
+                Ok(None) => std::thread::sleep(NAME_INTERVAL),
+                Ok(taken) => return Ok(taken),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Whether an open file is the one at `path`.
+pub(super) fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let (ours, named) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok((ours.dev(), ours.ino()) == (named.dev(), named.ino()))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use checkpoint::{Agreement, StoredCheckpoint, Sync};
 pub use definition::Definition;
 pub use dump_file::{DumpFile, discard_dump, put_dump_in_place};
 pub use durable::{FORMAT, create_folder, read_json, sync_folder, write_durably, write_lightly};
-pub use lock::{FolderLock, Lock, is_held};
+pub use lock::{FolderLock, Lock, NameLock, is_held};
 pub use log::{LOG_FILE, Log, LogPart};
 pub use new_image::{NewImage, Placed, discard, part_of, place_of, put_in_place};
 pub use owner::Owner;

@@ -7,9 +7,9 @@
 //! whose image it is: another domain's save to the same place may have come in between.
 
 use std::ffi::OsString;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -17,7 +17,9 @@ use nix::libc;
 
 use super::durable::{NewerFormat, sync_folder};
 use super::encode::time_text;
+use super::lock::{NameLock, has_name};
 use super::owner::Owner;
+use super::paths::MANAGED_SAVE;
 use super::save_image::{Header, MAGIC, OpenImage, SaveImage};
 use crate::journal::open_to_read;
 
@@ -168,10 +170,18 @@ pub fn put_in_place(place: &Path, owner: &Owner<'_>) -> Result<Placed> {
         bail!("it is the image of run {run} of '{name}', saved at {saved_at}");
     }
     if is_there {
+        // Who is about to remove an old managed image has looked at that one, and must not remove this.
+        let held = is_managed(place, owner).then(|| NameLock::take(place));
+        let _held = held.transpose()?;
         std::fs::rename(&part, place)?;
     }
     // Even if it had its name: whoever gave it may have been killed before this.
     Ok(Placed::of(sync_folder_of(place)))
+}
+
+/// Whether `place` is that of the domain's managed image. A file of a user's may be locked by anybody, for reasons of his.
+fn is_managed(place: &Path, owner: &Owner<'_>) -> bool {
+    place.ends_with(Path::new(owner.name.as_str()).join(MANAGED_SAVE))
 }
 
 /// Removes what the unfinished save of `owner` has left beside `place`. It is no error if nothing is there, or somebody
@@ -210,12 +220,9 @@ fn discard_if(place: &Path, may_go: impl Fn(Option<&Header>) -> bool) -> io::Res
     sync_folder_of(place)
 }
 
-/// Whether an open file is the one at `path`.
+/// Whether an open file is the one at `path`, as far as can be seen.
 pub(super) fn is_same_file(file: &File, path: &Path) -> bool {
-    let identity = |found: Metadata| (found.dev(), found.ino());
-    let ours = file.metadata().map(identity);
-    let there = std::fs::metadata(path).map(identity);
-    ours.is_ok_and(|ours| there.is_ok_and(|there| ours == there))
+    has_name(file, path).unwrap_or(false)
 }
 
 /// Looks that an image may be put at `place`: nothing is there, or a file.

@@ -9,6 +9,9 @@ use anyhow::{Context, Result, bail};
 use super::durable::create_folder;
 use crate::domain::Name;
 
+/// The managed image's name in its domain's folder.
+pub(super) const MANAGED_SAVE: &str = "managed.save";
+
 /// The state directory.
 #[derive(Clone, Debug)]
 pub struct StateDir {
@@ -138,7 +141,7 @@ impl DomainFolder {
 
     /// The image that `managedsave` leaves for the next start.
     pub fn managed_save(&self) -> PathBuf {
-        self.path.join("managed.save")
+        self.path.join(MANAGED_SAVE)
     }
 
     /// The folder of the core files that `--on-crash coredump-*` leaves.

@@ -1,11 +1,14 @@
 //! The managed image, which the next start takes up, once.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Child, Command};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{disk, has_managed_save, managed};
-use crate::harness::{Guest, Host, finish_child, spawn, with_argv};
+use crate::harness::{Guest, Host, finish_child, processes_with, send, spawn, until, with_argv};
 
 /// A domain that `managedsave` has ended.
 fn saved_managed(host: &Host, qemu_args: &[&str]) {
@@ -199,4 +202,57 @@ fn a_domain_with_a_managed_image_keeps_its_name_and_one_that_was_renamed_can_hav
     let mut guest = host.takes_up(&["start", "w"], "Domain 'w' started\n");
     guest.answers();
     assert_eq!(host.answer("w"), "running (restored)");
+}
+
+/// A `start` that takes the image up, and is stopped when it has opened it so many times.
+fn stopped_at_opening(host: &Host, number: usize) -> (Child, i32, Guest) {
+    let line = host.line("v");
+    let (trace, state_dir) = (host.path("trace"), host.path("state"));
+    let program = env!("CARGO_BIN_EXE_domstate");
+    let inject = format!("inject=openat:signal=SIGSTOP:when={number}");
+    let mut start = Command::new("strace");
+    start.args(["-o", &trace, "-P", managed(host).to_str().unwrap()]);
+    start.args(["-e", "trace=openat", "-e", &inject]);
+    start.args([program, "--state-dir", &state_dir, "start", "v"]);
+    let strace = spawn(start);
+    let guest = Guest::taken(&line);
+    until("a start that stands still", || {
+        fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("stopped by SIGSTOP"))
+    });
+    let is_traced = |pid: &i32| {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm"));
+        comm.is_ok_and(|comm| comm == "domstate\n")
+    };
+    let mut both = processes_with(&format!("{program}\0--state-dir\0{state_dir}")).into_iter();
+    let pid = both.find(is_traced).expect("a start");
+    (strace, pid, guest)
+}
+
+#[test]
+fn a_start_that_removes_the_image_that_it_took_up_removes_no_other() {
+    // It has opened the image to take it up, and then to remove it; and to judge it, when none can be put in its place.
+    for (opened, is_held) in [(2, false), (3, true)] {
+        let host = Host::new();
+        saved_managed(&host, &[]);
+        let (start, pid, _guest) = stopped_at_opening(&host, opened);
+        let old = fs::metadata(managed(&host)).unwrap().ino();
+        let save = spawn(host.command(&["managedsave", "v"]));
+        host.wait_for_event("v", "DOMSTATE_SENT");
+        let is_replaced = || fs::metadata(managed(&host)).unwrap().ino() != old;
+        if is_held {
+            assert!(!is_replaced());
+        } else {
+            until("the next image", is_replaced);
+        }
+        send(pid, Signal::SIGCONT);
+        let said = finish_child(start);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let said = finish_child(save);
+        assert_eq!(said.code, Some(0), "{said:?}\n{}", host.journal("v"));
+        assert_eq!(host.answer("v"), "shut off (saved)");
+        assert!(has_managed_save(&host), "opened {opened} times");
+        let mut guest = host.takes_up(&["start", "v"], "Domain 'v' started\n");
+        guest.answers();
+        assert!(!managed(&host).exists());
+    }
 }
