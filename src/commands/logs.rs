@@ -47,7 +47,7 @@ fn follow(
         watcher.watch(domain, &seen);
         seen = look_at_run(domain, run)?;
         offset = print(log, offset, context)?;
-        if !seen.is_active() {
+        if !seen.is_active() || !context.printer.is_read() {
             return Ok(Exit::Done);
         }
         watcher.sleep_on(domain, &seen, None)?;
@@ -60,8 +60,8 @@ fn print(log: &Log, offset: u64, context: &mut Context) -> Result<u64, Failure> 
     let end = log.read(offset, &mut |part| {
         printed = context.printer.verbatim(&part.shown());
         match printed {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+            Ok(()) if context.printer.is_read() => ControlFlow::Continue(()),
+            Ok(()) | Err(_) => ControlFlow::Break(()),
         }
     })?;
     printed?;

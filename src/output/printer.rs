@@ -43,25 +43,26 @@ pub enum Field {
     Name,
 }
 
-/// Nothing more can be printed.
+/// Stdout cannot be written to: a full disk, say.
 #[derive(Debug)]
-pub enum Unprinted {
-    /// Nobody reads stdout any more (`domstate logs v | head`): end, and say nothing.
-    ReaderGone,
-    /// Writing failed: a full disk, say.
-    Failed(io::Error),
-}
+pub struct Unprinted(io::Error);
 
 impl fmt::Display for Unprinted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ReaderGone => f.write_str("nobody reads standard output"),
-            Self::Failed(error) => write!(f, "cannot write to standard output: {error}"),
-        }
+        write!(f, "cannot write to standard output: {}", self.0)
     }
 }
 
 impl std::error::Error for Unprinted {}
+
+/// Whether anybody reads stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// As far as is known.
+    There,
+    /// Not any more (`domstate logs v | head -1`). It has what it wanted, so that is no failure.
+    Gone,
+}
 
 type Printed = Result<(), Unprinted>;
 
@@ -71,6 +72,7 @@ pub struct Printer<O, E> {
     style: Style,
     stdout: O,
     stderr: E,
+    reader: Reader,
 }
 
 impl Printer<Stdout, Stderr> {
@@ -87,13 +89,14 @@ impl<O: Write, E: Write> Printer<O, E> {
             style,
             stdout,
             stderr,
+            reader: Reader::There,
         }
     }
 
     /// Prints one answer.
     ///
     /// # Errors
-    /// Here and below: stdout cannot be written to.
+    /// Here and below: stdout cannot be written to. For a reader that went away nothing is printed, and that is none.
     pub fn answer(&mut self, report: &Report, detail: Detail, naming: Naming) -> Printed {
         if self.style.format == Format::Json {
             return self.write(&report_json(report));
@@ -247,6 +250,11 @@ impl<O: Write, E: Write> Printer<O, E> {
         self.style.volume == Volume::Quiet
     }
 
+    /// Whether it is of any use to print more.
+    pub fn is_read(&self) -> bool {
+        self.reader == Reader::There
+    }
+
     /// Where QEMU's own words go that are repeated as they come.
     pub fn stderr(&mut self) -> &mut E {
         &mut self.stderr
@@ -354,15 +362,17 @@ impl<O: Write, E: Write> Printer<O, E> {
     }
 
     fn write_bytes(&mut self, bytes: &[u8]) -> Printed {
+        if self.reader == Reader::Gone {
+            return Ok(());
+        }
         let written = self.stdout.write_all(bytes);
-        let written = written.and_then(|()| self.stdout.flush());
-        written.map_err(|error| {
-            if error.kind() == ErrorKind::BrokenPipe {
-                Unprinted::ReaderGone
-            } else {
-                Unprinted::Failed(error)
+        match written.and_then(|()| self.stdout.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.reader = Reader::Gone;
+                Ok(())
             }
-        })
+            written => written.map_err(Unprinted),
+        }
     }
 
     fn write_error(&mut self, text: &str) {

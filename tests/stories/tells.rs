@@ -1,8 +1,11 @@
 //! What the verbs that only tell print, to the letter.
 
+use std::io::pipe;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
-use super::harness::{Host, Said, s, with_argv};
+use super::harness::{Host, Said, finish_child, s, with_argv};
 
 const UUID: &str = "c7a5fdbd-cdaf-9455-926a-d65c16db1809";
 
@@ -281,4 +284,52 @@ fn the_answer_as_json_has_every_key_always() {
         1
     );
     drop(guest);
+}
+
+/// Runs domstate with a stdout whose reader went away before it began.
+fn unread(host: &Host, args: &[&str]) -> Said {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let mut command = host.command(args);
+    command.stdout(writer).stderr(Stdio::piped());
+    finish_child(command.spawn().unwrap())
+}
+
+#[test]
+fn for_a_reader_that_went_away_a_verb_says_nothing_and_exits_as_ever() {
+    let host = Host::new();
+    defined(&host);
+    let unknown = "error: failed to get domain 'nobody'\n";
+    let argv = ["sh", "-c", "echo words >&2; exec \"$0\" \"$@\""].map(str::to_owned);
+    let argv = [argv.to_vec(), host.argv("w", &[])].concat();
+    let mut guest = host.start_argv("w", &[], &argv);
+    guest.hears("READY");
+    assert_eq!(host.ok(&["logs", "w"]), "words\n");
+    for (args, stderr, status) in [
+        (&["v"][..], "", 0),
+        (&["v", "w"], "", 0),
+        (&["v", "nobody"], unknown, 1),
+        (&["--format", "json", "v", "w"], "", 0),
+        (&["list", "--all"], "", 0),
+        (&["explain", "w"], "", 0),
+        (&["history", "w"], "", 0),
+        (&["dominfo", "v"], "", 0),
+        (&["domuuid", "v"], "", 0),
+        (&["show", "v"], "", 0),
+        (&["logs", "w"], "", 0),
+        // It ends although the guest does not.
+        (&["logs", "w", "--follow"], "", 0),
+        (&["wait", "w", "--timeout", "0"], "", 124),
+        (&["--help"], "", 0),
+        (&["suspend", "w"], "", 0),
+        (&["destroy", "w"], "", 0),
+        (&["wait", "w"], "", 0),
+        (&["wait", "w", "--for", "shut off (shutdown)"], "", 3),
+        (&["run", "v", "--", "true"], "", 5),
+    ] {
+        let said = unread(&host, args);
+        assert_eq!(said.stderr, stderr, "domstate {args:?}");
+        assert_eq!(said.code, Some(status), "domstate {args:?}");
+    }
+    assert_eq!(host.answer("w"), "shut off (destroyed)");
 }
