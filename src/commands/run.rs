@@ -45,7 +45,7 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
         supervisor: None,
         answer,
     };
-    let conclusion = run_in_foreground(prepared, args.timeout, context.printer.stderr())?;
+    let conclusion = run_in_foreground(prepared, args.timeout, &mut context.printer.words())?;
     let (answer, timed_out, unrecorded) = match conclusion {
         Conclusion::NotExecuted {
             answer,

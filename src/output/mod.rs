@@ -15,6 +15,7 @@ mod report;
 mod style;
 mod table;
 mod time;
+mod words;
 
 pub use escape::escaped;
 pub use labels::Labels;

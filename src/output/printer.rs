@@ -13,6 +13,7 @@ use super::report::{
 use super::style::{ERROR, Format, HINT, Stream, Style, Volume, color_of};
 use super::table::{self, Rule};
 use super::time::{age, text_time, text_time_or_dash};
+use super::words::Words;
 use crate::domain::State;
 use crate::store::Snapshot;
 use crate::store::encode::cause_kind;
@@ -255,9 +256,9 @@ impl<O: Write, E: Write> Printer<O, E> {
         self.reader == Reader::There
     }
 
-    /// Where QEMU's own words go that are repeated as they come.
-    pub fn stderr(&mut self) -> &mut E {
-        &mut self.stderr
+    /// Where QEMU's own words go that are repeated as they come, on stderr.
+    pub fn words(&mut self) -> Words<'_, E> {
+        Words::new(&mut self.stderr, self.style.stderr)
     }
 
     /// Prints that something was done (`Domain 'v' started`); nothing with -q and in JSON.

@@ -295,6 +295,7 @@ impl Repeater {
                 Err(_) => ControlFlow::Break(()),
             });
         self.offset = end.unwrap_or(self.offset);
+        let _ = to.flush();
     }
 }
 

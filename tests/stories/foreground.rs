@@ -221,6 +221,19 @@ pub(super) fn shown(terminal: &mut File, wanted: &str) {
 }
 
 #[test]
+fn what_a_terminal_would_obey_of_qemus_words_is_written_out_on_one() {
+    let host = Host::new();
+    let script = "printf 'a\\033[2J\\tb\\302\\233m\\n' >&2";
+    let args = ["run", "v", "--", "sh", "-c", script];
+    let words = "a\x1b[2J\tb\u{9b}m\n";
+    let answer = "shut off (failed)\n";
+    assert_eq!(host.domstate(&args), said(answer, words, 5));
+    let (run, mut screen) = super::jobs::on_a_terminal(&host, &args);
+    shown(&mut screen, "a\\x1b[2J\tb\\u{9b}m\r\n");
+    assert_eq!(finish_child(run), said(answer, "", 5));
+}
+
+#[test]
 fn a_terminal_that_a_killed_qemu_left_raw_is_as_it_was() {
     let host = Host::new();
     let (run, mut terminal, slave) = on_a_terminal(&host, "mon:stdio");
