@@ -1,6 +1,8 @@
 //! Giving a run whose supervisor died a new one.
 
+use std::fs::symlink_metadata;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -17,8 +19,8 @@ const ADOPTION_WAIT: Duration = Duration::from_millis(500);
 /// So many that were started one after the other for a run may die: what kills them would kill the next as well.
 const DEATHS_MAX: u32 = 10;
 
-/// Starts a supervisor for the run that `seen` is about, if it needs one and is the caller's own. What cannot be done
-/// is left: the next command may be able to.
+/// Starts a supervisor for the run that `seen` is about, if it needs one and is the caller's own, in a state directory
+/// of the caller's own. What cannot be done is left: the next command may be able to.
 pub fn adopt(domain: &DomainFolder, seen: &Observation) {
     // Nobody waits for it: it outlives this command.
     let _ = adopter(domain, seen);
@@ -26,15 +28,12 @@ pub fn adopt(domain: &DomainFolder, seen: &Observation) {
 
 fn adopter(domain: &DomainFolder, seen: &Observation) -> Option<Child> {
     let run = seen.run.as_ref().filter(|_| seen.is_orphaned())?;
-    let mine = |path: &std::path::Path| {
-        let uid = nix::unistd::geteuid().as_raw();
-        std::fs::metadata(path).is_ok_and(|m| m.uid() == uid)
-    };
-    // Where nothing can be written a supervisor would end at once, after every query.
-    let writable = access(run.path(), AccessFlags::W_OK).is_ok();
-    if !mine(domain.path()) || !mine(run.path()) || !writable {
+    // In another user's state directory these two may be replaced between this look and what is done with them.
+    if !domain.may_be_acted_on() || !is_own(domain.path()) || !is_own(run.path()) {
         return None;
     }
+    // Where nothing can be written a supervisor would end at once, after every query.
+    access(run.path(), AccessFlags::W_OK).ok()?;
     let mut command = if seen.is_settled() {
         // Only a job is left to be finished or undone.
         servant(run)
@@ -45,6 +44,12 @@ fn adopter(domain: &DomainFolder, seen: &Observation) -> Option<Child> {
         command
     };
     command.spawn().ok()
+}
+
+/// Whether the file is the caller's own, and no link to one that is.
+fn is_own(path: &Path) -> bool {
+    let uid = nix::unistd::geteuid().as_raw();
+    symlink_metadata(path).is_ok_and(|found| !found.is_symlink() && found.uid() == uid)
 }
 
 /// The supervisors that a command which stays gives a run, one after the other.
@@ -94,4 +99,20 @@ pub fn adopt_and_wait(domain: &DomainFolder, seen: Observation) -> Result<Observ
         }
     }
     look(domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_what_is_the_callers_own_is_not_the_callers_own() {
+        let place = std::env::temp_dir().join(format!("domstate-adopt-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&place);
+        std::fs::create_dir(&place).unwrap();
+        let link = place.join("link");
+        std::os::unix::fs::symlink(&place, &link).unwrap();
+        assert_eq!((is_own(&place), is_own(&link)), (true, false));
+        std::fs::remove_dir_all(&place).unwrap();
+    }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::durable::create_folder;
+use super::trust::Access;
 use crate::domain::Name;
 
 /// The managed image's name in its domain's folder.
@@ -16,6 +17,8 @@ pub(super) const MANAGED_SAVE: &str = "managed.save";
 #[derive(Clone, Debug)]
 pub struct StateDir {
     root: PathBuf,
+    /// What the caller may do in it, as it was found when it was checked; `None` if it was not there, or nobody looked.
+    pub(super) granted: Option<Access>,
 }
 
 /// One domain's folder.
@@ -23,6 +26,8 @@ pub struct StateDir {
 pub struct DomainFolder {
     name: Name,
     path: PathBuf,
+    /// As of the state directory that it lies in.
+    granted: Option<Access>,
 }
 
 /// One run's folder.
@@ -65,7 +70,8 @@ impl StateDir {
         // QEMU and the supervisor have working directories of their own.
         let root = std::path::absolute(&root)
             .with_context(|| format!("cannot use the state directory {}", root.display()))?;
-        Ok(Self { root })
+        let granted = None;
+        Ok(Self { root, granted })
     }
 
     /// Its path, absolute.
@@ -84,6 +90,7 @@ impl StateDir {
         DomainFolder {
             name: name.clone(),
             path: self.root.join(name.as_str()),
+            granted: self.granted,
         }
     }
 
@@ -114,6 +121,11 @@ impl DomainFolder {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the state directory was found to be one in which the caller may do more than look.
+    pub fn may_be_acted_on(&self) -> bool {
+        self.granted == Some(Access::Act)
     }
 
     /// Looks whether the domain exists: a definition, or at least runs of one that lost it.
@@ -240,13 +252,14 @@ impl RunFolder {
         format!("runs/{:08}/{file}", self.number)
     }
 
-    /// The domain's folder, two levels up.
+    /// The domain's folder, two levels up. Nobody has looked whose state directory it lies in.
     pub fn domain(&self) -> Option<DomainFolder> {
         let path = self.path.parent()?.parent()?;
         let name = path.file_name()?.to_str()?.parse().ok()?;
         Some(DomainFolder {
             name,
             path: path.to_owned(),
+            granted: None,
         })
     }
 }

@@ -24,7 +24,7 @@ const WRITABLE_BY_ALL: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 /// What a verb does to the domains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     Look,
     Act,
@@ -36,23 +36,32 @@ impl StateDir {
     /// # Errors
     /// It is another user's, or others may write to it or replace it. Root may look at what another user has, and not
     /// act: it would execute, rename and remove what that user has put there.
-    pub fn check(&self, uid: u32, access: Access) -> Result<()> {
+    pub fn check(&mut self, uid: u32, access: Access) -> Result<()> {
         let context = || format!("cannot use the state directory {}", self.path().display());
-        let Ok(found) = fs::symlink_metadata(self.path()) else {
-            return check_nearest(self.path()).with_context(context);
-        };
-        check_parent(self.path()).with_context(context)?;
-        if !found.is_symlink() {
-            return check_folder(&found, uid, access).with_context(context);
-        }
-        check_owner(&found, uid, access).with_context(context)?;
-        // A link that leads nowhere, say, is for who opens it to complain of.
-        let Ok(real) = fs::canonicalize(self.path()) else {
-            return Ok(());
-        };
-        check_parent(&real).with_context(context)?;
-        check_folder(&fs::symlink_metadata(&real)?, uid, access).with_context(context)
+        let granted = look_at(self.path(), uid, access).with_context(context)?;
+        self.granted = granted;
+        Ok(())
     }
+}
+
+/// What the user may do in the state directory at `path`, if it is there.
+fn look_at(path: &Path, uid: u32, access: Access) -> Result<Option<Access>> {
+    let Ok(found) = fs::symlink_metadata(path) else {
+        check_nearest(path)?;
+        return Ok(None);
+    };
+    check_parent(path)?;
+    if !found.is_symlink() {
+        return check_folder(&found, uid, access).map(Some);
+    }
+    let granted = check_owner(&found, uid, access)?;
+    // A link that leads nowhere, say, is for who opens it to complain of.
+    let Ok(real) = fs::canonicalize(path) else {
+        return Ok(None);
+    };
+    check_parent(&real)?;
+    let granted_there = check_folder(&fs::symlink_metadata(&real)?, uid, access)?;
+    Ok(Some(granted.min(granted_there)))
 }
 
 impl DomainFolder {
@@ -77,24 +86,25 @@ pub fn refuse_link(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn check_folder(found: &Metadata, uid: u32, access: Access) -> Result<()> {
-    check_owner(found, uid, access)?;
+fn check_folder(found: &Metadata, uid: u32, access: Access) -> Result<Access> {
+    let granted = check_owner(found, uid, access)?;
     if found.mode() & WRITABLE_BY_OTHERS != 0 {
         bail!(
             "others may write to it (mode {:04o})",
             found.mode() & 0o7777
         );
     }
-    Ok(())
+    Ok(granted)
 }
 
-fn check_owner(found: &Metadata, uid: u32, access: Access) -> Result<()> {
+/// The most that the user may do there, which is not less than `access`.
+fn check_owner(found: &Metadata, uid: u32, access: Access) -> Result<Access> {
     let owner = found.uid();
     if owner == uid || owner == ROOT {
-        return Ok(());
+        return Ok(Access::Act);
     }
     match (uid, access) {
-        (ROOT, Access::Look) => Ok(()),
+        (ROOT, Access::Look) => Ok(Access::Look),
         (ROOT, Access::Act) => bail!("it belongs to user {owner}, as whom root does not act"),
         (_, Access::Look | Access::Act) => bail!("it belongs to user {owner}"),
     }
@@ -156,9 +166,18 @@ mod tests {
         }
 
         fn check(&self, state: &str, uid: u32, access: Access) -> Result<(), String> {
-            let chosen = StateDir::choose(Some(self.0.join(state)), false, &|_| None).unwrap();
-            let told = |error: anyhow::Error| format!("{:#}", error.root_cause());
-            chosen.check(uid, access).map_err(told)
+            self.granted(state, uid, access).map(drop)
+        }
+
+        /// What may be done to a domain there.
+        fn granted(&self, state: &str, uid: u32, access: Access) -> Result<bool, String> {
+            let mut chosen = self.chosen(state);
+            chosen.check(uid, access).map_err(|error| cause(&error))?;
+            Ok(chosen.domain(&"v".parse().unwrap()).may_be_acted_on())
+        }
+
+        fn chosen(&self, state: &str) -> StateDir {
+            StateDir::choose(Some(self.0.join(state)), false, &|_| None).unwrap()
         }
     }
 
@@ -166,6 +185,10 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
+    }
+
+    fn cause(error: &anyhow::Error) -> String {
+        error.root_cause().to_string()
     }
 
     fn me() -> u32 {
@@ -230,6 +253,12 @@ mod tests {
         if me() == ROOT {
             std::os::unix::fs::chown(place.0.join("parent/state"), Some(stranger), None).unwrap();
             assert_eq!(told(ROOT, Access::Look), Ok(()));
+            let granted = |state, uid| place.granted(state, uid, Access::Look);
+            assert_eq!(granted("parent/state", ROOT), Ok(false));
+            assert_eq!(granted("parent/state", stranger), Ok(true));
+            // Nor does a link of root's own make it root's.
+            symlink("parent/state", place.0.join("link")).unwrap();
+            assert_eq!(granted("link", ROOT), Ok(false));
             let words = format!("it belongs to user {stranger}, as whom root does not act");
             assert_eq!(told(ROOT, Access::Act), Err(words));
             assert_eq!(told(stranger, Access::Act), Ok(()));

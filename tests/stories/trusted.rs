@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::harness::{Guest, Host, Said, finish, is_root, until, with_argv};
+use super::harness::{Guest, Host, Said, finish, is_root, processes_with, until, with_argv};
 
 /// A user who is nobody's friend.
 const STRANGER: u32 = 65534;
@@ -275,6 +275,37 @@ fn root_looks_at_what_another_user_has_and_does_not_act_there_and_nobody_else_ev
     );
     assert_eq!((said.code, said.stderr), (Some(1), words));
     chown(&state, Some(0), Some(0)).unwrap();
+}
+
+#[test]
+fn root_adopts_no_run_in_another_users_state_directory_be_it_his_own_one() {
+    if !is_root("root_adopts_no_run_in_another_users_state_directory_be_it_his_own_one") {
+        return;
+    }
+    let host = Host::with_state_dir("parent/state");
+    let _guest = host.start("v", &[]);
+    let state = host.state_dir();
+    // The folders in it stay root's: somebody may have moved them there.
+    chown(&state, Some(1000), Some(1000)).unwrap();
+    let link = host.folder().join("link");
+    symlink(&state, &link).unwrap();
+    host.kill_supervisor("v");
+    let watchers = || processes_with(&format!("watch\0{}", host.folder().display()));
+    for verb in LOOKS
+        .iter()
+        .chain(&["history v", "dominfo v", "domblkerror v"])
+    {
+        let args: Vec<&str> = verb.split(' ').collect();
+        for place in [&state, &link] {
+            let said = host.domstate_in(place, &args);
+            assert_eq!(said.stderr, "", "{verb}: {said:?}");
+            // Who adopts has started it before it ends.
+            assert_eq!(watchers(), [0; 0], "{verb}");
+        }
+    }
+    chown(&state, Some(0), Some(0)).unwrap();
+    assert_eq!(host.answer("v"), "running (booted)");
+    assert_eq!(watchers().len(), 1);
 }
 
 fn remove(path: &Path) {
