@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 
 use super::lookup::uuid;
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, uid};
 use crate::cli::DefineArgs;
 use crate::domain::{Name, Policies, Uuid};
 use crate::operation;
@@ -23,8 +23,8 @@ pub(super) fn run(args: &DefineArgs, context: &mut Context) -> Result<Exit, Fail
     let policies = args.policy.policies();
     definition(&context.state, &domain, &args.qemu, policies)
         .and_then(|definition| {
-            context.state.create()?;
-            operation::define(&domain, &definition)
+            let state = context.state.create(uid())?;
+            operation::define(&state.domain(&name), &definition)
         })
         .map_err(|error| Failure::of_command(format!("{sentence} '{name}'"), &error))?;
     context

@@ -9,6 +9,9 @@ use super::failure::Failure;
 
 /// Finds the domain that `typed` means.
 pub(super) fn find(state: &StateDir, typed: &str) -> Result<DomainFolder, Failure> {
+    if !state.was_there() {
+        return Err(unknown(state, typed));
+    }
     if let Some(found) = find_by_id_or_uuid(state, typed)? {
         return Ok(found);
     }

@@ -53,8 +53,7 @@ pub use failure::{Exit, Failure};
 /// # Errors
 /// What to complain about, and the exit status that goes with it.
 pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
-    let uid = nix::unistd::geteuid().as_raw();
-    if let Err(error) = context.state.check(uid, access(verb)) {
+    if let Err(error) = context.state.check(uid(), access(verb)) {
         let failure = Failure::from(error);
         return Err(match matches!(verb, Verb::Run(_)) {
             true => failure.exiting(Exit::Ourselves),
@@ -101,6 +100,11 @@ pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
         Verb::Domuuid(args) => fields::domuuid(args, context),
         Verb::Domname(args) => fields::domname(args, context),
     }
+}
+
+/// The user who is to believe what lies in the state directory.
+fn uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
 }
 
 /// What the verb does to the domains. `wait` and the verbs that tell give a run a new supervisor only where it is the

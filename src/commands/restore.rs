@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::lookup::uuid;
 use super::start::started;
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, uid};
 use crate::cli::RestoreArgs;
 use crate::operation::{
     From, Keep, Prepared, StartOptions, StartRefused, finish_save, one_line, prepare,
@@ -45,7 +45,7 @@ fn prepared(state: &StateDir, args: &RestoreArgs) -> Result<(DomainFolder, Prepa
             );
         }
     }
-    state.create()?;
+    let domain = state.create(uid())?.domain(domain.name());
     let options = StartOptions {
         begin: args.begin.begin(),
         passed: args.passed.pass_fds.clone(),
@@ -72,6 +72,8 @@ fn prepared(state: &StateDir, args: &RestoreArgs) -> Result<(DomainFolder, Prepa
 
 /// Opens the image; one that was saved whole and has not got its name yet, gets it first.
 fn open(state: &StateDir, file: &Path) -> Result<OpenImage> {
-    finish_save(state, file)?;
+    if state.was_there() {
+        finish_save(state, file)?;
+    }
     OpenImage::open(file)
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::define::definition;
 use super::lookup::find;
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, uid};
 use crate::cli::StartArgs;
 use crate::domain::{Begin, Cause, Exit as QemuExit, Name, ShutOff, State};
 use crate::observe::Observation;
@@ -98,13 +98,11 @@ pub(super) fn prepared(
     let policies = options.policies;
     let defined = definition(&context.state, &domain, argv, policies);
     let prepared = defined.and_then(|definition| {
-        context.state.create()?;
-        prepare(&domain, &definition, options)
+        let domain = context.state.create(uid())?.domain(&name);
+        let prepared = prepare(&domain, &definition, options)?;
+        Ok((domain, prepared))
     });
-    match prepared {
-        Ok(prepared) => Ok((domain, prepared)),
-        Err(error) => Err(start_failure(&name, &error)),
-    }
+    prepared.map_err(|error| start_failure(&name, &error))
 }
 
 fn start_failure(name: &Name, error: &anyhow::Error) -> Failure {

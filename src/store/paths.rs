@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::durable::create_folder;
 use super::trust::Access;
 use crate::domain::Name;
 
@@ -79,10 +78,9 @@ impl StateDir {
         &self.root
     }
 
-    /// Makes it, mode 0700, with its parents, where it is not there yet.
-    pub fn create(&self) -> Result<()> {
-        create_folder(&self.root)
-            .with_context(|| format!("cannot create the state directory {}", self.root.display()))
+    /// Whether it was there when it was checked. What has come since is nobody's whom the caller knows.
+    pub fn was_there(&self) -> bool {
+        self.granted.is_some()
     }
 
     /// The folder that a domain of this name has or would have.

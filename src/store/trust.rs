@@ -1,8 +1,8 @@
 //! Who may write to the state directory. What lies in it is believed and acted upon: command lines are executed, files
 //! renamed and removed. So nobody but its owner, and root, may be able to put anything there.
 //!
-//! Two looks a command, because a query must stay cheap: at the state directory and at the folder that it lies in. The
-//! folders further up need none: whoever replaces one of them can put there only what is not the caller's own.
+//! Two looks a command, because a query must stay cheap: at the state directory and at the folder that it lies in; and
+//! two more once it was made. The folders further up need none: whoever replaces one of them can put there only what is not the caller's own.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::durable::create_folder;
 use super::paths::{DomainFolder, StateDir};
 
 const ROOT: u32 = 0;
@@ -41,6 +42,22 @@ impl StateDir {
         let granted = look_at(self.path(), uid, access).with_context(context)?;
         self.granted = granted;
         Ok(())
+    }
+
+    /// Makes it, mode 0700, with its parents, where it is not there yet, for the user `uid` to act in.
+    ///
+    /// # Errors
+    /// It cannot be made, or may not be believed: where others may make folders, too, one of them may have been faster.
+    pub fn create(&self, uid: u32) -> Result<Self> {
+        create_folder(self.path()).with_context(|| {
+            format!(
+                "cannot create the state directory {}",
+                self.path().display()
+            )
+        })?;
+        let mut created = self.clone();
+        created.check(uid, Access::Act)?;
+        Ok(created)
     }
 }
 
@@ -226,6 +243,30 @@ mod tests {
             let told = place.check(state, me(), Access::Act);
             assert_eq!(told.is_ok(), is_safe, "{state}: {told:?}");
         }
+    }
+
+    #[test]
+    fn one_that_somebody_else_has_made_since_is_refused() {
+        let place = Place::new("race");
+        let (uid, words) = match me() {
+            // What is root's everybody has to believe.
+            ROOT => (ROOT, "it belongs to user 1000, as whom root does not act"),
+            _ => (me() + 1000, &*format!("it belongs to user {}", me())),
+        };
+        let mut chosen = place.chosen("parent/new");
+        chosen.check(uid, Access::Act).unwrap();
+        let made = place.0.join("parent/new");
+        fs::create_dir(&made).unwrap();
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o700)).unwrap();
+        if me() == ROOT {
+            std::os::unix::fs::chown(&made, Some(1000), None).unwrap();
+        }
+        assert_eq!(cause(&chosen.create(uid).unwrap_err()), words);
+        // The same of the caller's own.
+        fs::remove_dir(&made).unwrap();
+        assert!(!chosen.was_there());
+        let created = chosen.create(me()).unwrap();
+        assert!(created.domain(&"v".parse().unwrap()).may_be_acted_on());
     }
 
     #[test]
