@@ -3,7 +3,7 @@
 use std::io::{Stderr, Stdout};
 
 use crate::domain::Uuid;
-use crate::observe::{Observation, Supervised};
+use crate::observe::Observation;
 use crate::output::{Format, Printer, Report};
 use crate::store::{DomainFolder, StateDir};
 
@@ -41,10 +41,7 @@ pub(super) fn report(domain: &DomainFolder, seen: &Observation, uuid: Option<Uui
         uuid,
         id: seen.id(),
         run: seen.run.as_ref().map(|run| run.number()),
-        supervisor: match seen.supervised {
-            Supervised::By(pid) => pid,
-            Supervised::Nobody => None,
-        },
+        supervisor: seen.supervisor(),
         answer: seen.answer.clone(),
     }
 }

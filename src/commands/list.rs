@@ -35,7 +35,7 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, Failur
         }
     }
     // virsh: active ones first, by id; then the others, by name (`virshDomainSorter`).
-    reports.sort_by_key(|report| (report.id.is_none(), report.id));
+    reports.sort_by_key(|report| (!report.answer.state.is_active(), report.id));
     let fields: Vec<Field> = [
         (args.uuid, Field::Uuid),
         (args.name, Field::Name),

@@ -35,10 +35,24 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// QEMU's pid while the domain is active: its id.
+    /// QEMU's pid while the domain is active, where it means QEMU: its id.
     pub fn id(&self) -> Option<u32> {
         let pid = self.fold.qemu.or(self.fold.launcher)?.pid;
-        self.is_active().then_some(pid)
+        (self.is_active() && self.pids_mean_its_own()).then_some(pid)
+    }
+
+    /// The pid that its supervisor has noted, where it means the supervisor.
+    pub fn supervisor(&self) -> Option<u32> {
+        match self.supervised {
+            Supervised::By(pid) => pid.filter(|_| self.pids_mean_its_own()),
+            Supervised::Nobody => None,
+        }
+    }
+
+    /// Whether its pids mean its own processes here, and not somebody else's.
+    fn pids_mean_its_own(&self) -> bool {
+        let launch = self.fold.launch.as_ref();
+        launch.is_some_and(|launch| reach(launch).is_ok_and(|reach| reach == Reach::Same))
     }
 
     /// Whether QEMU is there.

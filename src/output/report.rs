@@ -13,11 +13,11 @@ use crate::store::encode::{answer_fields, cause_fields, time_to_json};
 pub struct Report {
     pub name: Name,
     pub uuid: Option<Uuid>,
-    /// QEMU's pid while the domain is active.
+    /// QEMU's pid while the domain is active, if it has one here.
     pub id: Option<u32>,
     /// The last run's number; `None` for a domain that was never run.
     pub run: Option<u32>,
-    /// The pid of domstate's own process for this domain, where there is one.
+    /// The pid of domstate's own process for this domain, where there is one with a pid here.
     pub supervisor: Option<u32>,
     pub answer: Answer,
 }

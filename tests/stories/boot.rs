@@ -7,7 +7,9 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use super::guest::ENDS;
-use super::harness::{Host, Said, finish, is_alive, is_root, processes_with, send, until};
+use super::harness::{
+    Host, Said, finish, is_alive, is_root, processes_with, send, until, with_argv,
+};
 
 /// Runs domstate as if the host had booted anew.
 fn after_boot(host: &Host, boot: &str, args: &[&str]) -> Said {
@@ -161,6 +163,34 @@ fn a_guest_seen_from_another_pid_namespace_is_not_taken_for_dead() {
     assert_eq!(answer(&said), "shut off (shutdown)");
     let folder = host.folder().to_string_lossy().into_owned();
     until("everybody's end", || processes_with(&folder).is_empty());
+}
+
+#[test]
+fn from_another_pid_namespace_no_number_is_told_that_is_a_strangers_there() {
+    if !is_root("from_another_pid_namespace_no_number_is_told_that_is_a_strangers_there") {
+        return;
+    }
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    host.ok(&with_argv(&["define", "a"], &host.argv("a", &[])));
+    let here = host.json("v");
+    let id = here["id"].to_string();
+    assert!(here["supervisor"].is_number(), "{here}");
+    assert_eq!(host.ok(&["domname", &id]).trim_end(), "v");
+    let said = among_other_pids(&host, &["--format", "json", "v"]);
+    let there: serde_json::Value = serde_json::from_str(answer(&said)).unwrap();
+    let nothing = serde_json::Value::Null;
+    assert_eq!((&there["id"], &there["supervisor"]), (&nothing, &nothing));
+    assert_eq!(answer(&among_other_pids(&host, &["domid", "v"])), "-");
+    for verb in ["state", "domname"] {
+        let said = among_other_pids(&host, &[verb, &id]);
+        let words = format!("error: failed to get domain '{id}'");
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.starts_with(&words), "{said:?}");
+    }
+    // It is among those that are active all the same.
+    let list = among_other_pids(&host, &["list", "--all", "--name"]);
+    assert_eq!(answer(&list), "v\na");
 }
 
 #[test]
