@@ -129,7 +129,8 @@
 //! second it is unknown, not a kill. After SUSPEND and SHUTDOWN a QEMU that stays may wake the guest: WAKEUP clears the end. A
 //! SHUTDOWN behind a completed migration is no end of the guest: that runs elsewhere. What stands
 //! in the log may be the guest's own writing (its serial line), so it never outweighs an event. An odd exit status is the
-//! guest's own only if the process is known to be QEMU: a shell's word for a signal is odd too.
+//! guest's own only if the process is known to be QEMU: a shell's word for a signal is odd too. By
+//! semihosting a guest ends QEMU with any status and no SHUTDOWN: where it can, every other status is `unknown`.
 //!
 //! # What lasts
 //! At the start the run's folder appears whole, by one rename, with its first line on the disk; the oldest one loses its name

@@ -15,7 +15,7 @@ pub enum Cause {
         info: Option<String>,
         kept: Option<String>,
     },
-    /// The guest ended QEMU by its exit device; `status` is the exit status that QEMU gave.
+    /// The guest ended QEMU by its exit device or by semihosting; `status` is the exit status that QEMU gave.
     GuestExit { status: i32 },
     /// A signal ended QEMU.
     Signal { signal: i32, core_dumped: bool },

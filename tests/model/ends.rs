@@ -168,6 +168,8 @@ impl Guest {
             Some(Exit::Status(status)) if self.exit_device && status >= 3 && status % 2 == 1 => {
                 ShutOff::Shutdown
             }
+            // It may be QEMU's, or the guest's by semihosting.
+            Some(Exit::Status(_)) if self.exit_device => ShutOff::Unknown,
             Some(Exit::Status(0)) if self.gap => ShutOff::Unknown,
             None if self.gap && end.boot == self.boot => ShutOff::Unknown,
             Some(_) | None => ShutOff::Crashed,

@@ -129,15 +129,19 @@ pub(super) fn watchdog_ended_it(case: &Case<'_>) -> Option<Verdict> {
     Some(witnessed(ShutOff::Crashed, Cause::Watchdog { action }))
 }
 
-/// isa-debug-exit on QEMU 7.2: no SHUTDOWN, status (value << 1) | 1. Status 1 is also that of a fatal error, and one
-/// above 128 may be a shell's word for a signal, where what ended may be a shell round a QEMU that nobody identified.
+/// A guest may end QEMU with no SHUTDOWN: by isa-debug-exit on 7.2, with status (value << 1) | 1, and by semihosting on all
+/// (7.2 to 11), with any status. 0 and 1 are QEMU's own as well, one above 128 may be a shell's word for a signal, where
+/// what ended may be a shell round a QEMU that nobody identified, and no even one is of isa-debug-exit: whose those are, the
+/// record does not tell.
 pub(super) fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
     let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
     let status = match case.exit? {
-        Exit::Status(status) => status,
-        Exit::Signal { .. } => return None,
+        Exit::Status(status) if by_device => status,
+        Exit::Status(_) | Exit::Signal { .. } => return None,
     };
     let is_qemus = case.fold.qemu.is_some() || status < 128;
-    (by_device && is_qemus && status >= 3 && status % 2 == 1)
-        .then(|| witnessed(ShutOff::Shutdown, Cause::GuestExit { status }))
+    Some(match is_qemus && status >= 3 && status % 2 == 1 {
+        true => witnessed(ShutOff::Shutdown, Cause::GuestExit { status }),
+        false => verdict_unknown(Cause::ExitStatus { status }),
+    })
 }

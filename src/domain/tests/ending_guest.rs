@@ -151,7 +151,7 @@ fn a_watchdogs_reset_or_power_off_is_no_shutdown() {
 fn the_exit_device_gives_its_own_status() {
     use ShutdownCause::*;
     assert_witnessed([
-        // 7.2 says nothing, 10 says guest-shutdown; 1 is also a fatal error.
+        // 7.2 says nothing, 10 says guest-shutdown.
         (
             Story::launched(true)
                 .then(Event::Resumed)
@@ -168,18 +168,39 @@ fn the_exit_device_gives_its_own_status() {
             Cause::GuestExit { status: 33 },
         ),
         (
-            Story::launched(true)
-                .then(Event::Resumed)
-                .ends(status_of(1)),
-            "crashed",
-            Cause::ExitStatus { status: 1 },
-        ),
-        (
             Story::booted().ends(status_of(33)),
             "crashed",
             Cause::ExitStatus { status: 33 },
         ),
     ]);
+}
+
+#[test]
+fn a_status_that_may_be_the_guests_own_or_qemus_is_told_as_neither() {
+    // Semihosting gives any; 0 and 1 are QEMU's own, too, and no even one is of isa-debug-exit.
+    let ended = |status| {
+        let guest = Story::launched(true).then(Event::Resumed);
+        let end = guest.ends(status_of(status));
+        (end, "unknown", Cause::ExitStatus { status })
+    };
+    assert_ends(Certainty::Unknown, [0, 1, 2, 42, 254].map(ended));
+    let status = 3;
+    let guest = Story::launched(true).then(Event::Resumed);
+    assert_witnessed([(
+        guest.ends(status_of(status)),
+        "shutdown",
+        Cause::GuestExit { status },
+    )]);
+    // Where the guest has no such way they are what they were.
+    let without = |status| Story::booted().ends(status_of(status));
+    assert_eq!(without(0).2, Certainty::Inferred);
+    for status in [0, 1, 2] {
+        assert_eq!(without(status).0, "shut off (crashed)");
+    }
+    // QEMU's own word outweighs it.
+    let quit = Story::launched(true).then(Event::Resumed);
+    let quit = quit.shut(ShutdownCause::HostQmpQuit).ends(STATUS_0);
+    assert_eq!(quit.0, "shut off (destroyed)");
 }
 
 #[test]
@@ -277,6 +298,6 @@ fn a_shells_word_for_a_signal_is_not_taken_for_the_guests_own_status() {
         fold.qemu = None;
         Story(fold, launch.1).ends(status_of(status))
     };
-    assert_eq!(unidentified(137).0, "shut off (crashed)");
+    assert_eq!(unidentified(137).0, "shut off (unknown)");
     assert_eq!(unidentified(33).0, "shut off (shutdown)");
 }
