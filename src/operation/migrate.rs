@@ -116,8 +116,9 @@ pub fn migrate(
     Ok(())
 }
 
-/// Refuses a way on which QEMU would wait for ever for the word that the guest has arrived.
-fn refuse_one_way(uri: &str) -> Result<()> {
+/// Refuses a way on which QEMU would wait for ever for the word that the guest has arrived. By `exec:` it would also run a
+/// shell.
+pub(super) fn refuse_one_way(uri: &str) -> Result<()> {
     if ["exec:", "file:"].iter().any(|way| uri.starts_with(way)) {
         bail!(
             "unsupported configuration: '{uri}' has no way back, on which the guest's arrival could be told"

@@ -16,6 +16,7 @@ use super::feed::Feed;
 use super::folder::{StartRefused, make_folder, save, take_folder_lock};
 use super::fulfil::fulfil;
 use super::managed::{managed_image, sweep_managed_image};
+use super::migrate::refuse_one_way;
 use super::order::{LaunchOrder, ourselves};
 use super::plan::plan;
 use super::settle::refuse_while_busy;
@@ -92,6 +93,7 @@ pub fn prepare(
 ) -> Result<Prepared> {
     // What can be refused without the domain's lock is refused first.
     plan(definition, &options, None)?;
+    options.incoming.as_deref().map_or(Ok(()), refuse_one_way)?;
     for number in &options.passed {
         if !std::path::Path::new(&format!("/proc/self/fd/{number}")).exists() {
             bail!("cannot pass descriptor {number}: it is not open");

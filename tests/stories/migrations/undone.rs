@@ -8,7 +8,7 @@ use nix::sys::socket::{Backlog, listen};
 use serde_json::json;
 
 use super::{CANCELED, Journey};
-use crate::harness::{Host, finish_child, send, spawn};
+use crate::harness::{Host, finish_child, send, spawn, with_argv};
 use crate::jobs::{assert_failed, interrupt};
 
 #[test]
@@ -192,4 +192,25 @@ fn a_way_on_which_no_word_comes_back_is_refused_before_anything_is_sent() {
     assert!(!file.exists());
     assert_eq!(host.answer("v"), "running (booted)");
     guest.answers();
+}
+
+#[test]
+fn nor_does_a_guest_come_by_a_shell_or_from_a_file() {
+    let host = Host::new();
+    let file = host.folder().join("file");
+    for way in ["exec:touch ", "file:"] {
+        let uri = format!("{way}{}", file.display());
+        let said = host.domstate(&with_argv(
+            &["start", "d", "--incoming", &uri],
+            &host.argv("d", &[]),
+        ));
+        let words = format!(
+            "error: Failed to start domain 'd'\nerror: unsupported configuration: '{uri}' has no way back, \
+             on which the guest's arrival could be told\n"
+        );
+        assert_eq!((said.code, said.stderr), (Some(1), words));
+        // No run is made of it.
+        assert_eq!(host.ok(&["list", "--all", "--name"]).trim_end(), "");
+    }
+    assert!(!file.exists());
 }
