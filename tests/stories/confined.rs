@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -11,6 +13,49 @@ use serde_json::json;
 use super::harness::{Guest, Host, finish, is_root, processes_with, qemu, send, until, with_argv};
 
 const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
+/// What a process has open below this folder: to read or to write, and its name there.
+fn open_below(folder: &Path, pid: i32) -> Vec<(String, String)> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let mut found: Vec<(String, String)> = descriptors
+        .filter_map(|entry| {
+            let place = fs::read_link(entry.path()).ok()?;
+            let name = place.strip_prefix(folder).ok()?.to_str()?.to_owned();
+            let mode = entry.metadata().ok()?.mode();
+            let may = |bit, word| if mode & bit == 0 { "-" } else { word };
+            Some((format!("{}{}", may(0o400, "r"), may(0o200, "w")), name))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// SECURITY.md names them.
+#[test]
+fn qemu_has_no_descriptor_of_domstates_but_those_it_needs() {
+    let long = "x".repeat(100);
+    for (state_dir, has_folder) in [("state", false), (&*long, true)] {
+        let host = Host::with_state_dir(state_dir);
+        let _guest = host.start("v", &[]);
+        let run = "v/runs/00000001";
+        let mut expected = vec![
+            ("-w".to_owned(), format!("{run}/journal")),
+            ("-w".to_owned(), format!("{run}/log")),
+            ("-w".to_owned(), format!("{run}/log")),
+            ("rw".to_owned(), "v/lock".to_owned()),
+            ("rw".to_owned(), format!("{run}/recorder.in")),
+        ];
+        if has_folder {
+            expected.push(("r-".to_owned(), run.to_owned()));
+        }
+        expected.sort();
+        assert_eq!(
+            open_below(&host.state_dir(), host.qemu_pid("v")),
+            expected,
+            "{state_dir}"
+        );
+    }
+}
 
 /// Goes through what needs QEMU's help, and what QEMU must be able to write, with these arguments.
 fn lives_and_ends(confinement: &[&str]) -> Host {
