@@ -24,7 +24,15 @@ const STOPPING_MICROS: u64 = 1_000_000;
 impl Fold {
     pub(super) fn resumed(&mut self, at: Option<Timestamp>) {
         self.moved = true;
+        // Somebody lets the kernel that panicked run, or does later what was only asked for then.
+        let is_restarted = self.live == State::Paused(Paused::Crashed)
+            && self.intents.recent(&[Verb::CrashRestart], at).is_some();
         let restart = self.restart.take();
+        let restart = restart.filter(|it| match it {
+            Restart::AfterPanic => is_restarted,
+            // Else it is another guest by now, of a snapshot.
+            Restart::AfterPoweroff(_) => self.live == State::Paused(Paused::ShuttingDown),
+        });
         if restart == Some(Restart::AfterPanic) {
             let surplus = (self.restarts.len() + 1).saturating_sub(CRASH_LOOP_RESTARTS);
             self.restarts.drain(..surplus);
@@ -66,6 +74,7 @@ impl Fold {
     fn goes_on_as(&self, restart: Option<Restart>, at: Option<Timestamp>) -> Running {
         let job = self.job.as_ref();
         let is_reverted = |job: &PendingJob| job.verb == Verb::SnapshotRevert && job.is_committed();
+        let stands_for_snapshot = self.live == State::Paused(Paused::FromSnapshot);
         // Somebody lets it go on, and QEMU goes on writing: nothing is canceled.
         let is_written = self.is_written_for_job()
             && matches!(
@@ -78,7 +87,7 @@ impl Fold {
             Some(Restart::AfterPoweroff(before)) => before.unwrap_or(Running::Booted),
             None if job.is_some_and(|job| is_save(job.verb)) && is_written => Running::Unpaused,
             None if job.is_some_and(|job| is_save(job.verb)) => Running::SaveCanceled,
-            None if job.is_some_and(is_reverted) => Running::FromSnapshot,
+            None if stands_for_snapshot && job.is_some_and(is_reverted) => Running::FromSnapshot,
             // On its last step only QEMU lets it go on: 10 and 11 do, and say only then that the migration has failed.
             None if is_written && !self.may_have_left() => Running::Unpaused,
             // Also out of the hand-over: 11 lets a guest go on of which nothing came there.

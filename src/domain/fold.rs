@@ -115,6 +115,10 @@ impl Fold {
             Event::Suspended => {
                 self.moved = true;
                 self.suspended = true;
+                if !self.is_written_for_job() {
+                    // No STOP tells when the last of a guest goes that sleeps.
+                    self.may_leave();
+                }
                 self.enter(State::PmSuspended, at);
             }
             Event::Woken => {

@@ -131,6 +131,10 @@ impl Fold {
     /// The guest runs on here: what was saved or sent of it is not what it is any more. What is still being written may yet
     /// become that.
     pub(super) fn take_back_job(&mut self) {
+        if self.transfer == Transfer::Leaving(Copying::Undecided) {
+            // A STOP will tell when the last of it goes.
+            self.transfer = Transfer::Leaving(Copying::PreCopy);
+        }
         let is_over =
             matches!(self.transfer, Transfer::Left | Transfer::Failed) || self.is_handed_over();
         if let Some(pending) = &mut self.job {

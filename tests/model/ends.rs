@@ -19,7 +19,7 @@ impl Guest {
     }
 
     /// Whether somebody who saw how it ended has written that down.
-    fn is_end_told(&self) -> bool {
+    pub(crate) fn is_end_told(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.exit.is_some())
     }
 
@@ -72,7 +72,8 @@ impl Guest {
 
     /// Whether it may run at another QEMU, and nobody here knows.
     fn may_be_elsewhere(&self) -> bool {
-        let stands = !matches!(self.state, State::Running(_));
+        let ran = matches!(self.shutdown, Some((_, true))) && !self.stopped_first();
+        let stands = !matches!(self.state, State::Running(_)) && !ran;
         match (self.outgoing, self.is_told_as_ours()) {
             // Our own waits before the last step until it is told to take it.
             (Outgoing::Copied, true) => self.may_go(),
@@ -151,7 +152,7 @@ impl Guest {
         if ended && self.watchdog == Some(Watchdog::PoweredOff) {
             return ShutOff::Crashed;
         }
-        if ended && stands && end.words.gdb_killed {
+        if ended && stands && end.words.gdb_killed && !self.may_be_elsewhere() {
             return ShutOff::Destroyed;
         }
         if self.watchdog == Some(Watchdog::PoweredOff) && silent {

@@ -133,7 +133,10 @@ impl Guest {
     }
 
     pub(crate) fn see(&mut self, record: &Record) {
-        self.now = record.at.map_or(self.now, |at| at.0);
+        // What is written later changes nothing of when it ended.
+        if self.end.is_none() {
+            self.now = record.at.map_or(self.now, |at| at.0);
+        }
         match &record.event {
             Event::Spawned(process) => self.launcher = Some(process.pid),
             Event::Identified(process) => self.qemu = Some(process.pid),
@@ -204,8 +207,8 @@ impl Guest {
                 // libvirt has no word for it.
                 oom: _,
             } => {
-                // A wrapper's end is not QEMU's.
-                if *pid == self.qemu.or(self.launcher) {
+                // A wrapper's end is not QEMU's, and who sees less later knows less.
+                if *pid == self.qemu.or(self.launcher) && !self.is_end_told() {
                     self.end = Some(End {
                         exit: *exit,
                         boot: boot.clone(),
@@ -289,6 +292,10 @@ impl Guest {
     }
 
     fn stopped(&mut self) {
+        if self.outgoing == Outgoing::Undecided && !self.is_written_for_job() {
+            // A snapshot stops it before it is begun.
+            self.outgoing = Outgoing::Copied;
+        }
         self.panic_stands |= self.panicked;
         if self.shutdown.is_some() {
             self.stays = true;
@@ -316,6 +323,7 @@ impl Guest {
             self.stopped_asleep = false;
             self.state = State::PmSuspended;
             self.stopped_at = self.now;
+            self.goes_on();
             return;
         }
         let asked = |verb| self.newest().any(|asked| asked.verb == verb);
@@ -331,9 +339,7 @@ impl Guest {
                 LaunchKind::Restore => Running::Restored,
                 LaunchKind::Snapshot => Running::FromSnapshot,
             },
-            State::Crashed | State::Paused(Paused::Crashed) if asked(Verb::CrashRestart) => {
-                Running::Crashed
-            }
+            State::Paused(Paused::Crashed) if asked(Verb::CrashRestart) => Running::Crashed,
             State::Paused(Paused::ShuttingDown) => self.ran,
             // Whoever lets it go on: what is being written is written on, until QEMU stops it for the last of it.
             _ if self.written == Written::ForJob && !self.may_go() => Running::Unpaused,
@@ -355,6 +361,17 @@ impl Guest {
             .retain(|asked| asked.verb != Verb::Suspend || !asked.acted);
         self.asked.retain(|asked| asked.verb != Verb::Resume);
         self.said_otherwise = None;
+        self.goes_on();
+        if self.outgoing == Outgoing::Undecided {
+            self.outgoing = Outgoing::Copied;
+        } else if self.outgoing != Outgoing::Copied {
+            self.outgoing = Outgoing::No;
+        }
+        self.run(reason);
+    }
+
+    /// What is made of it for a job may not be of this guest any more.
+    fn goes_on(&mut self) {
         // Where it went, or what was written of it, is not what it is any more; what is being written still may be.
         let migrates = self.job() == Some(Verb::Migrate);
         let lasts = match self.written {
@@ -373,12 +390,6 @@ impl Guest {
         if !lasts {
             self.written = Written::Lost;
         }
-        if self.outgoing == Outgoing::Undecided {
-            self.outgoing = Outgoing::Copied;
-        } else if self.outgoing != Outgoing::Copied {
-            self.outgoing = Outgoing::No;
-        }
-        self.run(reason);
     }
 
     /// Before its STOP, or late: QEMU limits how often it says such things.

@@ -1,6 +1,8 @@
 //! Ends that the guest came to by itself, and what looks like one and is not.
 
-use super::{Case, Verdict, inferred, lines_lost, shutdown_of, verdict_unknown, witnessed};
+use super::{
+    Case, Verdict, inferred, lines_lost, may_run_elsewhere, shutdown_of, verdict_unknown, witnessed,
+};
 use crate::domain::cause::Cause;
 use crate::domain::event::{Exit, ShutdownCause};
 use crate::domain::state::{ShutOff, State};
@@ -37,6 +39,8 @@ pub(super) fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
     });
     let silent = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
     let ran = matches!(case.fold.live, State::Running(_));
+    // What was killed may be the rest of a guest that is elsewhere.
+    let silent = silent && may_run_elsewhere(case).is_none();
     let killed = stood || (silent && !ran && case.words.gdb_killed);
     killed.then(|| witnessed(ShutOff::Destroyed, Cause::HostUi))
 }

@@ -89,9 +89,8 @@ impl Stage<'_> {
         if alive.is_empty() {
             self.witness.hear_out();
         }
-        let is_starting = alive.is_empty()
-            && self.acts.iter().any(starts)
-            && self.witness.is_being_started();
+        let is_starting =
+            alive.is_empty() && self.acts.iter().any(starts) && self.witness.is_being_started();
         Outside {
             is_starting,
             alive,

@@ -130,6 +130,10 @@ impl Guest {
             if job != Verb::Migrate && self.is_written_for_job() {
                 if word == "completed" && !self.is_taken {
                     self.outgoing = Outgoing::Arrived;
+                    self.will_not_run_here();
+                } else if word == "setup" && self.outgoing == Outgoing::Arrived {
+                    // That was another's snapshot, then: the job's own begins.
+                    self.outgoing = Outgoing::No;
                 }
                 return;
             }
@@ -138,6 +142,13 @@ impl Guest {
             LaunchKind::Incoming if !self.all_here => self.incoming(word),
             LaunchKind::Restore if !self.began && !self.all_here => self.loading(word),
             _ => self.outgoing(word),
+        }
+    }
+
+    /// A restored guest that has gone.
+    fn will_not_run_here(&mut self) {
+        if self.state == State::Paused(Paused::StartingUp) {
+            self.stand(Paused::Migrating);
         }
     }
 
@@ -185,6 +196,8 @@ impl Guest {
             "setup" | "active" => Outgoing::Copied,
             // A snapshot.
             "completed" if self.outgoing == Outgoing::Undecided => Outgoing::No,
+            // A copy of it.
+            "completed" if self.runs() && !self.gap && !self.is_written_for_job() => Outgoing::No,
             "postcopy-active" | "postcopy-device" => Outgoing::HandedOver,
             "postcopy-paused" => Outgoing::HandedOverAlone,
             "completed" => Outgoing::Arrived,
@@ -192,9 +205,8 @@ impl Guest {
             _ => self.outgoing,
         };
         let is_there = self.outgoing == Outgoing::Arrived;
-        if is_there && self.state == State::Paused(Paused::StartingUp) {
-            // A restored guest, that will not run here.
-            self.stand(Paused::Migrating);
+        if is_there {
+            self.will_not_run_here();
         }
         if is_there && word == "completed" && self.is_written_for_job() && self.is_taken {
             self.is_carried_out();

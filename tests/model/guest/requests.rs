@@ -134,7 +134,10 @@ impl Guest {
         {
             return;
         }
-        if !self.stood_before {
+        if self.outgoing == Outgoing::Arrived && !self.is_told_as_ours() {
+            // Somebody else was first.
+            self.stand(Paused::Migrating);
+        } else if !self.stood_before {
             self.stand(Paused::ApiError);
         } else if verb != Verb::SnapshotRevert {
             self.stands_for_nothing();
