@@ -34,6 +34,56 @@ fn another(then: &[Event]) -> Vec<Event> {
     [&words[..], then].concat()
 }
 
+#[test]
+fn a_guest_is_restarted_only_by_a_reset_and_as_what_it_is_by_then() {
+    use Event::*;
+    let panics = [panicked(PanicAction::Pause), Stopped];
+    let restarts = [&panics[..], &[asked(Verb::CrashRestart)]].concat();
+    let reverted = [
+        begun(Verb::SnapshotRevert),
+        ShutDown(ShutdownCause::GuestShutdown),
+        Stopped,
+        sent(Verb::SnapshotRevert),
+        Resumed,
+    ];
+    let late: Vec<Event> = std::iter::repeat_n(Other, 60).collect();
+    let cases = [
+        (vec![reset(), Resumed], "running (crashed)"),
+        (vec![Resumed], "running (unpaused)"),
+        (
+            [&late[..], &[reset(), Resumed]].concat(),
+            "running (unpaused)",
+        ),
+    ];
+    for (then, told) in cases {
+        let fold = booted(&[&restarts[..], &then].concat());
+        assert_eq!(fold.live.to_string(), told, "{then:?}");
+    }
+    let mut restarting = boot();
+    for event in &mut restarting {
+        if let Launched(launch) = event {
+            launch.lifecycle.on_poweroff = OnPoweroff::Restart;
+        }
+    }
+    let fold = fold_of(&[&restarting[..], &reverted].concat());
+    assert_eq!(fold.live.to_string(), "running (from snapshot)");
+}
+
+#[test]
+fn gdb_kills_what_is_left_of_a_guest_that_was_sent_away() {
+    let away = ["setup", "active", "completed"].map(status);
+    let fold = booted(&[&[Event::Stopped][..], &away].concat());
+    let words = LogWords {
+        gdb_killed: true,
+        ..LogWords::default()
+    };
+    let (state, cause, _) = Story(fold, 60_000_000).ends_with(STATUS_0, words);
+    assert_eq!(
+        (state.as_str(), cause),
+        ("shut off (unknown)", Cause::MaybeMigrated)
+    );
+}
+
 fn quits(events: &[Event]) -> End {
     let story = Story(fold_of(events), events.len() as u64 * 1_000_000);
     story.shut(ShutdownCause::HostQmpQuit).ends(STATUS_0)
