@@ -49,6 +49,16 @@ impl Guest {
         if self.panicked && (says_so || !self.panic_is_past) {
             return ShutOff::Crashed;
         }
+        // Its policy may have ended it, or it ran on.
+        let is_said = self.shutdown.is_some() || matches!(end.exit, Some(Exit::Status(_)));
+        let is_gone_with_the_host =
+            !self.is_end_told() && end.boot != self.boot && self.state == State::Crashed;
+        if self.panicked && is_gone_with_the_host {
+            return ShutOff::Crashed;
+        }
+        if self.panicked && is_said {
+            return ShutOff::Unknown;
+        }
         match self.shutdown {
             Some((cause, ran)) => self.shut_down_by(cause, ran, end),
             None => self.without_a_word(end),

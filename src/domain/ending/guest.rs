@@ -11,18 +11,27 @@ use crate::domain::trace::{Machine, Shutdown, WatchdogEnd};
 pub(super) fn panicked(case: &Case<'_>) -> Option<Verdict> {
     let panic = case.fold.panic.as_ref();
     let ends_by_it = shutdown_of(case, &[ShutdownCause::GuestPanic]).is_some();
-    if !ends_by_it && panic.is_none_or(|panic| panic.cut) {
+    if !ends_by_it && panic.is_none() {
         return None;
     }
     let info = panic.and_then(|panic| panic.info.clone());
     let kept = None;
     let cause = Cause::GuestPanic { info, kept };
-    // A power cut takes lines without a trace: it may have been reset, and have run on until then.
+    // A power cut takes lines with or without a trace: it may have been reset, and have run on until then.
     let stood = case.fold.live == State::Crashed;
     if stood && case.other_boot && !case.is_on_record() && !ends_by_it {
         return Some(inferred(ShutOff::Crashed, cause));
     }
-    Some(witnessed(ShutOff::Crashed, cause))
+    let may_be_past = panic.is_some_and(|panic| panic.cut) && !ends_by_it;
+    // What it then says of its end may be what a policy has done about the panic, or the end of a guest that ran on.
+    let says = case.fold.shutdown.is_some() || matches!(case.exit, Some(Exit::Status(_)));
+    match may_be_past {
+        true if says => Some(verdict_unknown(lines_lost(
+            "lines were lost after the guest had panicked",
+        ))),
+        true => None,
+        false => Some(witnessed(ShutOff::Crashed, cause)),
+    }
 }
 
 /// gdb's `kill`, which always finds the guest stopped: QEMU 11 calls it guest-shutdown, 7.2 says nothing but on its

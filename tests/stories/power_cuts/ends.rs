@@ -6,7 +6,7 @@ use super::super::harness::{Guest, Host, processes_with, send, until, with_argv}
 use super::judge::RUNS_KEPT;
 use super::recorded::{OutOfOrder, Recorded};
 use super::recording::Recording;
-use super::world::{Run, World, ended, inferred};
+use super::world::{Run, World, ended, inferred, unknown};
 
 /// The command line of a guest that can panic; `tag` is in no other.
 pub(super) fn argv(host: &Host, tag: &str) -> Vec<String> {
@@ -25,8 +25,18 @@ pub(super) fn foreground() -> Result<Recorded, OutOfOrder> {
     let run = story.begins(&run, &[world(&[]), lives]);
     let mut guest = Guest::connected(&line);
     let over = world(&[ended("shut off (crashed)", "guest-panic")]);
-    // The panic is on the disk before anything of the core is.
-    let worlds = [over.clone(), over.core()];
+    // The panic is on the disk before anything of the core is. Until its end is, somebody may have let it run.
+    let unsure = world(&[inferred("shut off (crashed)", "guest-panic")]);
+    // So it may where a line in between is lost.
+    let unknown = world(&[unknown("journal-damaged")]);
+    let worlds = [
+        unsure.clone(),
+        unsure.core(),
+        unknown.clone(),
+        unknown.core(),
+        over.clone(),
+        over.core(),
+    ];
     let said = story.ends(run, "3", &worlds, || guest.press('p'));
     assert_eq!(said, "shut off (crashed)\n");
     story.end()

@@ -67,9 +67,14 @@ pub(super) fn inferred(answer: &'static str, cause: &'static str) -> Run {
 
 /// A run whose guest may be elsewhere.
 pub(super) fn maybe_migrated() -> Run {
+    unknown("maybe-migrated")
+}
+
+/// A run of which nobody knows how it ended, for this reason.
+pub(super) fn unknown(cause: &'static str) -> Run {
     Run::Ended {
         answer: "shut off (unknown)",
-        cause: "maybe-migrated",
+        cause,
         certainty: Certainty::Unknown,
         image: None,
     }
