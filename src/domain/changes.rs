@@ -24,9 +24,8 @@ const STOPPING_MICROS: u64 = 1_000_000;
 impl Fold {
     pub(super) fn resumed(&mut self, at: Option<Timestamp>) {
         self.moved = true;
-        // Somebody lets the kernel that panicked run, or does later what was only asked for then.
-        let is_restarted = self.live == State::Paused(Paused::Crashed)
-            && self.intents.recent(&[Verb::CrashRestart], at).is_some();
+        // Else somebody lets the kernel that panicked run.
+        let is_restarted = self.live == State::Paused(Paused::Crashed);
         let restart = self.restart.take();
         let restart = restart.filter(|it| match it {
             Restart::AfterPanic => is_restarted,
@@ -176,6 +175,11 @@ impl Fold {
 
     pub(super) fn reset(&mut self, by: ResetBy, at: Option<Timestamp>) {
         self.clear_ends();
+        let is_asked = || self.intents.recent(&[Verb::CrashRestart], at).is_some();
+        if self.restart == Some(Restart::AfterPanic) && !is_asked() {
+            // Somebody does later what was only asked for then.
+            self.restart = None;
+        }
         if by == ResetBy::Host {
             // That was it: of a later one it is not why.
             self.intents.settle_oldest(Verb::Reset, at);

@@ -51,22 +51,23 @@ pub enum Duty {
 }
 
 impl Duty {
-    /// Whether it is about a guest that stands: one that runs, in spite of the record, it would harm.
-    pub fn is_of_standing_guest(self) -> bool {
+    /// By which verb it is about a guest that panicked or has shut down, and stands: one that runs, in spite of the record, it
+    /// would harm.
+    pub fn of_standing_guest(self) -> Option<Verb> {
         match self {
-            Self::DumpCore
-            | Self::RestartAfterPanic
-            | Self::EndAfterPanic
-            | Self::RestartAfterPoweroff
-            | Self::EndAfterPoweroff => true,
-            Self::UndoJob
+            Self::DumpCore => Some(Verb::CrashDump),
+            Self::RestartAfterPanic => Some(Verb::CrashRestart),
+            Self::EndAfterPanic => Some(Verb::CrashDestroy),
+            Self::RestartAfterPoweroff => Some(Verb::PoweroffRestart),
+            Self::EndAfterPoweroff
+            | Self::UndoJob
             | Self::PlaceFile
             | Self::FinishRevert
             | Self::EndAfterJob
             | Self::LetGo
             | Self::ContinueAfterPanic
             | Self::GiveUpRestarting
-            | Self::DisarmReboot => false,
+            | Self::DisarmReboot => None,
         }
     }
 }

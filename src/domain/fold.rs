@@ -12,7 +12,6 @@ use super::intent::{Intents, Progress};
 use super::job::PendingJob;
 use super::policy::OnPoweroff;
 use super::state::{Paused, Running, State};
-use super::stream::Stream;
 use super::trace::{Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
 use super::transfer::{Copying, Transfer};
 
@@ -336,15 +335,11 @@ impl Fold {
     }
 
     /// What this is worth if it was made by other rules. An end is what it was when it was told; of a run that goes on as
-    /// little is sure as where lines were lost, and nothing that QEMU writes is taken for a job's.
+    /// little is sure as where lines were lost. Its job is what it was: what a guest was saved in must not be thrown away.
     pub fn of_others(&self) -> Self {
         let mut fold = self.clone();
         if !fold.has_end() {
             fold.lines_lost();
-            if let Some(pending) = &mut fold.job {
-                pending.is_taken = false;
-                pending.stream = Stream::NotAsked;
-            }
         }
         fold
     }

@@ -212,6 +212,13 @@ impl Fold {
         } else if verb == Verb::CrashRestart {
             self.restart = None;
             self.keep_crashed(message);
+        } else if verb == Verb::CrashDestroy && self.gap {
+            // What was to be ended may have been let run in lines that are lost.
+            self.keep_crashed(message);
+        } else if verb == Verb::PoweroffRestart && self.gap {
+            if self.live == State::Paused(Paused::ShuttingDown) {
+                self.live = State::Paused(Paused::Unknown);
+            }
         } else if verb == Verb::LetGo && self.began.is_none() {
             self.refusal = Some(message.to_owned());
         } else if verb == Verb::Reboot && self.restart.is_none() {

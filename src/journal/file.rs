@@ -10,7 +10,7 @@ use nix::libc;
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use super::encode::encode;
-use super::reader::{Position, read_records};
+use super::reader::{Position, read_records, skip_hole};
 use crate::domain::{Event, Record, Timestamp};
 
 /// The journal's name in its run's folder.
@@ -113,6 +113,11 @@ impl Journal {
             }
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Whether space in front was given back.
+    pub fn has_lost_front(&self) -> bool {
+        skip_hole(&self.file, 0) > 0
     }
 
     /// Gives the space in front of `offset` back to the disk; offsets stay. Only behind a checkpoint that is

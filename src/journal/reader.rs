@@ -122,7 +122,7 @@ pub(super) fn read_lines(
 }
 
 /// The first byte at or behind `offset` that is no hole. Of a hole at the end, its beginning.
-fn skip_hole(file: &File, offset: u64) -> u64 {
+pub(super) fn skip_hole(file: &File, offset: u64) -> u64 {
     seek_data(file, offset).unwrap_or(offset)
 }
 

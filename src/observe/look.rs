@@ -228,9 +228,13 @@ fn read(
         Ok(())
     };
     let agreement = checkpoint.map(|c| c.compare(journal.file()));
-    let is_ours = checkpoint.is_some_and(|c| c.rules == Rules::Ours);
+    // Of what others have told of an end there may be no more than that.
+    let is_believed = checkpoint.is_some_and(|c| {
+        let is_all = || c.fold.has_end() && journal.has_lost_front();
+        c.rules == Rules::Ours || is_all()
+    });
     Ok(match agreement.transpose()? {
-        Some(Agreement::Agrees) if is_ours => {
+        Some(Agreement::Agrees) if is_believed => {
             let mut replay = start(checkpoint);
             read(&mut replay, None)?;
             replay
@@ -267,7 +271,11 @@ fn is_stump(run: &RunFolder, seen: &Replay) -> bool {
 /// Whether something can be written there, as far as the file system tells.
 fn has_room(run: &RunFolder) -> bool {
     let told = statvfs(run.path());
-    told.is_ok_and(|told| told.blocks_available() > 0 && !told.flags().contains(FsFlags::ST_RDONLY))
+    told.is_ok_and(|told| {
+        // Some have no end that they would tell of.
+        let is_full = told.blocks() > 0 && told.blocks_available() == 0;
+        !is_full && !told.flags().contains(FsFlags::ST_RDONLY)
+    })
 }
 
 fn gap() -> Record {

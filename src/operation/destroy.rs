@@ -123,10 +123,7 @@ fn end(
     };
     match (qemu_of(run, seen), seen.fold.launcher) {
         (Some(qemu), _) => target.end(qemu),
-        (None, Some(launcher)) => match target.end_launcher(launcher)? {
-            Some(qemu) => target.end(qemu),
-            None => Ok(Ended::Over),
-        },
+        (None, Some(launcher)) => target.end_launcher(launcher),
         (None, None) => bail!("QEMU has not been started yet"),
     }
 }
@@ -162,6 +159,11 @@ impl Target<'_> {
         if kills {
             return Ok(await_death(self.domain, self.run));
         }
+        self.await_end(qemu, &ward)
+    }
+
+    /// Waits for the end of one that was asked for it, and kills it if it does not come.
+    fn await_end(&self, qemu: Process, ward: &Ward) -> Result<Ended> {
         let mut seen = self.wait(STOP_WAIT)?;
         // Whoever stopped it may have done so in the same moment.
         if seen.is_active() && (self.mercy == Mercy::Graceful || !is_stopped(qemu)) {
@@ -178,16 +180,20 @@ impl Target<'_> {
     }
 
     /// Ends what was spawned for a run whose QEMU cannot be told yet: a wrapper, or QEMU itself, which has not come so far.
-    /// A QEMU that a wrapper has left behind is returned: of a guest that begins to run nobody has been the end.
-    fn end_launcher(&self, launcher: Process) -> Result<Option<Process>> {
+    /// So is a QEMU that a wrapper leaves behind: of a guest that begins to run nobody has been the end.
+    fn end_launcher(&self, launcher: Process) -> Result<Ended> {
         let ward = Ward::of(launcher);
         let mut kills = self.mercy == Mercy::None && is_stopped(launcher);
+        let mut is_asked = false;
         loop {
             let delivery = self.signal(&ward, kills)?;
             let is_gone = delivery == Delivery::Late || !kills && ward.has_ended();
             if !is_gone {
                 self.asking.sent();
             }
+            // What comes too late after that comes behind our own.
+            let is_anothers = !is_asked && delivery == Delivery::Late;
+            is_asked |= delivery == Delivery::Made;
             let mut seen = self.wait_for_qemu(STOP_WAIT)?;
             let limit = if kills { KILL_GRACE } else { TERM_GRACE };
             let is_known = |seen: &Observation| qemu_of(self.run, seen).is_some();
@@ -196,14 +202,14 @@ impl Target<'_> {
                 seen = self.wait_for_qemu(limit.saturating_sub(STOP_WAIT))?;
             }
             if !seen.is_active() {
-                if delivery == Delivery::Late || is_gone && was_killed_by_another(&seen) {
+                if is_anothers || is_gone && was_killed_by_another(&seen) {
                     bail!(NOT_RUNNING);
                 }
                 self.asking.sent();
-                return Ok(None);
+                return Ok(Ended::Over);
             }
             if let Some(qemu) = qemu_of(self.run, &seen) {
-                return Ok(Some(qemu));
+                return self.end_behind(launcher, qemu, is_asked);
             }
             if ward.has_ended() {
                 bail!("its QEMU cannot be found");
@@ -212,6 +218,28 @@ impl Target<'_> {
                 bail!(it_did_not_end());
             }
             kills = true;
+        }
+    }
+
+    /// Ends a QEMU that could be told only after its launcher was asked to end: it may be on its way out for that.
+    fn end_behind(&self, launcher: Process, qemu: Process, is_asked: bool) -> Result<Ended> {
+        if !is_asked {
+            return self.end(qemu);
+        }
+        let ward = Ward::of(qemu);
+        let kills = self.mercy == Mercy::None && is_stopped(qemu);
+        if kills || qemu != launcher {
+            match self.signal(&ward, kills) {
+                Ok(_) => {}
+                // It was asked by its monitor, say, and does not listen any more.
+                Err(_) if !self.wait(TERM_GRACE)?.is_active() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.asking.sent();
+        match kills {
+            true => Ok(await_death(self.domain, self.run)),
+            false => self.await_end(qemu, &ward),
         }
     }
 

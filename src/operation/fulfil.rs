@@ -41,20 +41,33 @@ pub fn fulfil(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
         let Some(duty) = seen.duty() else {
             return Ok(());
         };
-        // In lines that are lost it may have been reset, and run.
-        if seen.fold.gap && duty.is_of_standing_guest() && !stands_for_its_end(run)? {
-            return Ok(());
+        let verb = duty.of_standing_guest().filter(|_| seen.fold.gap);
+        match verb {
+            // In lines that are lost it may have been reset, and run.
+            Some(verb) if !stands_for(run, verb)? => tell_that_it_may_run(run, verb)?,
+            _ => do_duty(domain, run, &seen, duty)?,
         }
-        do_duty(domain, run, &seen, duty)?;
     }
     bail!("there is always something left to be done")
 }
 
-/// Whether QEMU keeps a guest that panicked or has shut down, by its own word.
-fn stands_for_its_end(run: &RunFolder) -> Result<bool> {
+/// Whether QEMU keeps a guest that panicked, or has shut down, by its own word.
+fn stands_for(run: &RunFolder, verb: Verb) -> Result<bool> {
     let status = connect(run)?.execute("query-status", None)?;
     let word = status.get("status").and_then(Value::as_str);
-    Ok(matches!(word, Some("guest-panicked" | "shutdown")))
+    let awaited = match verb == Verb::PoweroffRestart {
+        true => "shutdown",
+        false => "guest-panicked",
+    };
+    Ok(word == Some(awaited))
+}
+
+/// So that nobody tries again.
+fn tell_that_it_may_run(run: &RunFolder, verb: Verb) -> Result<()> {
+    let message = "lines of the record are lost, and QEMU has the guest in another state";
+    let pid = std::process::id();
+    let message = message.to_owned();
+    append(run, &Event::Failed { verb, pid, message })
 }
 
 fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Duty) -> Result<()> {

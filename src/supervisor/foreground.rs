@@ -17,9 +17,9 @@ use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use super::background::sign;
 use super::launch::spawn_qemu;
 use super::watch::{Patience, Turn, Watch};
-use crate::domain::{Answer, Event, Verb};
+use crate::domain::{Answer, Event, Process, Verb};
 use crate::journal::Journal;
-use crate::operation::{Delivery, Prepared, actor};
+use crate::operation::{Delivery, Prepared, Ward, actor};
 use crate::store::Log;
 use crate::sys;
 
@@ -174,6 +174,9 @@ struct Ending {
     /// When more is done about it, if QEMU is still there.
     next_at: Option<Instant>,
     reached: Reached,
+    /// Who was asked: a wrapper, perhaps, that leaves QEMU behind.
+    asked: Option<Process>,
+    is_killed: bool,
 }
 
 /// Whom our signals have reached.
@@ -213,6 +216,7 @@ impl Ending {
             job: None,
         });
         let target = watch.target();
+        self.asked = target.map(Ward::process);
         match target.map(|ward| ward.terminate(watch.run())) {
             Some(Ok(Delivery::Made)) => self.sent(watch),
             Some(Ok(Delivery::Late)) => {
@@ -228,13 +232,17 @@ impl Ending {
 
     /// Ends what has not obeyed; who was not there yet is asked first.
     fn go_on(&mut self, watch: &mut Watch) {
-        if let (Reached::Dead, Some(timed_out)) = (self.reached, self.because_of_time) {
+        let is_another = watch.target().map(Ward::process) != self.asked;
+        if let Some(timed_out) = self.because_of_time
+            && (is_another || self.reached == Reached::Dead)
+        {
             return self.ask(watch, timed_out);
         }
         self.next_at = Some(Instant::now() + RETRY_INTERVAL);
         let target = watch.target();
         let delivery = target.map(|ward| ward.kill(watch.run()));
-        if matches!(delivery, Some(Ok(Delivery::Made))) && self.reached != Reached::Qemu {
+        if matches!(delivery, Some(Ok(Delivery::Made))) && !self.is_killed {
+            self.is_killed = true;
             self.sent(watch);
         }
     }

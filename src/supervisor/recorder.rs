@@ -52,9 +52,9 @@ pub(super) struct End {
 /// system that nobody may write to any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loss {
+    /// Or it is on record.
     None,
     Feared,
-    Noted,
 }
 
 #[derive(Debug)]
@@ -162,17 +162,14 @@ impl Recorder {
     /// Puts an end on the disk.
     pub(super) fn record_exit(&mut self, end: &End) -> io::Result<()> {
         let recorded = self.try_to_record_exit(end);
-        if recorded.is_err() && self.loss == Loss::None {
+        if recorded.is_err() {
             self.loss = Loss::Feared;
         }
         recorded
     }
 
     fn try_to_record_exit(&mut self, end: &End) -> io::Result<()> {
-        if self.loss == Loss::Feared {
-            self.append(&Event::Gap)?;
-            self.loss = Loss::Noted;
-        }
+        self.note_loss()?;
         let event = self.exited(end);
         self.append(&event)?;
         self.journal.sync()
@@ -249,7 +246,7 @@ impl Recorder {
             match self.journal.reserve() {
                 Ok(reserved_to) => {
                     self.reserved_to = reserved_to;
-                    self.note_loss();
+                    let _ = self.note_loss();
                 }
                 // A full disk: what there is must do, and is asked for again at the next event.
                 Err(_) if self.journal.has_room() => {}
@@ -259,10 +256,12 @@ impl Recorder {
         }
     }
 
-    fn note_loss(&mut self) {
-        if self.loss == Loss::Feared && self.append(&Event::Gap).is_ok() {
-            self.loss = Loss::Noted;
+    fn note_loss(&mut self) -> io::Result<()> {
+        if self.loss == Loss::Feared {
+            self.append(&Event::Gap)?;
+            self.loss = Loss::None;
         }
+        Ok(())
     }
 
     /// Gives up the journal up to its last part, which is kept for people to read.

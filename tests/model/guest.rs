@@ -57,6 +57,8 @@ pub(crate) struct Guest {
     pub(crate) panicked: bool,
     /// It may have been started afresh since.
     pub(crate) panic_is_past: bool,
+    /// It was reset for its panic.
+    pub(crate) restarting: bool,
     /// The first one, and whether the machine ran then.
     pub(crate) shutdown: Option<(ShutdownCause, bool)>,
     pub(crate) watchdog: Option<Watchdog>,
@@ -110,6 +112,7 @@ impl Guest {
             asked: Vec::new(),
             panicked: false,
             panic_is_past: false,
+            restarting: false,
             shutdown: None,
             watchdog: None,
             outgoing: Outgoing::No,
@@ -339,7 +342,7 @@ impl Guest {
                 LaunchKind::Restore => Running::Restored,
                 LaunchKind::Snapshot => Running::FromSnapshot,
             },
-            State::Paused(Paused::Crashed) if asked(Verb::CrashRestart) => Running::Crashed,
+            State::Paused(Paused::Crashed) if self.restarting => Running::Crashed,
             State::Paused(Paused::ShuttingDown) => self.ran,
             // Whoever lets it go on: what is being written is written on, until QEMU stops it for the last of it.
             _ if self.written == Written::ForJob && !self.may_go() => Running::Unpaused,

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use domstate::store::is_held;
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 use super::harness::{Guest, Host, is_alive, processes_with, qemu, send, until, with_argv};
 
@@ -136,6 +137,49 @@ fn what_is_kept_of_long_lines_does_not_fill_the_disk() {
     assert_eq!(answered_at_once(&host), "running (booted)");
     send(host.qemu_pid("v"), Signal::SIGSEGV);
     assert_eq!(host.wait("v"), "shut off (crashed)");
+}
+
+#[test]
+fn an_end_that_another_version_has_told_is_told_still_where_the_lines_before_it_are_gone() {
+    let host = Host::new();
+    let mut guest = start_flooder(&host);
+    host.supervisor_pid("v");
+    guest.press('f');
+    flooded(&host, 2 * MIB);
+    send(host.qemu_pid("v"), Signal::SIGKILL);
+    assert_eq!(host.wait("v"), "shut off (crashed)");
+    let supervisors = || processes_with(&host.state_dir().to_string_lossy());
+    until("the supervisor's end", || supervisors().is_empty());
+    let told = host.json("v");
+    assert_eq!(told["certainty"], "witnessed");
+    let run = host.run_folder("v");
+    let by_others = |bytes: &mut [u8]| {
+        let ours = b"\"rules\":\"";
+        let found = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(ours));
+        let found: Vec<usize> = found.collect();
+        assert!(!found.is_empty());
+        found.iter().for_each(|at| bytes[at + ours.len()] = b'x');
+    };
+    let mut journal = fs::read(run.join("journal")).unwrap();
+    by_others(&mut journal);
+    let hole = journal.iter().position(|byte| *byte != 0).unwrap();
+    let file = File::options().write(true).open(run.join("journal"));
+    let file = file.unwrap();
+    file.write_all_at(&journal[hole..], hole as u64).unwrap();
+    let path = run.join("state.json");
+    let mut state: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    state["rules"] = json!("x");
+    // By which it is known that it is of this journal (FNV-1a).
+    let end = usize::try_from(state["offset"].as_u64().unwrap()).unwrap();
+    let mark = journal[end - 64..end]
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    state["mark"] = json!(mark);
+    fs::write(&path, state.to_string()).unwrap();
+    assert!(hole > 0);
+    assert_eq!(host.json("v"), told);
 }
 
 #[test]

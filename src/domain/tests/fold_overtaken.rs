@@ -49,6 +49,11 @@ fn a_guest_is_restarted_only_by_a_reset_and_as_what_it_is_by_then() {
     let late: Vec<Event> = std::iter::repeat_n(Other, 60).collect();
     let cases = [
         (vec![reset(), Resumed], "running (crashed)"),
+        // Whoever reset it died, and another lets it run.
+        (
+            [&[reset()], &late[..], &[Resumed]].concat(),
+            "running (crashed)",
+        ),
         (vec![Resumed], "running (unpaused)"),
         (
             [&late[..], &[reset(), Resumed]].concat(),

@@ -34,7 +34,6 @@ fn what_was_read_is_not_given_up_for_a_checkpoint_by_other_rules() {
 
 #[test]
 fn of_a_checkpoint_by_other_rules_whose_lines_are_gone_only_an_end_is_sure() {
-    let saving = booted(&[begun(Verb::Save), Event::Stopped]);
     let killed = Exit::Signal {
         signal: 9,
         core_dumped: false,
@@ -67,9 +66,19 @@ fn of_a_checkpoint_by_other_rules_whose_lines_are_gone_only_an_end_is_sure() {
             "{behind:?}"
         );
     }
-    let after = fold_of(&[Event::Gap, summed_up_by_others(&saving)]);
-    let job = after.job.unwrap();
-    assert_eq!((job.is_taken, job.stream), (false, Stream::NotAsked));
+    // What it is saved in is not thrown away.
+    let saved = [
+        begun(Verb::Save),
+        Event::Stopped,
+        writes(Verb::Save),
+        status("setup"),
+        taken(Verb::Save),
+        status("active"),
+    ];
+    let mut events = vec![Event::Gap, summed_up_by_others(&booted(&saved))];
+    events.extend([status("completed"), sent(Verb::Save)]);
+    let duty = fold_of(&events).duty(&gone("b"), Worker::Gone);
+    assert_eq!(duty, Some(Duty::PlaceFile));
 }
 
 /// One event of each kind that can move a run.

@@ -1,7 +1,7 @@
 //! Panics, power-offs and resets: what may end a guest, and what takes that back.
 
 use domstate::domain::{
-    OnPoweroff, PanicAction, Paused, Running, ShutdownCause, State, WatchdogAction,
+    OnPoweroff, PanicAction, Paused, Running, ShutdownCause, State, Verb, WatchdogAction,
 };
 
 use super::Guest;
@@ -18,6 +18,7 @@ impl Guest {
         self.announced = None;
         self.unexplained = false;
         self.panicked = false;
+        self.restarting = false;
         self.shutdown = None;
         self.stays = false;
         self.watchdog = None;
@@ -33,7 +34,10 @@ impl Guest {
             self.stand(Paused::User);
             return;
         }
+        let is_asked = self.newest().any(|asked| asked.verb == Verb::CrashRestart);
+        let restarting = is_asked && (self.restarting || state == State::Crashed);
         self.afresh();
+        self.restarting = restarting;
         match state {
             State::Crashed => self.stand(Paused::Crashed),
             // It stayed, and was reset by a third party.

@@ -127,6 +127,12 @@ impl Guest {
 
     /// It comes to nothing: a guest that still stands for it was not let go on.
     pub(super) fn failed(&mut self, verb: Verb) {
+        self.restarting &= verb != Verb::CrashRestart;
+        let was_down = self.state == State::Paused(Paused::ShuttingDown);
+        if verb == Verb::PoweroffRestart && self.gap && was_down {
+            // It is not as it was said to be.
+            self.stand(Paused::Unknown);
+        }
         if !is_job(verb)
             || self
                 .reason_of_job()
