@@ -44,6 +44,23 @@ pub struct Answer {
     pub certainty: Certainty,
 }
 
+impl Answer {
+    /// The same where nothing can be written down: that a verb sends a signal may be what nobody had room for.
+    pub fn without_room(self) -> Self {
+        let signal = match self.cause {
+            Some(Cause::Signal { signal, .. }) => signal,
+            _ => return self,
+        };
+        match signal {
+            9 | 15 if self.certainty == Certainty::Witnessed => Self {
+                certainty: Certainty::Inferred,
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
 /// Whether QEMU was there when somebody looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Life {

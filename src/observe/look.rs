@@ -135,9 +135,8 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         };
     }
     let is_lost = match life {
-        Life::Gone(_) if replay.fold.has_end() => false,
-        // Whoever broke off in that line is gone, and what it was about to say is lost. So may be what nobody has had room to say.
-        Life::Gone(_) => replay.unfinished || !has_room(run),
+        // Whoever broke off in that line is gone, and what it was about to say is lost.
+        Life::Gone(_) => replay.unfinished && !replay.fold.has_end(),
         Life::Lives | Life::MayLive => replay.unfinished && is_stump(run, &replay),
     };
     if is_lost {
@@ -147,6 +146,9 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         Some(damage) => replay.fold.answer_despite(damage, &life),
         None => replay.fold.answer(&life),
     };
+    if matches!(life, Life::Gone(_)) && !replay.fold.has_end() && !has_room(run) {
+        answer = answer.without_room();
+    }
     if let Some(Cause::JournalDamaged { file, .. }) = &mut answer.cause {
         // The fold does not know where its run lies.
         *file = run.relative(JOURNAL_FILE);

@@ -124,8 +124,14 @@ impl Life<'_> {
         let watched = self.did('g')
             && (machine.watchdog == Some("poweroff")
                 || (machine.watchdog == Some("reset") && machine.no_reboot));
+        let is_saved = self.tried("save")
+            || self.tried("managedsave")
+            || self.tried_with("dump", "--crash")
+            || self.tried_with("snapshot-create-as", "--halt");
         for (may, end) in [
             (killed || hit, ShutOff::Crashed),
+            // A third party may let it run between the last look at a guest that was saved and the quit.
+            (is_saved && self.commanded("cont"), ShutOff::Destroyed),
             (quits, ShutOff::Destroyed),
             (shuts_down, ShutOff::Shutdown),
             (is_out_of_time && resets, ShutOff::Destroyed),

@@ -185,6 +185,29 @@ fn a_guest_can_be_destroyed_on_a_disk_without_room_for_a_single_line() {
 }
 
 #[test]
+fn an_end_that_nobody_has_written_down_is_told_as_before_once_the_disk_is_full() {
+    if !is_root("an_end_that_nobody_has_written_down_is_told_as_before_once_the_disk_is_full") {
+        return;
+    }
+    let host = Host::new();
+    let disk = Disk::mount(&host, "size=2m");
+    let mut guest = host.start("v", &["-no-reboot"]);
+    let supervisor = host.supervisor_pid("v");
+    send(supervisor, Signal::SIGSTOP);
+    guest.press('r');
+    until("the guest's end", || {
+        host.answer("v") == "shut off (shutdown)"
+    });
+    disk.fill(0);
+    let told = host.json("v");
+    assert_eq!(s(&told["cause"]["kind"]), "guest-reset", "{told}");
+    assert_eq!(told["certainty"], "witnessed", "{told}");
+    send(supervisor, Signal::SIGCONT);
+    settled(&host);
+    assert_eq!(host.answer("v"), "shut off (shutdown)");
+}
+
+#[test]
 fn where_lines_of_qemus_had_no_room_that_is_on_record_as_soon_as_there_is_room() {
     if !is_root("where_lines_of_qemus_had_no_room_that_is_on_record_as_soon_as_there_is_room") {
         return;

@@ -105,6 +105,34 @@ fn of_a_qemu_that_outlived_a_shutdown_in_lines_that_are_lost_the_second_tells() 
 }
 
 #[test]
+fn where_nothing_can_be_written_only_a_signal_that_a_verb_sends_is_doubted() {
+    let seen = |exit| {
+        let exited = Exited {
+            exit,
+            boot: boot_id("b"),
+            ..Exited::default()
+        };
+        Life::Gone(exited)
+    };
+    let reset = Story::booted().shut(ShutdownCause::GuestReset);
+    let segfault = Some(Exit::Signal {
+        signal: 11,
+        core_dumped: false,
+    });
+    for (story, exit, certainty) in [
+        (Story::booted(), KILLED, Certainty::Inferred),
+        (Story::booted(), segfault, Certainty::Witnessed),
+        (reset, STATUS_0, Certainty::Witnessed),
+    ] {
+        let answer = story.0.answer(&seen(exit));
+        assert_eq!(answer.certainty, Certainty::Witnessed);
+        let state = answer.state;
+        let doubted = answer.without_room();
+        assert_eq!((doubted.state, doubted.certainty), (state, certainty));
+    }
+}
+
+#[test]
 fn a_guest_that_panicked_and_stood_may_have_run_in_lines_that_are_lost() {
     let stood = || {
         let story = Story::booted().then(panicked(PanicAction::Pause));
