@@ -47,17 +47,12 @@ pub struct Answer {
 impl Answer {
     /// The same where nothing can be written down: that a verb sends a signal may be what nobody had room for.
     pub fn without_room(self) -> Self {
-        let signal = match self.cause {
-            Some(Cause::Signal { signal, .. }) => signal,
-            _ => return self,
+        let is_a_verbs = matches!(self.cause, Some(Cause::Signal { signal: 9 | 15, .. }));
+        let certainty = match self.certainty {
+            Certainty::Witnessed if is_a_verbs => Certainty::Inferred,
+            certainty => certainty,
         };
-        match signal {
-            9 | 15 if self.certainty == Certainty::Witnessed => Self {
-                certainty: Certainty::Inferred,
-                ..self
-            },
-            _ => self,
-        }
+        Self { certainty, ..self }
     }
 }
 
