@@ -48,9 +48,9 @@ impl Answer {
     /// The same where nothing can be written down: that a verb sends a signal may be what nobody had room for.
     pub fn without_room(self) -> Self {
         let is_a_verbs = matches!(self.cause, Some(Cause::Signal { signal: 9 | 15, .. }));
-        let certainty = match self.certainty {
-            Certainty::Witnessed if is_a_verbs => Certainty::Inferred,
-            certainty => certainty,
+        let certainty = match is_a_verbs && self.certainty == Certainty::Witnessed {
+            true => Certainty::Inferred,
+            false => self.certainty,
         };
         Self { certainty, ..self }
     }
