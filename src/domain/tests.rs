@@ -217,6 +217,19 @@ fn booted(then: &[Event]) -> Fold {
     fold_of(&[&boot(), then].concat())
 }
 
+/// A guest that stands for its save, which QEMU is writing.
+fn saving() -> Vec<Event> {
+    let asked = [
+        begun(Verb::Save),
+        Event::Stopped,
+        writes(Verb::Save),
+        status("setup"),
+        taken(Verb::Save),
+        status("active"),
+    ];
+    [&boot()[..], &asked].concat()
+}
+
 /// Asserts what is told of a living guest after each of these, which come after `first`.
 fn assert_told(first: &[Event], cases: &[(&[Event], &str)]) {
     for (then, want) in cases {

@@ -170,6 +170,43 @@ fn powered_off() -> Event {
     Event::ShutDown(ShutdownCause::GuestShutdown)
 }
 
+#[test]
+fn what_is_not_as_the_record_says_where_lines_are_lost_is_not_tried_again() {
+    let duty = |fold: &Fold| fold.duty(&Life::Lives, Worker::Gone);
+    // By its policy, what is to be done, and the verb that says that it is not.
+    for (on_crash, due, verb) in [
+        (OnCrash::Destroy, Duty::EndAfterPanic, Verb::CrashDestroy),
+        (
+            OnCrash::Restart,
+            Duty::RestartAfterPanic,
+            Verb::CrashRestart,
+        ),
+        (OnCrash::CoredumpDestroy, Duty::DumpCore, Verb::CrashDump),
+    ] {
+        let policy = || lifecycle(on_crash, OnPoweroff::Destroy);
+        let cut = [&panics()[..], &[Event::Gap]].concat();
+        let fold = booted_under(policy(), &cut);
+        assert_eq!(duty(&fold), Some(due));
+        assert_eq!(due.of_standing_guest(), Some(verb));
+        let told = [&cut[..], &[failed(verb)]].concat();
+        assert_eq!(duty(&booted_under(policy(), &told)), None, "{verb:?}");
+    }
+    let due = Some(Duty::RestartAfterPoweroff);
+    let events = [
+        powered_off(),
+        Event::Stopped,
+        Event::Gap,
+        failed(Verb::PoweroffRestart),
+    ];
+    assert_goes_on(
+        OnPoweroff::Restart,
+        &events[..3],
+        "paused (shutting down)",
+        due,
+    );
+    assert_goes_on(OnPoweroff::Restart, &events, "paused (unknown)", None);
+}
+
 fn assert_goes_on(policy: OnPoweroff, events: &[Event], state: &str, duty: Option<Duty>) {
     let fold = booted_under(lifecycle(OnCrash::Destroy, policy), events);
     let told = (fold.live.to_string(), fold.duty(&Life::Lives, Worker::Gone));

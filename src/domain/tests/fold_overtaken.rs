@@ -3,19 +3,6 @@
 use super::story::*;
 use super::*;
 
-/// A guest that stands for its save, which QEMU is writing.
-fn saving() -> Vec<Event> {
-    let asked = [
-        begun(Verb::Save),
-        Event::Stopped,
-        writes(Verb::Save),
-        status("setup"),
-        taken(Verb::Save),
-        status("active"),
-    ];
-    [&boot()[..], &asked].concat()
-}
-
 /// A guest that runs while its memory is sent where we have it sent.
 fn going() -> Vec<Event> {
     let asked = [

@@ -67,15 +67,7 @@ fn of_a_checkpoint_by_other_rules_whose_lines_are_gone_only_an_end_is_sure() {
         );
     }
     // What it is saved in is not thrown away.
-    let saved = [
-        begun(Verb::Save),
-        Event::Stopped,
-        writes(Verb::Save),
-        status("setup"),
-        taken(Verb::Save),
-        status("active"),
-    ];
-    let mut events = vec![Event::Gap, summed_up_by_others(&booted(&saved))];
+    let mut events = vec![Event::Gap, summed_up_by_others(&fold_of(&saving()))];
     events.extend([status("completed"), sent(Verb::Save)]);
     let duty = fold_of(&events).duty(&gone("b"), Worker::Gone);
     assert_eq!(duty, Some(Duty::PlaceFile));
