@@ -175,11 +175,6 @@ impl Fold {
 
     pub(super) fn reset(&mut self, by: ResetBy, at: Option<Timestamp>) {
         self.clear_ends();
-        let is_asked = || self.intents.recent(&[Verb::CrashRestart], at).is_some();
-        if self.restart == Some(Restart::AfterPanic) && !is_asked() {
-            // Somebody does later what was only asked for then.
-            self.restart = None;
-        }
         if by == ResetBy::Host {
             // That was it: of a later one it is not why.
             self.intents.settle_oldest(Verb::Reset, at);
