@@ -57,7 +57,7 @@ pub(crate) struct Guest {
     pub(crate) panicked: bool,
     /// It may have been started afresh since.
     pub(crate) panic_is_past: bool,
-    /// It was reset for its panic.
+    /// It is to be reset for its panic, or was.
     pub(crate) restarting: bool,
     /// The first one, and whether the machine ran then.
     pub(crate) shutdown: Option<(ShutdownCause, bool)>,
@@ -178,6 +178,7 @@ impl Guest {
             Event::MigrationChanged(word) => self.migration(word),
             Event::Asked { verb, actor, job } => {
                 self.ask(*verb, actor.pid);
+                self.restarting |= *verb == Verb::CrashRestart && self.state == State::Crashed;
                 if let Some(job) = job {
                     self.written = Written::Unasked;
                     self.is_taken = false;

@@ -1,7 +1,7 @@
 //! Panics, power-offs and resets: what may end a guest, and what takes that back.
 
 use domstate::domain::{
-    OnPoweroff, PanicAction, Paused, Running, ShutdownCause, State, Verb, WatchdogAction,
+    OnPoweroff, PanicAction, Paused, Running, ShutdownCause, State, WatchdogAction,
 };
 
 use super::Guest;
@@ -34,8 +34,7 @@ impl Guest {
             self.stand(Paused::User);
             return;
         }
-        let is_asked = self.newest().any(|asked| asked.verb == Verb::CrashRestart);
-        let restarting = is_asked && (self.restarting || state == State::Crashed);
+        let restarting = self.restarting;
         self.afresh();
         self.restarting = restarting;
         match state {
