@@ -142,7 +142,11 @@ impl Fold {
             State::Paused(Paused::User) => self.intents.is_only_asked(Verb::Suspend, self.since),
             // QEMU stops it when there is no more than the last of it to go.
             State::Paused(Paused::Migrating) => {
-                self.is_written_for_job() && self.transfer == Transfer::Leaving(Copying::PreCopy)
+                let is_held_back = matches!(
+                    self.transfer,
+                    Transfer::Leaving(Copying::Undecided | Copying::PreCopy)
+                );
+                self.is_written_for_job() && is_held_back
             }
             State::Running(_)
             | State::Paused(_)

@@ -78,7 +78,7 @@ impl Fold {
         let is_written = self.is_written_for_job()
             && matches!(
                 self.transfer,
-                Transfer::Leaving(Copying::PreCopy | Copying::Last)
+                Transfer::Leaving(Copying::Undecided | Copying::PreCopy | Copying::Last)
             );
         match restart {
             Some(Restart::AfterPanic) => Running::Crashed,

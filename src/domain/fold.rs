@@ -346,7 +346,9 @@ impl Fold {
 
     fn lines_lost(&mut self) {
         self.gap = true;
-        if self.transfer == Transfer::Leaving(Copying::Undecided) {
+        if self.is_written_for_job() {
+            self.goes_away();
+        } else if self.transfer == Transfer::Leaving(Copying::Undecided) {
             self.may_leave();
         }
         let may_stay = self.outlives_power_off();

@@ -38,12 +38,16 @@ impl Fold {
         let is_under_way = self.is_under_way();
         let breaks_off = matches!(self.transfer, Transfer::Leaving(_)) && !self.is_handed_over();
         let runs = matches!(self.live, State::Running(_));
+        let is_gone = self.transfer == Transfer::Left && !runs;
+        let is_copy = self.is_copied_here();
         let Some(pending) = &mut self.job else {
             return;
         };
         // Of one that announces nothing: for all else the guest stands first.
         let may_be_ours = pending.job.announces || pending.verb == Verb::Migrate || !runs;
         pending.stream = match (status, pending.stream) {
+            // Somebody else was first: this is what is left of it here.
+            ("setup" | "active", Stream::NotBegun) if is_gone => Stream::NotAsked,
             ("setup", Stream::NotBegun) if may_be_ours => Stream::Begun,
             // The line before it is lost.
             ("active", Stream::NotBegun) if may_be_ours && !is_under_way => Stream::Begun,
@@ -51,6 +55,9 @@ impl Fold {
             ("setup", Stream::Begun) if !pending.is_taken => Stream::Begun,
             ("setup", Stream::Begun) => Stream::BrokenOff,
             ("failed" | "cancelled", Stream::Begun) if breaks_off => Stream::BrokenOff,
+            // The job's own has no end before QEMU's answer is on record.
+            ("completed", Stream::Begun) if !pending.is_taken && is_copy => Stream::NotBegun,
+            ("completed", Stream::Begun) if !pending.is_taken => Stream::NotAsked,
             (_, stream) => stream,
         };
         if pending.stream == Stream::BrokenOff && pending.verb == Verb::Migrate && breaks_off {
@@ -81,9 +88,14 @@ impl Fold {
         if self.transfer == Transfer::Left {
             self.has_left();
         }
-        if answer == StreamAnswer::Refused && !matches!(self.live, State::Running(_)) {
+        match (answer, self.transfer) {
+            (StreamAnswer::Taken, _) => self.goes_away(),
+            (StreamAnswer::Refused, Transfer::Leaving(Copying::Undecided)) => {}
             // Nothing holds back the last of what is somebody else's.
-            self.may_leave();
+            (StreamAnswer::Refused, _) if !matches!(self.live, State::Running(_)) => {
+                self.may_leave();
+            }
+            (StreamAnswer::Refused, _) => {}
         }
     }
 
@@ -109,6 +121,12 @@ impl Fold {
         stream == Some(Stream::Begun)
     }
 
+    /// The same, and QEMU has said that it is the job that it writes for.
+    pub(super) fn is_known_as_jobs(&self) -> bool {
+        let is_taken = self.job.as_ref().is_some_and(|pending| pending.is_taken);
+        is_taken && self.is_written_for_job()
+    }
+
     /// Whether somebody else sends the guest away, or has: to another QEMU or into a file, QEMU does not say.
     pub fn is_sent_by_another(&self) -> bool {
         let goes = matches!(self.transfer, Transfer::Leaving(_) | Transfer::Left);
@@ -131,10 +149,8 @@ impl Fold {
     /// The guest runs on here: what was saved or sent of it is not what it is any more. What is still being written may yet
     /// become that.
     pub(super) fn take_back_job(&mut self) {
-        if self.transfer == Transfer::Leaving(Copying::Undecided) {
-            // A STOP will tell when the last of it goes.
-            self.transfer = Transfer::Leaving(Copying::PreCopy);
-        }
+        // A STOP will tell when the last of it goes.
+        self.goes_away();
         let is_over =
             matches!(self.transfer, Transfer::Left | Transfer::Failed) || self.is_handed_over();
         if let Some(pending) = &mut self.job {

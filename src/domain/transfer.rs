@@ -94,12 +94,15 @@ impl Fold {
             }
             _ => {}
         }
-        if !self.is_written_for_job() && !runs {
-            // Somebody else sends a guest that stands already: no STOP will tell when the last of it goes.
+        if !runs {
             match (status, self.transfer) {
-                ("setup", Transfer::Leaving(Copying::PreCopy)) if !self.gap => {
+                ("setup", Transfer::Leaving(Copying::PreCopy))
+                    if !self.gap && !self.is_known_as_jobs() =>
+                {
                     self.transfer = Transfer::Leaving(Copying::Undecided);
                 }
+                ("setup" | "active" | "device", _) if self.is_written_for_job() => self.goes_away(),
+                // Somebody else sends a guest that stands already: no STOP will tell when the last of it goes.
                 ("setup" | "active" | "device", _) => self.may_leave(),
                 _ => {}
             }
@@ -123,8 +126,10 @@ impl Fold {
     pub(super) fn may_have_left(&self) -> bool {
         match self.transfer {
             Transfer::Leaving(Copying::Last) => true,
-            // It is the snapshot that the job takes, until QEMU says otherwise.
-            Transfer::Leaving(Copying::Undecided) => !self.is_being_kept(),
+            // It is the snapshot that the job takes, or what it has QEMU write, until QEMU says otherwise.
+            Transfer::Leaving(Copying::Undecided) => {
+                !self.is_being_kept() && !self.is_written_for_job()
+            }
             Transfer::None
             | Transfer::Arriving(_)
             | Transfer::Leaving(_)
@@ -142,6 +147,30 @@ impl Fold {
     pub(super) fn may_leave(&mut self) {
         if let Transfer::Leaving(Copying::Undecided | Copying::PreCopy) = self.transfer {
             self.transfer = Transfer::Leaving(Copying::Last);
+        }
+    }
+
+    /// It is no snapshot that QEMU writes.
+    pub(super) fn goes_away(&mut self) {
+        if self.transfer == Transfer::Leaving(Copying::Undecided) {
+            self.transfer = Transfer::Leaving(Copying::PreCopy);
+        }
+    }
+
+    /// Whether what QEMU has written, if that is complete now, is a copy of a guest that stays here.
+    pub(super) fn is_copied_here(&self) -> bool {
+        match self.transfer {
+            // `savevm`, 7.2 to 11.1: a way says `active` before that.
+            Transfer::Leaving(Copying::Undecided) => true,
+            // Made while it runs (background-snapshot). Of what goes anywhere the last is sent while it stands.
+            Transfer::Leaving(Copying::PreCopy) => {
+                self.is_seen_running() && !self.is_known_as_jobs()
+            }
+            Transfer::None
+            | Transfer::Arriving(_)
+            | Transfer::Leaving(_)
+            | Transfer::Left
+            | Transfer::Failed => false,
         }
     }
 
@@ -208,14 +237,7 @@ impl Fold {
 
     fn transferred(&mut self, at: Option<Timestamp>) {
         match self.transfer {
-            // `savevm`, 7.2 to 11.1: a way says `active` before that.
-            Transfer::Leaving(Copying::Undecided) => self.transfer = Transfer::None,
-            // A copy of it, made while it runs (background-snapshot). Of what goes anywhere the last is sent while it stands.
-            Transfer::Leaving(Copying::PreCopy)
-                if self.is_seen_running() && !self.is_written_for_job() =>
-            {
-                self.transfer = Transfer::None;
-            }
+            Transfer::Leaving(_) if self.is_copied_here() => self.transfer = Transfer::None,
             Transfer::Leaving(_) => {
                 self.transfer = Transfer::Left;
                 self.has_left();

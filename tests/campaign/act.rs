@@ -169,7 +169,7 @@ impl Theme {
         match rng.u8(..20) {
             0..2 => Self::Storage,
             2 => Self::Vanishing,
-            3 => Self::Clock,
+            3..6 => Self::Clock,
             _ => Self::Plain,
         }
     }

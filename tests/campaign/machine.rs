@@ -106,6 +106,14 @@ impl Machine {
         machine
     }
 
+    /// Has domstate do something when the guest ends.
+    pub(crate) fn follow_policy(&mut self, rng: &mut Rng) {
+        (self.panic, self.no_reboot, self.no_shutdown) = (None, false, false);
+        let crash = ["destroy", "restart", "restart", "preserve"];
+        self.on_crash = Some(crash[rng.usize(..crash.len())]);
+        self.on_poweroff = (rng.bool()).then_some("restart");
+    }
+
     /// The options of `start`.
     pub(crate) fn options(&self) -> Vec<&'static str> {
         let mut options = Vec::new();

@@ -32,8 +32,12 @@ pub(crate) struct Story {
 impl Story {
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let machine = Machine::any(&mut rng);
+        let mut machine = Machine::any(&mut rng);
         let theme = Theme::any(&mut rng);
+        let acts_by_policy = theme == Theme::Clock && rng.bool();
+        if acts_by_policy {
+            machine.follow_policy(&mut rng);
+        }
         let mut groups: Vec<Vec<Act>> = (0..rng.usize(1..6))
             .map(|_| {
                 let at_once = [1, 1, 1, 2, 2, 3][rng.usize(..6)];
@@ -44,6 +48,11 @@ impl Story {
             // Before something that counts, else it would be for nothing.
             let at = rng.usize(..groups.len());
             groups.insert(at, vec![Act::Storage(theme.storage(&mut rng))]);
+        }
+        if acts_by_policy {
+            let at = rng.usize(..=groups.len());
+            let end = ['p', 'p', 'o', 't'][rng.usize(..4)];
+            groups.insert(at, vec![Act::Letter(end)]);
         }
         let start = (rng.u8(..12) == 0).then(|| Fault::any(&mut rng));
         let peer = (rng.u8(..30) == 0).then(|| {

@@ -66,6 +66,8 @@ pub(crate) struct Guest {
     pub(crate) written: Written,
     /// QEMU has said that it writes for the job.
     pub(crate) is_taken: bool,
+    /// It has stood since QEMU began to write for somebody, of which nothing else was said.
+    may_be_snapshot: bool,
     /// It stood before the job began.
     stood_before: bool,
     /// An incoming guest runs already, and the rest of it is fetched.
@@ -118,6 +120,7 @@ impl Guest {
             outgoing: Outgoing::No,
             written: Written::Nothing,
             is_taken: false,
+            may_be_snapshot: false,
             stood_before: false,
             post_copy: false,
             reboot: false,
@@ -222,6 +225,7 @@ impl Guest {
             }
             Event::Gap => {
                 self.gap = true;
+                self.may_be_snapshot = false;
                 if self.outgoing == Outgoing::Undecided {
                     self.outgoing = Outgoing::Copied;
                 }
@@ -376,6 +380,7 @@ impl Guest {
 
     /// What is made of it for a job may not be of this guest any more.
     fn goes_on(&mut self) {
+        self.may_be_snapshot = false;
         // Where it went, or what was written of it, is not what it is any more; what is being written still may be.
         let migrates = self.job() == Some(Verb::Migrate);
         let lasts = match self.written {

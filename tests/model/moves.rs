@@ -46,6 +46,8 @@ pub(crate) enum Move {
     /// Just before QEMU is told to write for a job of ours, which is therefore refused.
     SendFirst,
     KeepFirst,
+    /// The same, and so long before that QEMU takes what is left of the guest for the job.
+    SendBefore,
     // Ends.
     Go,
     /// Nobody sees how.
@@ -146,6 +148,9 @@ impl Machine {
             if is_there && self.is_about_to_write() {
                 moves.extend([Move::SendFirst, Move::KeepFirst]);
             }
+            if is_there && (self.is_about_to_write() || self.is_about_to_tell()) {
+                moves.push(Move::SendBefore);
+            }
         }
         moves
     }
@@ -225,6 +230,7 @@ impl Machine {
             Move::SendInVain => vec![lines::migration("setup"), lines::migration("failed")],
             Move::Keep | Move::KeepFirst => self.keep(),
             Move::SendFirst => self.send_first(),
+            Move::SendBefore => self.send_away(),
             Move::TakeOver => self.take_over(),
             Move::Step => self.step(),
             Move::Abandon => {
@@ -292,6 +298,13 @@ impl Machine {
         );
         let stands_or_runs = matches!(self.stage, Stage::Stands | Stage::Runs);
         stands_or_runs && is_answered && is_next(self.script.first(), &lines::migration("setup"))
+    }
+
+    /// Whether it is about to say that.
+    fn is_about_to_tell(&self) -> bool {
+        let stands_or_runs = matches!(self.stage, Stage::Stands | Stage::Runs);
+        let next = self.script.first();
+        stands_or_runs && matches!(next, Some(Step::Line(Event::StreamAsked { .. })))
     }
 
     /// QEMU refuses what it is told then, and the command gives up.

@@ -122,28 +122,39 @@ fn what_began_behind_that_line_is_somebody_elses_if_qemu_then_refuses() {
 }
 
 #[test]
-fn where_qemus_answer_is_lost_with_the_worker_what_has_gone_may_be_somebody_elses() {
+fn what_comes_to_its_end_before_qemus_answer_is_somebody_elses() {
     use Event::*;
-    let sent_away = [status("setup"), status("active"), status("completed")];
-    let save = [told(), sent_away.to_vec()].concat();
-    assert!(booted(&save).is_sent_by_another());
-    let known = [&save[..], &[taken(Verb::Save)]].concat();
-    assert!(!booted(&known).is_sent_by_another());
-    // A migration is told as one only with it.
-    let asked = [begun(Verb::Migrate), writes(Verb::Migrate)];
-    let gone = [
-        status("setup"),
-        status("active"),
-        Stopped,
-        status("completed"),
-    ];
-    let migrate = [&asked[..], &gone].concat();
-    let end = |events: &[Event]| Story(booted(events), 60_000_000).ends(STATUS_0);
-    let (state, cause, _) = end(&migrate);
+    // The job's own waits for that: into a narrow pipe, or for a word of ours.
+    let away = ["setup", "active", "completed"].map(status);
+    let then_ours = |verb| vec![status("setup"), taken(verb), status("active")];
     let unknown = ("shut off (unknown)", Cause::MaybeMigrated);
-    assert_eq!((state.as_str(), cause), unknown);
-    let known = [&migrate[..], &[taken(Verb::Migrate)]].concat();
-    assert_witnessed([(end(&known), "migrated", asked_for(Verb::Migrate))]);
+    let asked = [begun(Verb::Save), Stopped];
+    let whole = [&away[..], &[writes(Verb::Save)]].concat();
+    let begun_before = [&away[..2], &[writes(Verb::Save)], &away[2..]].concat();
+    let lost = [&told()[2..], &[status("setup"), Gap, status("completed")]].concat();
+    let behind = [&told()[2..], &away].concat();
+    for his in [whole, begun_before, lost, behind] {
+        for ours in [vec![], vec![taken(Verb::Save)], then_ours(Verb::Save)] {
+            let events = [&asked[..], &his, &ours].concat();
+            let fold = booted(&events);
+            assert!(fold.is_sent_by_another(), "{events:?}");
+            let story = Story(fold, 60_000_000).then(status("completed"));
+            let story = story.then(sent(Verb::Save)).then(done(Verb::Save));
+            let (state, cause, _) = story.shut(ShutdownCause::HostQmpQuit).ends(STATUS_0);
+            assert_eq!((state.as_str(), cause), unknown, "{events:?}");
+        }
+    }
+    let migrate = [begun(Verb::Migrate), writes(Verb::Migrate)];
+    let gone = [&away[..2], &[Stopped], &away[2..]].concat();
+    for ours in [vec![], vec![taken(Verb::Migrate)], then_ours(Verb::Migrate)] {
+        let events = [&migrate[..], &gone, &ours].concat();
+        let (state, cause, _) = Story(booted(&events), 60_000_000).ends(STATUS_0);
+        assert_eq!((state.as_str(), cause), unknown, "{events:?}");
+    }
+    let answered = [&away[..1], &[taken(Verb::Migrate)], &gone[1..]].concat();
+    let events = [&migrate[..], &answered].concat();
+    let end = Story(booted(&events), 60_000_000).ends(STATUS_0);
+    assert_witnessed([(end, "migrated", asked_for(Verb::Migrate))]);
     // What is under way is undone with the job.
     let under_way = [told(), vec![status("setup"), status("active")]].concat();
     assert!(!booted(&under_way).is_sent_by_another());
@@ -229,6 +240,15 @@ fn a_snapshot_of_somebody_elses_just_before_a_job_is_told_to_qemu_is_not_the_job
     let then = [&events[..], &[taken(Verb::Save), status("active")]].concat();
     assert!(ours(&then));
     assert!(!booted(&then).is_sent_by_another());
+    // A copy of one that somebody lets run.
+    let copy = [
+        Resumed,
+        status("setup"),
+        status("active"),
+        status("completed"),
+    ];
+    let events = [&told()[..], &copy, &[status("setup"), taken(Verb::Save)]].concat();
+    assert!(ours(&events));
     // QEMU stops a guest that runs for it, and lets it go on.
     let asked = [begun(Verb::Migrate), writes(Verb::Migrate), Stopped];
     let events = [&asked[..], &his, &[Resumed, status("setup")]].concat();

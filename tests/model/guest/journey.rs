@@ -103,8 +103,15 @@ impl Guest {
     }
 
     fn write(&mut self, word: &str) {
+        let has_gone = self.outgoing == Outgoing::Arrived && !self.runs();
+        let is_copy = self.may_be_snapshot || self.runs() && !self.gap;
         self.written = match (self.written, word) {
+            // The rest of what somebody else has sent away.
+            (Written::Nothing, "setup") if has_gone => Written::Unasked,
             (Written::Nothing, "setup") => Written::ForJob,
+            // Ours ends after QEMU's answer: this was another's.
+            (Written::ForJob, "completed") if !self.is_taken && is_copy => Written::Nothing,
+            (Written::ForJob, "completed") if !self.is_taken => Written::Unasked,
             (Written::ForJob, "completed") => Written::Whole,
             // One before was another's, and is over.
             (Written::ForJob | Written::Whole, "setup") if !self.is_taken => Written::ForJob,
@@ -125,16 +132,21 @@ impl Guest {
 
     pub(super) fn migration(&mut self, word: &str) {
         if let Some(job) = self.job() {
+            let was_written = self.is_written_for_job();
             self.write(word);
+            if was_written && !self.is_written_for_job() && word == "completed" {
+                self.outgoing = match self.written {
+                    Written::Nothing => Outgoing::No,
+                    _ => Outgoing::Arrived,
+                };
+                if self.outgoing == Outgoing::Arrived {
+                    self.will_not_run_here();
+                }
+                return;
+            }
+            self.may_be_snapshot = word == "setup" && !self.runs() && !self.gap && !self.is_taken;
             // A file, or the guest's own disks, are where it goes.
             if job != Verb::Migrate && self.is_written_for_job() {
-                if word == "completed" && !self.is_taken {
-                    self.outgoing = Outgoing::Arrived;
-                    self.will_not_run_here();
-                } else if word == "setup" && self.outgoing == Outgoing::Arrived {
-                    // That was another's snapshot, then: the job's own begins.
-                    self.outgoing = Outgoing::No;
-                }
                 return;
             }
         }
