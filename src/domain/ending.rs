@@ -269,6 +269,8 @@ fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
             inferred(ShutOff::Destroyed, asked(intent))
         }
         Some(intent) => witnessed(ShutOff::Shutdown, asked(intent)),
+        // It may only seem to be long ago, by a clock that was set since.
+        None if case.fold.intents.has_any(&resets) => inferred(ShutOff::Destroyed, Cause::QmpQuit),
         None => witnessed(ShutOff::Destroyed, Cause::QmpQuit),
     })
 }
@@ -359,8 +361,11 @@ fn killed_for_memory(case: &Case<'_>) -> Option<Verdict> {
 fn signalled(case: &Case<'_>) -> Option<Verdict> {
     let cause = || exit_cause(case.exit);
     match case.exit? {
-        // The signals that a verb sends: that it would may be what was lost.
-        Exit::Signal { signal: 9 | 15, .. } if case.fold.gap => {
+        // The signals that a verb sends: that it would may be what was lost, or only seem to be long ago, by a clock that
+        // was set since.
+        Exit::Signal { signal: 9 | 15, .. }
+            if case.fold.gap || case.fold.intents.has_any(ENDING_VERBS) =>
+        {
             Some(inferred(ShutOff::Crashed, cause()))
         }
         Exit::Signal { .. } => Some(witnessed(ShutOff::Crashed, cause())),

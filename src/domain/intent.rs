@@ -122,6 +122,11 @@ impl Intents {
         requests.peek().is_some() && requests.all(|intent| intent.progress == Progress::Asked)
     }
 
+    /// Whether one of `verbs` was asked for, however long ago, and has neither failed nor had its effect.
+    pub fn has_any(&self, verbs: &[Verb]) -> bool {
+        self.0.iter().any(|intent| verbs.contains(&intent.verb))
+    }
+
     /// The requests of `verb` that were there when something happened at `at`, which may come from them.
     pub fn before(&self, verb: Verb, at: Option<Timestamp>) -> impl Iterator<Item = &Intent> {
         let is_recent = move |intent: &&Intent| {

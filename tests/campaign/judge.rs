@@ -102,8 +102,6 @@ impl Life<'_> {
             || self.commanded("quit")
             // The reset button is the host's where nobody asked domstate to press it.
             || (machine.no_reboot && self.commanded("system_reset"));
-        // By the clock a request may have been made long before what came of it, or after that.
-        let is_out_of_time = self.theme == Theme::Clock && machine.no_reboot;
         let resets = self.tried("reset")
             || self.tried("dompmwakeup")
             // It meets a BIOS that is not ready for it.
@@ -134,7 +132,6 @@ impl Life<'_> {
             (is_saved && self.commanded("cont"), ShutOff::Destroyed),
             (quits, ShutOff::Destroyed),
             (shuts_down, ShutOff::Shutdown),
-            (is_out_of_time && resets, ShutOff::Destroyed),
             // A third party's reset may come between the last look at a guest that panicked and the policy's quit.
             (panics && self.commanded("system_reset"), ShutOff::Destroyed),
             (panics, ShutOff::Crashed),
@@ -227,9 +224,11 @@ impl Life<'_> {
         if self.is_next_run && self.tried_to_start() && self.is_of_unstarted(told, reason) {
             return Ok(());
         }
-        // Whoever asked for a reset that ends it may have died before he said that he had sent it.
+        // Whoever asked for a reset that ends it may have died before he said that he had sent it; or by the clock that was
+        // long before, or after that.
+        let is_out_of_time = self.theme == Theme::Clock;
         let is_reset = self.tried("reset") || self.tried_with("dump", "--reset");
-        if self.is_obscure
+        if (self.is_obscure || is_out_of_time)
             && self.machine.no_reboot
             && is_reset
             && reason == ShutOff::Destroyed

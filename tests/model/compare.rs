@@ -58,7 +58,7 @@ pub(crate) fn looks() -> usize {
 }
 
 /// Every way in which QEMU may be found gone.
-fn ends() -> Vec<End> {
+pub(crate) fn ends() -> Vec<End> {
     let end = |exit, boot: &str| End {
         exit,
         boot: BootId(boot.to_owned()),

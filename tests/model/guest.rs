@@ -151,13 +151,7 @@ impl Guest {
             Event::Resumed => self.resumed(),
             Event::Reset(_) => self.reset(),
             Event::ShutDown(cause) => self.shut_down(*cause),
-            Event::Suspended => {
-                if self.runs() {
-                    self.asleep = true;
-                    self.state = State::PmSuspended;
-                    self.stopped_at = self.now;
-                }
-            }
+            Event::Suspended => self.falls_asleep(),
             Event::Woken => {
                 if self.asleep {
                     // What it did just before it slept QEMU was told to outlive.
@@ -244,6 +238,14 @@ impl Guest {
             | Event::Checkpoint(_)
             | Event::SpawnFailed { .. }
             | Event::Other => {}
+        }
+    }
+
+    fn falls_asleep(&mut self) {
+        if self.runs() {
+            self.asleep = true;
+            self.state = State::PmSuspended;
+            self.stopped_at = self.now;
         }
     }
 

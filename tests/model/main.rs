@@ -11,6 +11,7 @@
 )]
 
 mod arbitrary;
+mod clock;
 mod compare;
 mod ends;
 mod guest;

@@ -106,7 +106,7 @@ fn an_unfinished_destroy_of_long_ago_explains_nothing() {
     send(host.qemu_pid("v"), Signal::SIGKILL);
     assert_eq!(host.wait("v"), "shut off (crashed)");
     assert_eq!(host.json("v")["cause"]["signal"], "SIGKILL");
-    assert_eq!(host.json("v")["certainty"], "witnessed");
+    assert_eq!(host.json("v")["certainty"], "inferred");
 }
 
 #[test]

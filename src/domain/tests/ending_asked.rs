@@ -105,10 +105,21 @@ fn a_reset_that_was_done_is_not_why_a_later_one_ended_the_guest() {
 }
 
 #[test]
-fn an_ask_of_long_ago_does_not_colour_a_kill_of_today() {
-    let mut story = Story::booted().then(asked(Verb::Destroy));
-    story.1 += 60_000_000;
-    assert_eq!(story.ends(KILLED).0, "shut off (crashed)");
+fn an_ask_of_long_ago_does_not_colour_a_kill_of_today_but_who_knows_by_a_clock_that_may_be_set() {
+    let long_ago = |verb| {
+        let mut story = Story::booted().then(asked(verb));
+        story.1 += 60_000_000;
+        story
+    };
+    let killed = |verb| (long_ago(verb).ends(KILLED), "crashed", SIGKILL);
+    assert_ends(Certainty::Inferred, [killed(Verb::Destroy)]);
+    assert_witnessed([killed(Verb::Suspend), killed(Verb::Reset)]);
+    let reset = |verb| {
+        let story = long_ago(verb).shut(ShutdownCause::HostQmpSystemReset);
+        (story.ends(STATUS_0), "destroyed", Cause::QmpQuit)
+    };
+    assert_ends(Certainty::Inferred, [reset(Verb::Reset)]);
+    assert_witnessed([reset(Verb::Destroy)]);
 }
 
 #[test]
