@@ -54,6 +54,15 @@ impl Answer {
         };
         Self { certainty, ..self }
     }
+
+    /// The same of a QEMU that lives, where nothing that it says can be written down: what it said last may be lost.
+    pub fn unheard(self) -> Self {
+        let certainty = match self.certainty {
+            Certainty::Witnessed | Certainty::Inferred => Certainty::Inferred,
+            Certainty::Unknown => Certainty::Unknown,
+        };
+        Self { certainty, ..self }
+    }
 }
 
 /// Whether QEMU was there when somebody looked.

@@ -102,6 +102,12 @@ impl Journal {
         self.allocate(LINE_ROOM_BYTES).is_ok()
     }
 
+    /// Whether room for a line was kept behind the end, as far as the file's size tells.
+    pub fn keeps_room(&self) -> io::Result<bool> {
+        let lines = self.length()?.saturating_sub(skip_hole(&self.file, 0));
+        Ok(self.disk_bytes()? >= lines + LINE_ROOM_BYTES)
+    }
+
     fn allocate(&self, room_bytes: u64) -> io::Result<u64> {
         let end = self.length()?;
         let from = i64::try_from(end).map_err(io::Error::other)?;

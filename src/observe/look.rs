@@ -146,8 +146,12 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         Some(damage) => replay.fold.answer_despite(damage, &life),
         None => replay.fold.answer(&life),
     };
-    if matches!(life, Life::Gone(_)) && !replay.fold.has_end() && !has_room(run) {
-        answer = answer.without_room();
+    if !replay.fold.has_end() && !has_room(run) {
+        answer = match life {
+            Life::Gone(_) => answer.without_room(),
+            Life::Lives | Life::MayLive if keeps_room(run) => answer,
+            Life::Lives | Life::MayLive => answer.unheard(),
+        };
     }
     if let Some(Cause::JournalDamaged { file, .. }) = &mut answer.cause {
         // The fold does not know where its run lies.
@@ -278,6 +282,13 @@ fn has_room(run: &RunFolder) -> bool {
         let is_full = told.blocks() > 0 && told.blocks_available() == 0;
         !is_full && !told.flags().contains(FsFlags::ST_RDONLY)
     })
+}
+
+/// Whether QEMU's next words have room that was kept for them.
+fn keeps_room(run: &RunFolder) -> bool {
+    let is_writable = statvfs(run.path()).is_ok_and(|t| !t.flags().contains(FsFlags::ST_RDONLY));
+    let kept = || Journal::open_read_only(run.path()).and_then(|journal| journal.keeps_room());
+    is_writable && kept().unwrap_or(false)
 }
 
 fn gap() -> Record {

@@ -72,6 +72,7 @@ fn on_a_full_disk_the_last_words_have_room_and_the_answer_is_true() {
         host.supervisor_pid("v");
         disk.fill(0);
         assert_eq!(host.answer("v"), "running (booted)");
+        assert_eq!(host.json("v")["certainty"], "witnessed");
         host.ok(&["suspend", "v"]);
         assert_eq!(host.answer("v"), "paused (user)");
         host.ok(&["resume", "v"]);
@@ -126,6 +127,8 @@ fn when_the_last_words_were_lost_no_end_is_told_for_a_better_one() {
         assert!(said.stderr.contains("No space left on device"), "{said:?}");
         assert!(said.stderr.lines().count() <= 2, "{said:?}");
         assert_eq!(host.answer("v"), "running (booted)");
+        // It may have stopped since, and nobody could write that down.
+        assert_eq!(host.json("v")["certainty"], "inferred");
         guest.end(&host, how);
         until("QEMU's end", || !is_alive(qemu));
         let full = host.answer("v");
