@@ -205,9 +205,25 @@ fn no_record(case: &Case<'_>) -> Option<Verdict> {
 
 fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
     let intent = case.fold.intents.carried_out(ENDING_VERBS)?;
+    if was_dying(case) {
+        return None;
+    }
     // The signal was recorded as sent and found a QEMU that would not end at once and was let be: that
     // request is settled by `Failed`, so one that is still here is what ended it.
     Some(witnessed(ShutOff::Destroyed, asked(intent)))
+}
+
+/// Whether QEMU was on its way out already when a verb sent its signal, which the kernel takes of a process that dumps its core,
+/// or frees its memory, and throws away. One that obeys says so first, and dies of no signal but the verb's own.
+fn was_dying(case: &Case<'_>) -> bool {
+    let by_another = match case.exit {
+        Some(Exit::Signal { signal: 9, .. }) => oom_kill(case).is_some(),
+        Some(Exit::Signal { signal, .. }) => signal != 15,
+        Some(Exit::Status(_)) | None => false,
+    };
+    let says_nothing = case.fold.shutdown.is_none() && !case.fold.gap;
+    // What a wrapper dies of is its own affair.
+    by_another && says_nothing && case.fold.qemu.is_some()
 }
 
 fn saved_or_dumped(case: &Case<'_>) -> Option<Verdict> {
@@ -316,7 +332,10 @@ fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
 /// The SHUTDOWN line was lost on a full disk, but QEMU's own log tells of the signal.
 fn host_ended_it_by_its_own_words(case: &Case<'_>) -> Option<Verdict> {
     let sender: &SignalSender = case.words.terminated.as_ref()?;
-    let orderly = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
+    // Where a guest may end QEMU as it likes the words may be its own, too.
+    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
+    let says_nothing = case.fold.shutdown.is_none() && !by_device;
+    let orderly = says_nothing && case.exit == Some(Exit::Status(0));
     orderly.then(|| witnessed(ShutOff::Destroyed, Cause::HostSignal(sender.clone())))
 }
 
@@ -343,7 +362,9 @@ fn stood_and_may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {
 }
 
 fn may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {
-    let is_elsewhere = case.fold.may_have_left() || case.fold.was_sent_away();
+    let fold = case.fold;
+    let may_go = fold.may_have_left() || fold.may_be_sent_by_another();
+    let is_elsewhere = may_go || fold.is_handed_over() || fold.was_sent_away();
     is_elsewhere.then(|| verdict_unknown(Cause::MaybeMigrated))
 }
 

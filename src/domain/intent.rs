@@ -24,7 +24,9 @@ pub struct Intent {
 
 impl Intent {
     fn may_end_it(&self) -> bool {
-        ends_guest(self.verb) || ENDING_VERBS.contains(&self.verb)
+        // A reset ends it where it may not reboot.
+        let resets = matches!(self.verb, Verb::Reset | Verb::DumpReset);
+        resets || ends_guest(self.verb) || ENDING_VERBS.contains(&self.verb)
     }
 
     fn is_of(&self, job: &PendingJob) -> bool {

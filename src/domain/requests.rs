@@ -182,6 +182,11 @@ impl Fold {
     pub(super) fn failed(&mut self, verb: Verb, pid: u32, message: &str, at: Option<Timestamp>) {
         let ours = |job: &PendingJob| job.verb == verb && job.job.worker.pid == pid;
         let is_anothers = self.is_sent_by_another();
+        if self.has_end() && self.may_be_sent_by_another() {
+            // Nobody will say more.
+            self.may_leave();
+        }
+        let may_have_left = self.may_have_left() || self.is_handed_over();
         let job = self.job.take_if(|job| ours(job));
         if verb == Verb::Migrate && self.transfer == Transfer::Left && !is_anothers {
             // The guest has arrived, whatever whoever asked for it thinks.
@@ -195,7 +200,7 @@ impl Fold {
         if let Some(job) = job.as_ref().filter(|_| is_anothers) {
             // It stands for what somebody else does with it.
             self.stands_no_more(job.verb, at);
-        } else if let Some(job) = job.filter(|_| !self.may_have_left()) {
+        } else if let Some(job) = job.filter(|_| !may_have_left) {
             // Where nobody knows whether it has gone, to say that it has not would be a guess.
             if self.transfer != Transfer::Failed {
                 // It goes nowhere: what QEMU has written is thrown away.

@@ -89,7 +89,8 @@ impl Fold {
             self.has_left();
         }
         match (answer, self.transfer) {
-            (StreamAnswer::Taken, _) => self.goes_away(),
+            (StreamAnswer::Taken, _) if self.is_known_as_jobs() => self.goes_away(),
+            (StreamAnswer::Taken, _) => {}
             (StreamAnswer::Refused, Transfer::Leaving(Copying::Undecided)) => {}
             // Nothing holds back the last of what is somebody else's.
             (StreamAnswer::Refused, _) if !matches!(self.live, State::Running(_)) => {
@@ -125,6 +126,16 @@ impl Fold {
     pub(super) fn is_known_as_jobs(&self) -> bool {
         let is_taken = self.job.as_ref().is_some_and(|pending| pending.is_taken);
         is_taken && self.is_written_for_job()
+    }
+
+    /// Whether the guest stands for what may be the job's or somebody else's: who holds back the last of it nobody knows.
+    pub(super) fn may_be_sent_by_another(&self) -> bool {
+        let goes = matches!(
+            self.transfer,
+            Transfer::Leaving(Copying::Undecided | Copying::PreCopy)
+        );
+        let stands = !matches!(self.live, State::Running(_));
+        goes && stands && self.is_written_for_job() && !self.is_known_as_jobs()
     }
 
     /// Whether somebody else sends the guest away, or has: to another QEMU or into a file, QEMU does not say.

@@ -6,12 +6,12 @@
 //! writing only, as QEMU's chardev has it (our own processes open it to read as well).
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 
 use super::host::{boot_id, pid_namespace};
 use super::process::{ProcessState, parent_pid, process, process_state};
@@ -74,18 +74,18 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
         return gone(None);
     }
     // It says nothing of an older run: a start takes it, or a new one in its place.
-    let lock_is_held = || is_newest(domain, run) && lock_is_held(domain);
+    let lock_is_held = || Ok::<_, Error>(is_newest(domain, run) && lock_is_held(domain)?);
     let same_namespace = launch.is_some_and(|l| pid_namespace().ok() == Some(l.pid_namespace));
     let known = fold.qemu.or(fold.launcher).filter(|_| same_namespace);
     match known.map(process_state) {
         Some(ProcessState::Alive | ProcessState::Stopped) => return Ok(Life::Lives),
         Some(ProcessState::Unseen) => bail!("cannot look whether QEMU lives"),
-        Some(ProcessState::Zombie(exit)) if fold.qemu.is_some() || !lock_is_held() => {
+        Some(ProcessState::Zombie(exit)) if fold.qemu.is_some() || !lock_is_held()? => {
             return gone(exit);
         }
         Some(ProcessState::Zombie(_) | ProcessState::Absent) | None => {}
     }
-    if !lock_is_held() {
+    if !lock_is_held()? {
         return gone(None);
     }
     // The lock is held by who is about to spawn QEMU, by what was spawned and is about to be QEMU (its supervisor may
@@ -109,16 +109,21 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
     }
 }
 
-fn is_newest(domain: &DomainFolder, run: &RunFolder) -> bool {
+/// Whether no other run of the domain has begun since.
+pub fn is_newest(domain: &DomainFolder, run: &RunFolder) -> bool {
     let newest = domain.latest_run().ok().flatten();
     newest.is_none_or(|newest| newest.number() <= run.number())
 }
 
 /// Whether QEMU's lock is held: by QEMU, by what is to become it, or by what a wrapper left behind.
-pub fn lock_is_held(domain: &DomainFolder) -> bool {
-    open_to_read(&domain.lock())
-        .and_then(|file| is_held(&file))
-        .unwrap_or(false)
+///
+/// # Errors
+/// Nobody can look. Where there is no lock nobody holds it.
+pub fn lock_is_held(domain: &DomainFolder) -> io::Result<bool> {
+    match open_to_read(&domain.lock()).and_then(|file| is_held(&file)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        held => held,
+    }
 }
 
 /// Searches all processes for one that has the journal of `run` open as QEMU's chardev opens it. Slow: only where

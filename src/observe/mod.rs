@@ -16,8 +16,10 @@ mod worker;
 pub use alarm::{Alarm, Sight};
 pub use host::{Reach, boot_id, now, pid_namespace, reach};
 pub use kernel_log::KernelLog;
-pub use life::{Supervised, find_qemu, is_of_run, lock_is_held};
+pub use life::{Supervised, find_qemu, is_newest, is_of_run, lock_is_held};
 pub use look::{Observation, look, look_at_run, replay};
-pub use process::{ProcessState, exit_of_wait_status, process, process_state, start_ticks};
+pub use process::{
+    ProcessState, exit_of_wait_status, is_named_as_qemu, process, process_state, start_ticks,
+};
 pub use watcher::Watcher;
 pub use worker::worker;

@@ -46,6 +46,15 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     Stat::read(pid).ok()?.map(|stat| stat.start_ticks)
 }
 
+/// Whether the program that a process runs, or ran if it is dead and nobody has reaped it, is called as QEMU's are.
+pub fn is_named_as_qemu(process: Process) -> bool {
+    let Ok(name) = fs::read(format!("/proc/{}/comm", process.pid)) else {
+        return false;
+    };
+    let is_qemus = name.starts_with(b"qemu-system-") || matches!(&*name, b"qemu-kvm\n" | b"kvm\n");
+    is_qemus && start_ticks(process.pid) == Some(process.start_ticks)
+}
+
 /// The parent of the process that has this pid now.
 pub(super) fn parent_pid(pid: u32) -> Option<u32> {
     Stat::read(pid).ok()?.map(|stat| stat.parent_pid)
@@ -125,17 +134,19 @@ fn zombie_exit(pid: u32, exit_code: Option<i32>) -> Option<Exit> {
 }
 
 fn may_see(pid: u32) -> io::Result<bool> {
-    let me = fs::metadata("/proc/self")?.uid();
-    if me == 0 {
+    let me = fs::metadata("/proc/self")?;
+    if me.uid() == 0 {
         return Ok(true);
     }
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    let same = |uids: &str| {
-        uids.split_ascii_whitespace()
-            .all(|uid| uid.parse() == Ok(me))
+    let are_all = |key: &str, mine: u32| {
+        let ids = status.lines().find_map(|line| line.strip_prefix(key));
+        ids.is_some_and(|ids| {
+            ids.split_ascii_whitespace()
+                .all(|id| id.parse() == Ok(mine))
+        })
     };
-    Ok(uids.is_some_and(same))
+    Ok(are_all("Uid:", me.uid()) && are_all("Gid:", me.gid()))
 }
 
 #[cfg(test)]

@@ -77,7 +77,12 @@ fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
 /// down.
 fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
     for number in domain.run_numbers()?.unwrap_or_default() {
-        if number > saved && replay(&domain.run(number))?.fold.may_have_run() {
+        if number <= saved {
+            continue;
+        }
+        let later = replay(&domain.run(number))?;
+        // What cannot be read may have told of that.
+        if later.damage.is_some() || later.fold.may_have_run() {
             return Ok(true);
         }
     }

@@ -10,7 +10,7 @@ use super::settle::{
     NOT_RUNNING, connect, refuse_unless_whole, refuse_while_busy, settled, settled_active,
 };
 use super::stream::SENT_BY_ANOTHER;
-use crate::domain::{OnPoweroff, OnReboot, State, Transfer, Verb};
+use crate::domain::{Certainty, OnPoweroff, OnReboot, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::DomainFolder;
@@ -22,8 +22,11 @@ pub fn suspend(domain: &DomainFolder, seen: Observation) -> Result<()> {
     match seen.answer.state {
         State::ShutOff(_) => bail!(NOT_RUNNING),
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
-        State::Paused(_) | State::Crashed => Ok(()),
-        State::Running(_) | State::InShutdown => {
+        // By what was lost of the record it may run. QEMU stops none twice.
+        State::Paused(_) | State::Crashed if seen.answer.certainty == Certainty::Witnessed => {
+            Ok(())
+        }
+        State::Paused(_) | State::Crashed | State::Running(_) | State::InShutdown => {
             execute_alone(domain, &seen, Verb::Suspend, "stop")
         }
     }

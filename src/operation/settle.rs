@@ -22,6 +22,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a guest that is just being started is waited for: its recorder still has a `cont` to come.
 const START_WAIT: Duration = Duration::from_secs(10);
 
+/// How often a job may be found broken off by whoever had the monitor before.
+const HOLDS_MAX: usize = 8;
+
 /// A connection to the monitor of the run's QEMU. As long as it is held, nobody else has one.
 pub(super) fn connect(run: &RunFolder) -> Result<Control, ControlError> {
     let folder = File::open(run.path()).map_err(ControlError::Unreachable)?;
@@ -83,15 +86,22 @@ pub(super) struct Held {
 /// # Errors
 /// In virsh's words where it is not running.
 pub(super) fn hold(domain: &DomainFolder, seen: Observation) -> Result<Held> {
-    let seen = settled_active(domain, seen)?;
-    let Some(run) = seen.run else {
-        bail!(NOT_RUNNING);
-    };
-    let control = connect(&run)?;
-    let seen = look_at_run(domain, &run)?;
-    refuse_unless_whole(&seen)?;
-    refuse_while_sent(&seen)?;
-    Ok(Held { run, control, seen })
+    let mut seen = seen;
+    for _ in 0..HOLDS_MAX {
+        seen = settled_active(domain, seen)?;
+        let Some(run) = seen.run.clone() else {
+            bail!(NOT_RUNNING);
+        };
+        let control = connect(&run)?;
+        seen = look_at_run(domain, &run)?;
+        refuse_unless_whole(&seen)?;
+        refuse_while_sent(&seen)?;
+        // Who had it before may have died in the middle of his job: that is undone first, and not overwritten.
+        if seen.duty().is_none() {
+            return Ok(Held { run, control, seen });
+        }
+    }
+    bail!("there is always something left to be done")
 }
 
 /// Refuses to have QEMU write a guest that it is sending away for somebody else.

@@ -20,7 +20,7 @@ use super::migrate::refuse_one_way;
 use super::order::{LaunchOrder, ourselves};
 use super::plan::plan;
 use super::settle::refuse_while_busy;
-use crate::domain::{Begin, Event, Life, LogWords, Name, Paused, Policies, State};
+use crate::domain::{Begin, Duty, Event, Life, LogWords, Name, Paused, Policies, State, Verb};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
@@ -172,9 +172,15 @@ fn idle(domain: &DomainFolder) -> Result<Observation> {
     refuse_while_busy(&seen)?;
     match seen.run.as_ref().filter(|_| seen.duty().is_some()) {
         Some(run) => {
-            // A file that cannot be removed must not keep the domain.
-            let _ = fulfil(domain, run);
-            look(domain)
+            let done = fulfil(domain, run);
+            let seen = look(domain)?;
+            let job = seen.fold.job.as_ref().map(|pending| pending.verb);
+            match (seen.duty(), job) {
+                // What the guest was saved in would be swept away once it has booted.
+                (Some(Duty::PlaceFile), Some(Verb::ManagedSave)) => done.map(|()| seen),
+                // A file that cannot be removed must not keep the domain.
+                _ => Ok(seen),
+            }
         }
         None => Ok(seen),
     }

@@ -14,7 +14,10 @@ use super::memory::give_back;
 use super::recorder::{End, News, Recorder};
 use super::service::Service;
 use crate::domain::{Answer, Event, Exit, Fold, Process};
-use crate::observe::{Alarm, KernelLog, Reach, Sight, find_qemu, lock_is_held, process, reach};
+use crate::observe::{
+    Alarm, KernelLog, Reach, Sight, find_qemu, is_named_as_qemu, is_newest, lock_is_held, process,
+    reach,
+};
 use crate::operation::{Ward, fulfil};
 use crate::qemu;
 use crate::store::{Lock, RunFolder};
@@ -269,6 +272,7 @@ impl Watch {
             // What was spawned is gone, or nothing was. QEMU may live on without it: a wrapper that did not exec.
             match find_qemu(&self.run) {
                 Some(found) => self.identified(found),
+                None if self.was_qemu() => return self.end(WhoEnded::Qemu),
                 None if self.may_come() => return Ok(Turn::Continues),
                 None => return self.end(WhoEnded::Launcher),
             }
@@ -283,15 +287,28 @@ impl Watch {
         Ok(Turn::Continues)
     }
 
+    /// Whether what was spawned is dead by now, and was QEMU itself.
+    fn was_qemu(&mut self) -> bool {
+        let launcher = self.wards.launcher.as_ref().map(Ward::process);
+        if let Some(qemu) = launcher.filter(|launcher| is_named_as_qemu(*launcher)) {
+            self.identified(qemu);
+        }
+        self.wards.qemu.is_some()
+    }
+
     /// Whether QEMU may be on its way though what was spawned is gone: the wrapper's child that will be QEMU has the
     /// lock before it has the journal. Where nobody could write down what was spawned, who holds the lock is it.
     fn may_come(&mut self) -> bool {
         let fold = self.fold();
         let is_starting = fold.began.is_none() && fold.refusal.is_none();
         let spawned_unseen = fold.launcher.is_none();
-        let lock_is_held = self.run.domain().is_some_and(|d| lock_is_held(&d));
+        // That of an older run is the next one's.
+        let lock_is_held = || {
+            let domain = self.run.domain().filter(|d| is_newest(d, &self.run));
+            domain.is_some_and(|domain| lock_is_held(&domain).unwrap_or(false))
+        };
         let since = *self.coming_since.get_or_insert_with(Instant::now);
-        is_starting && lock_is_held && (spawned_unseen || since.elapsed() < COMING_GRACE)
+        is_starting && lock_is_held() && (spawned_unseen || since.elapsed() < COMING_GRACE)
     }
 
     fn end(&mut self, who: WhoEnded) -> Result<Turn> {

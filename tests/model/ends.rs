@@ -84,6 +84,9 @@ impl Guest {
     fn may_be_elsewhere(&self) -> bool {
         let ran = matches!(self.shutdown, Some((_, true))) && !self.stopped_first();
         let stands = !matches!(self.state, State::Running(_)) && !ran;
+        if stands && self.may_be_anothers() {
+            return true;
+        }
         match (self.outgoing, self.is_told_as_ours()) {
             // Our own waits before the last step until it is told to take it.
             (Outgoing::Copied, true) => self.may_go(),
@@ -91,6 +94,8 @@ impl Guest {
             (Outgoing::Copied, false) => stands,
             // Sent by somebody else, to who knows where.
             (Outgoing::Arrived, false) => true,
+            // It runs there.
+            (Outgoing::HandedOver | Outgoing::HandedOverAlone, _) => true,
             _ => false,
         }
     }

@@ -149,6 +149,28 @@ fn when_the_last_words_were_lost_no_end_is_told_for_a_better_one() {
 }
 
 #[test]
+fn a_guest_that_was_let_go_on_where_nobody_could_write_that_down_is_not_said_to_be_suspended() {
+    if !is_root("a_guest_that_was_let_go_on_where_nobody_could_write_that_down") {
+        return;
+    }
+    let host = Host::new();
+    let disk = Disk::mount(&host, "size=2m");
+    let third_party_socket = host.third_party_socket("v");
+    let mut guest = host.start("v", &["-qmp", &third_party_socket]);
+    host.supervisor_pid("v");
+    host.ok(&["suspend", "v"]);
+    disk.fill(0);
+    use_up_reserve(&host);
+    host.third_party("v").execute("cont", &json!({}));
+    guest.answers();
+    assert_eq!(host.answer("v"), "paused (user)");
+    assert_eq!(host.json("v")["certainty"], "inferred");
+    let said = host.domstate(&["suspend", "v"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
+    assert!(said.stderr.contains("No space left on device"), "{said:?}");
+}
+
+#[test]
 fn a_guest_can_be_destroyed_on_a_disk_without_room_for_a_single_line() {
     if !is_root("a_guest_can_be_destroyed_on_a_disk_without_room_for_a_single_line") {
         return;

@@ -283,6 +283,6 @@ fn a_hand_over_that_breaks_off_is_told_on_both_sides() {
     let kind = journey.host.json("v")["cause"]["kind"].clone();
     assert_eq!(
         (journey.host.answer("v").as_str(), s(&kind)),
-        ("shut off (crashed)", "signal")
+        ("shut off (unknown)", "maybe-migrated")
     );
 }

@@ -44,7 +44,7 @@ pub(super) fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
         // Or it shut itself down in the moment in which somebody stopped it.
         Machine::JustStopped => case.words.gdb_killed,
         // Or it ran, and the line that says so is lost.
-        Machine::Stood => case.words.gdb_killed || (may_be_debugged(case) && !case.fold.gap),
+        Machine::Stood => case.words.gdb_killed,
     });
     let silent = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
     let ran = matches!(case.fold.live, State::Running(_));
@@ -79,10 +79,14 @@ fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
             "lines were lost, and QEMU was killed after the guest had shut down",
         )),
         _ if has_bmc => unattributed("it says the same if a BMC cuts the power of one that hangs"),
-        (_, Machine::Stood) => unattributed("the guest stood still just then"),
-        (_, Machine::JustStopped) if may_be_debugged(case) => {
+        (_, Machine::Stood | Machine::JustStopped) if may_be_debugged(case) => {
             unattributed("it says the same if a debugger kills it")
         }
+        // Its STOP may be what was lost.
+        (_, Machine::Ran) if case.fold.gap && may_be_debugged(case) => {
+            unattributed("it says the same if a debugger kills it")
+        }
+        (_, Machine::Stood) => unattributed("the guest stood still just then"),
         (_, Machine::Ran | Machine::JustStopped) => None,
     }
 }
@@ -112,7 +116,7 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
     let cause = match (shutdown.cause, case.exit) {
         // QEMU 10 announces isa-debug-exit as a shutdown; the status is odd by construction, and nobody else's.
         (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
-            if by_device && status % 2 == 1 =>
+            if by_device && status % 2 == 1 && case.fold.qemu.is_some() =>
         {
             Cause::GuestExit { status }
         }
@@ -143,16 +147,15 @@ pub(super) fn watchdog_ended_it(case: &Case<'_>) -> Option<Verdict> {
 }
 
 /// A guest may end QEMU with no SHUTDOWN: by isa-debug-exit on 7.2, with status (value << 1) | 1, and by semihosting on all
-/// (7.2 to 11), with any status. 0 and 1 are QEMU's own as well, one above 128 may be a shell's word for a signal, where
-/// what ended may be a shell round a QEMU that nobody identified, and no even one is of isa-debug-exit: whose those are, the
-/// record does not tell.
+/// (7.2 to 11), with any status. 0 and 1 are QEMU's own as well, and no even one is of isa-debug-exit; what ended may be a
+/// wrapper of a QEMU that nobody identified: whose those are, the record does not tell.
 pub(super) fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
     let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
     let status = match case.exit? {
         Exit::Status(status) if by_device => status,
         Exit::Status(_) | Exit::Signal { .. } => return None,
     };
-    let is_qemus = case.fold.qemu.is_some() || status < 128;
+    let is_qemus = case.fold.qemu.is_some();
     Some(match is_qemus && status >= 3 && status % 2 == 1 {
         true => witnessed(ShutOff::Shutdown, Cause::GuestExit { status }),
         false => verdict_unknown(Cause::ExitStatus { status }),

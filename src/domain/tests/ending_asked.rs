@@ -72,6 +72,49 @@ fn a_destroy_counts_if_it_was_carried_out_before_the_guest_ended() {
 }
 
 #[test]
+fn a_qemu_that_dumps_its_core_hears_no_signal_of_a_verb_any_more() {
+    let segfault = Exit::Signal {
+        signal: 11,
+        core_dumped: true,
+    };
+    let cause = || Cause::Signal {
+        signal: 11,
+        core_dumped: true,
+    };
+    let ends = |story: Story| story.ends(Some(segfault));
+    let unidentified = || {
+        let mut story = Story::booted();
+        story.0.qemu = None;
+        story
+    };
+    let by_verb = || asked_for(Verb::Destroy);
+    let heard = Story::booted().destroyed().shut(ShutdownCause::HostSignal);
+    assert_witnessed([
+        (ends(Story::booted().destroyed()), "crashed", cause()),
+        // It had heard it, and did not survive that; or a wrapper did not.
+        (ends(heard), "destroyed", by_verb()),
+        (ends(unidentified().destroyed()), "destroyed", by_verb()),
+        (
+            Story::booted().destroyed().ends(KILLED),
+            "destroyed",
+            by_verb(),
+        ),
+    ]);
+}
+
+#[test]
+fn a_reset_is_not_forgotten_for_what_passes_by() {
+    let passes = |story, pid| {
+        let story: Story = story;
+        story.then(asked_by(pid, Verb::Monitor))
+    };
+    let story = (20..40).fold(Story::booted().then(asked(Verb::Reset)), passes);
+    let story = story.shut(ShutdownCause::HostQmpSystemReset);
+    let end = story.then(sent(Verb::Reset)).ends(STATUS_0);
+    assert_witnessed([(end, "shutdown", asked_for(Verb::Reset))]);
+}
+
+#[test]
 fn a_reset_that_was_done_is_not_why_a_later_one_ended_the_guest() {
     use ShutdownCause::HostQmpSystemReset;
     let by_somebody = |story: Story| story.shut(HostQmpSystemReset).ends(STATUS_0);

@@ -90,7 +90,7 @@ fn gdbs_kill_is_no_shutdown_although_qemu_says_so() {
             Story::booted_with(|launch| launch.debugger = true)
                 .then(Event::Stopped)
                 .shut(GuestShutdown)
-                .ends(STATUS_0),
+                .ends_with(STATUS_0, gdb()),
             "destroyed",
             Cause::HostUi,
         ),
@@ -227,7 +227,10 @@ fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shu
         // Where a debugger may attach its words may have gone elsewhere.
         let why = "it says the same if a debugger kills it";
         assert_eq!(told(stopped(true, 300).ends(STATUS_0)), unknown(why));
-        assert_eq!(told(stopped(true, 2_000_000).ends(STATUS_0)), killed);
+        assert_eq!(told(stopped(true, 2_000_000).ends(STATUS_0)), unknown(why));
+        let lost = Story::booted_with(|launch| launch.debugger = true).then(Event::Gap);
+        let lost = lost.shut(ShutdownCause::GuestShutdown).ends(STATUS_0);
+        assert_eq!(told(lost), unknown(why));
         // A disk may take its time to be flushed between the two; or who knows.
         let why = "the guest stood still just then";
         assert_eq!(told(stopped(false, 2_000_000).ends(STATUS_0)), unknown(why));
@@ -291,13 +294,22 @@ fn lines_that_are_lost_may_have_been_a_restart_or_a_watchdogs() {
 }
 
 #[test]
-fn a_shells_word_for_a_signal_is_not_taken_for_the_guests_own_status() {
-    let unidentified = |status| {
-        let launch = Story::launched(true).then(Event::Resumed);
-        let mut fold = launch.0;
-        fold.qemu = None;
-        Story(fold, launch.1).ends(status_of(status))
+fn the_status_of_what_may_be_a_wrapper_is_not_taken_for_the_guests_own() {
+    let unidentified = |shutdown: Option<ShutdownCause>, status| {
+        let mut story = Story::launched(true).then(Event::Resumed);
+        story.0.qemu = None;
+        let story = shutdown.into_iter().fold(story, Story::shut);
+        let (state, cause, _) = story.ends(status_of(status));
+        (state, cause)
     };
-    assert_eq!(unidentified(137).0, "shut off (unknown)");
-    assert_eq!(unidentified(33).0, "shut off (shutdown)");
+    for status in [137, 33] {
+        let unknown = (
+            "shut off (unknown)".to_owned(),
+            Cause::ExitStatus { status },
+        );
+        assert_eq!(unidentified(None, status), unknown);
+        let shut_down = ("shut off (shutdown)".to_owned(), Cause::GuestShutdown);
+        let says_so = Some(ShutdownCause::GuestShutdown);
+        assert_eq!(unidentified(says_so, status), shut_down);
+    }
 }

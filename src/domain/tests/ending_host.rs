@@ -35,9 +35,17 @@ fn a_qemu_that_the_kernel_killed_for_want_of_memory_has_crashed_and_says_why() {
             "crashed",
             oom(),
         ),
-        // Who did it was faster.
+        // One that frees its memory hears no signal any more; one that has heard it says so.
         (
             Story::booted().destroyed().ends_by_the_kernel(KILLED),
+            "crashed",
+            oom(),
+        ),
+        (
+            Story::booted()
+                .destroyed()
+                .shut(HostSignal)
+                .ends_by_the_kernel(KILLED),
             "destroyed",
             asked_for(Verb::Destroy),
         ),

@@ -1,5 +1,6 @@
 //! What a guest is doing on its way from one QEMU to another.
 
+use super::story::*;
 use super::*;
 
 /// A guest that runs, and for which that was asked.
@@ -279,4 +280,32 @@ fn a_guest_that_came_and_is_resumed_by_a_user_is_told_so() {
     // One that was to be left standing QEMU does not let run.
     let left_standing = told_after_arrival(Begin::Paused, &[(100, Resumed)]);
     assert_eq!(left_standing, "running (unpaused)");
+}
+
+#[test]
+fn the_end_of_what_is_left_of_a_guest_that_was_handed_over_is_not_its_own() {
+    use Event::*;
+    let [setup, active] = ["setup", "active"].map(status);
+    let begun = [setup, active, status("postcopy-active")];
+    let unknown = ("shut off (unknown)", Cause::MaybeMigrated);
+    for broken in [
+        vec![],
+        vec![status("postcopy-paused")],
+        vec![status("failed")],
+    ] {
+        let goes = [&begun[..], &[Stopped], &broken].concat();
+        let shut = |cause| Story(booted(&goes), 60_000_000).shut(cause).ends(STATUS_0);
+        let ends = [
+            Story(booted(&goes), 60_000_000).ends(KILLED),
+            shut(ShutdownCause::HostQmpQuit),
+            shut(ShutdownCause::GuestShutdown),
+        ];
+        // Whoever sent it says that it failed.
+        let sent = [&going()[..], &begun[1..], &[Stopped], &broken].concat();
+        let undone = Story(fold_of(&sent), 60_000_000).then(exited(Some(10), KILLED));
+        let undone = undone.then(failed(Verb::Migrate)).found_gone("b");
+        for (state, cause, _) in ends.into_iter().chain([undone]) {
+            assert_eq!((state.as_str(), cause), unknown, "{broken:?}");
+        }
+    }
 }

@@ -264,6 +264,40 @@ fn a_snapshot_of_somebody_elses_just_before_a_job_is_told_to_qemu_is_not_the_job
 }
 
 #[test]
+fn what_is_written_for_a_job_that_failed_before_qemus_answer_has_gone_nowhere() {
+    let begun = [told(), vec![status("setup"), failed(Verb::Save)]].concat();
+    let fold = booted(&begun);
+    assert!(fold.transfer == Transfer::None && !fold.is_sent_by_another());
+    assert_eq!(fold.live.to_string(), "paused (api error)");
+    // A snapshot of somebody else's, while whoever asked for the job is about to say that it was taken.
+    let broken = [told(), vec![status("setup"), status("cancelled")]].concat();
+    let late = [status("setup"), taken(Verb::Save), status("completed")];
+    assert_eq!(
+        booted(&[&broken[..], &late].concat()).transfer,
+        Transfer::None
+    );
+}
+
+#[test]
+fn a_guest_that_ends_before_it_is_known_who_sends_it_may_be_elsewhere() {
+    use Event::*;
+    let [setup, active] = ["setup", "active"].map(status);
+    let asked = [begun(Verb::Migrate), writes(Verb::Migrate)];
+    let unknown = ("shut off (unknown)", Cause::MaybeMigrated);
+    let goes = [&asked[..], &[setup, active, Stopped, status("device")]].concat();
+    let (state, cause, _) = Story(booted(&goes), 60_000_000).ends(KILLED);
+    assert_eq!((state.as_str(), cause), unknown);
+    // Whoever finds it so, and undoes what was asked for.
+    let undone = Story(booted(&goes), 60_000_000).then(exited(Some(10), KILLED));
+    let (state, cause, _) = undone.then(failed(Verb::Migrate)).found_gone("b");
+    assert_eq!((state.as_str(), cause), unknown);
+    // Our own waits for our word.
+    let known = [&goes[..], &[taken(Verb::Migrate)]].concat();
+    let end = Story(booted(&known), 60_000_000).ends(KILLED);
+    assert_witnessed([(end, "crashed", SIGKILL)]);
+}
+
+#[test]
 fn only_what_is_known_to_be_written_for_a_job_is_cancelled_with_it() {
     let cancels = |events: &[Event]| booted(events).is_cancelled_with_job();
     let awaits = |events: &[Event]| booted(events).may_be_written_for_job();

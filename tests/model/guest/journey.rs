@@ -59,6 +59,11 @@ impl Guest {
         self.is_written_for_job() && (self.is_taken || !is_there)
     }
 
+    /// QEMU writes it, and has not answered yet whether for us.
+    pub(crate) fn may_be_anothers(&self) -> bool {
+        self.job().is_some() && self.written == Written::ForJob && !self.is_taken
+    }
+
     pub(crate) fn is_written_for_job(&self) -> bool {
         self.job().is_some() && matches!(self.written, Written::ForJob | Written::Whole)
     }
