@@ -6,6 +6,7 @@ use super::fold::Fold;
 use super::intent::Progress;
 use super::job::{Job, PendingJob};
 use super::state::State;
+use super::trace::{Machine, Shutdown};
 use super::transfer::{Copying, Transfer};
 
 /// How far QEMU is with what it writes of the guest for a job. What it writes for anybody else looks the same: its events
@@ -134,7 +135,9 @@ impl Fold {
             self.transfer,
             Transfer::Leaving(Copying::Undecided | Copying::PreCopy)
         );
-        let stands = !matches!(self.live, State::Running(_));
+        let ran = |shutdown: &Shutdown| shutdown.machine == Machine::Ran;
+        let stands =
+            !matches!(self.live, State::Running(_)) && !self.shutdown.as_ref().is_some_and(ran);
         goes && stands && self.is_written_for_job() && !self.is_known_as_jobs()
     }
 

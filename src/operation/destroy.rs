@@ -9,7 +9,7 @@ use super::asking::{Asking, one_line};
 use super::settle::{NOT_RUNNING, connect};
 use super::target::{Ended, KILL_GRACE, Mercy, TERM_GRACE, Target, qemu_of, quit, wait_for_end};
 use super::ward::Ward;
-use crate::domain::{Certainty, Verb};
+use crate::domain::{Certainty, ShutOff, State, Verb};
 use crate::observe::{Observation, Reach, Watcher, find_qemu, look_at_run, reach};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -57,15 +57,16 @@ pub fn destroy(domain: &DomainFolder, seen: Observation, mercy: Mercy) -> Result
     }
 }
 
-/// Whether the guest came to its own end between our look and our line in the journal: the fold then takes no account
-/// of the line, and what is answered from now on is the guest's end.
+/// Whether the guest came to its own end between our look and our line in the journal, or its QEMU was dying by then and heard
+/// no signal any more: the fold then takes no account of the line, and what is answered from now on is that end.
 fn was_overtaken(domain: &DomainFolder, run: &RunFolder) -> Result<bool> {
     let seen = look_at_run(domain, run)?;
     let pid = std::process::id();
     let mut intents = seen.fold.intents.0.iter();
     let counts = intents.any(|intent| intent.verb == Verb::Destroy && intent.actor.pid == pid);
+    let was_dying = seen.answer.state == State::ShutOff(ShutOff::Crashed);
     // A damaged journal may have lost the line; then it proves nothing.
-    Ok(!counts && seen.answer.certainty == Certainty::Witnessed)
+    Ok((!counts || was_dying) && seen.answer.certainty == Certainty::Witnessed)
 }
 
 fn end(

@@ -81,9 +81,15 @@ fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
             continue;
         }
         let later = replay(&domain.run(number))?;
-        // What cannot be read may have told of that.
-        if later.damage.is_some() || later.fold.may_have_run() {
+        if later.fold.may_have_run() {
             return Ok(true);
+        }
+        if let Some(damage) = later.damage {
+            bail!(
+                "whether it was taken up cannot be known: {}: {}",
+                damage.file,
+                damage.why
+            );
         }
     }
     Ok(false)

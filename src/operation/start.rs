@@ -20,11 +20,13 @@ use super::migrate::refuse_one_way;
 use super::order::{LaunchOrder, ourselves};
 use super::plan::plan;
 use super::settle::refuse_while_busy;
-use crate::domain::{Begin, Duty, Event, Life, LogWords, Name, Paused, Policies, State, Verb};
+use crate::domain::{
+    Begin, Duty, Event, Life, LogWords, Name, Paused, PendingJob, Policies, State, Verb,
+};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
-use crate::store::{Definition, DomainFolder, Lock, NewRun, OpenImage, RunFolder, prune};
+use crate::store::{Definition, DomainFolder, Lock, NewRun, OpenImage, RunFolder, part_of, prune};
 
 /// How long the supervisor may take to write down that QEMU ended.
 const RECORD_GRACE: Duration = Duration::from_secs(5);
@@ -101,7 +103,7 @@ pub fn prepare(
     }
     make_folder(domain)?;
     let _folder_lock = take_folder_lock(domain)?;
-    let seen = idle(domain)?;
+    let seen = idle(domain, &options.from)?;
     let image = image(domain, definition, &mut options)?;
     if options.keep == Keep::Definition {
         save(domain, definition)?;
@@ -163,7 +165,7 @@ pub fn prepare(
 }
 
 /// The domain, which must not be active, once nothing of an earlier run is left to be done.
-fn idle(domain: &DomainFolder) -> Result<Observation> {
+fn idle(domain: &DomainFolder, from: &From) -> Result<Observation> {
     let seen = look(domain)?;
     if seen.is_active() {
         return Err(StartRefused::AlreadyActive.into());
@@ -174,12 +176,15 @@ fn idle(domain: &DomainFolder) -> Result<Observation> {
         Some(run) => {
             let done = fulfil(domain, run);
             let seen = look(domain)?;
-            let job = seen.fold.job.as_ref().map(|pending| pending.verb);
-            match (seen.duty(), job) {
+            let saves = |pending: &&PendingJob| pending.verb == Verb::ManagedSave;
+            let saved = seen.fold.job.as_ref().filter(saves);
+            let is_there = saved.is_some_and(|pending| part_of(&pending.job.file).exists());
+            let is_given_up = matches!(from, From::Boot | From::Snapshot(_));
+            match seen.duty() {
                 // What the guest was saved in would be swept away once it has booted.
-                (Some(Duty::PlaceFile), Some(Verb::ManagedSave)) => done.map(|()| seen),
+                Some(Duty::PlaceFile) if is_there && !is_given_up => done.map(|()| seen),
                 // A file that cannot be removed must not keep the domain.
-                _ => Ok(seen),
+                Some(_) | None => Ok(seen),
             }
         }
         None => Ok(seen),

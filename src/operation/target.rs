@@ -87,11 +87,7 @@ impl Target<'_> {
             ward.kill(self.run)?;
             return Ok(await_death(self.domain, self.run));
         }
-        match died_of(&seen) {
-            // It dumped its core already, and heard nothing any more.
-            Some(signal) if !matches!(signal, 9 | 15) => bail!(NOT_RUNNING),
-            Some(_) | None => Ok(Ended::Over),
-        }
+        Ok(Ended::Over)
     }
 
     /// Ends what was spawned for a run whose QEMU cannot be told yet: a wrapper, or QEMU itself, which has not come so far.
@@ -190,20 +186,13 @@ fn it_did_not_end() -> Error {
 /// Whether what is dead by now was so before our SIGTERM, which a zombie takes, too: whoever obeys that says so first, and
 /// dies of no other signal.
 fn was_killed_by_another(seen: &Observation) -> bool {
-    died_of(seen).is_some_and(|signal| signal != 15)
-}
-
-/// The signal that QEMU died of, if it had not said that it would end.
-fn died_of(seen: &Observation) -> Option<i32> {
     let zombie = match &seen.life {
         Life::Gone(seen) => seen.exit,
         Life::Lives | Life::MayLive => None,
     };
     let exit = seen.fold.end().and_then(|end| end.exit).or(zombie);
-    match exit {
-        Some(Exit::Signal { signal, .. }) if seen.fold.shutdown.is_none() => Some(signal),
-        Some(Exit::Signal { .. } | Exit::Status(_)) | None => None,
-    }
+    let by_another = matches!(exit, Some(Exit::Signal { signal, .. }) if signal != 15);
+    by_another && seen.fold.shutdown.is_none()
 }
 
 /// Waits until a process that was sent SIGKILL is gone.

@@ -272,8 +272,8 @@ impl Watch {
             // What was spawned is gone, or nothing was. QEMU may live on without it: a wrapper that did not exec.
             match find_qemu(&self.run) {
                 Some(found) => self.identified(found),
-                None if self.was_qemu() => return self.end(WhoEnded::Qemu),
                 None if self.may_come() => return Ok(Turn::Continues),
+                None if self.was_qemu() => return self.end(WhoEnded::Qemu),
                 None => return self.end(WhoEnded::Launcher),
             }
         }
@@ -287,10 +287,15 @@ impl Watch {
         Ok(Turn::Continues)
     }
 
-    /// Whether what was spawned is dead by now, and was QEMU itself.
+    /// Whether what was spawned is dead by now, and was QEMU itself. A script may be called so, too: a shell's word for a signal
+    /// is none of QEMU's.
     fn was_qemu(&mut self) -> bool {
-        let launcher = self.wards.launcher.as_ref().map(Ward::process);
-        if let Some(qemu) = launcher.filter(|launcher| is_named_as_qemu(*launcher)) {
+        let is_qemus = |launcher: &&Ward| {
+            let is_shells = matches!(launcher.exit(), Some(Exit::Status(129..)));
+            is_named_as_qemu(launcher.process()) && !is_shells
+        };
+        let qemu = self.wards.launcher.as_ref().filter(is_qemus);
+        if let Some(qemu) = qemu.map(Ward::process) {
             self.identified(qemu);
         }
         self.wards.qemu.is_some()

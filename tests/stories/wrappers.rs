@@ -1,6 +1,7 @@
 //! What is started need not be QEMU itself: a script, something like sudo, something that leaves things behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 
@@ -110,6 +111,21 @@ fn a_wrapper_that_leaves_qemu_in_the_background_and_is_done_has_started_it() {
 #[test]
 fn a_wrapper_that_leaves_a_slow_qemu_in_the_background_and_is_done_has_started_it() {
     assert_ends_are_told("(sleep 0.5; exec \"$@\") &\nexit 0");
+}
+
+#[test]
+fn a_wrapper_that_is_called_as_qemu_is_not_taken_for_it() {
+    let host = Host::new();
+    let mut argv = behind(&host, "(sleep 0.5; exec \"$@\") &\nexit 0", &[]).split_off(1);
+    let shim = host.folder().join("qemu-system-x86_64");
+    fs::rename(&argv[0], &shim).unwrap();
+    fs::set_permissions(&shim, fs::Permissions::from_mode(0o755)).unwrap();
+    argv[0] = shim.to_string_lossy().into_owned();
+    let mut guest = host.start_argv("v", &[], &argv);
+    guest.hears("READY");
+    assert_eq!(host.answer("v"), "running (booted)");
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
 }
 
 #[test]

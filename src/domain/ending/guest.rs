@@ -120,6 +120,12 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
         {
             Cause::GuestExit { status }
         }
+        // What may be a wrapper's, or what the guest gave: not that it succeeded.
+        (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
+            if by_device && status != 0 && case.fold.qemu.is_none() =>
+        {
+            return Some(verdict_unknown(Cause::ExitStatus { status }));
+        }
         (own, _) => {
             if let Some(cause) = doubt(case, shutdown) {
                 return Some(verdict_unknown(cause));

@@ -307,9 +307,12 @@ fn the_status_of_what_may_be_a_wrapper_is_not_taken_for_the_guests_own() {
             "shut off (unknown)".to_owned(),
             Cause::ExitStatus { status },
         );
-        assert_eq!(unidentified(None, status), unknown);
-        let shut_down = ("shut off (shutdown)".to_owned(), Cause::GuestShutdown);
-        let says_so = Some(ShutdownCause::GuestShutdown);
-        assert_eq!(unidentified(says_so, status), shut_down);
+        // Nor that the guest that has shut down has succeeded.
+        for says in [None, Some(ShutdownCause::GuestShutdown)] {
+            assert_eq!(unidentified(says, status), unknown);
+        }
     }
+    let shut_down = ("shut off (shutdown)".to_owned(), Cause::GuestShutdown);
+    let says_so = Some(ShutdownCause::GuestShutdown);
+    assert_eq!(unidentified(says_so, 0), shut_down);
 }

@@ -185,6 +185,29 @@ fn a_managed_image_that_was_taken_up_already_is_never_taken_up_again() {
 }
 
 #[test]
+fn a_managed_image_is_kept_where_it_cannot_be_known_whether_it_was_taken_up() {
+    let host = Host::new();
+    saved_managed(&host, &[]);
+    // A later run of which there is no record.
+    let later = host.state_dir().join("v/runs/00000002");
+    let definition = fs::read(host.run_folder("v").join("definition.json")).unwrap();
+    fs::create_dir(&later).unwrap();
+    fs::write(later.join("definition.json"), definition).unwrap();
+    fs::write(later.join("journal"), "").unwrap();
+    let said = host.domstate(&["start", "v"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.stderr
+            .contains("whether it was taken up cannot be known"),
+        "{said:?}"
+    );
+    assert!(managed(&host).exists() && has_managed_save(&host));
+    let mut guest = host.takes_up(&["start", "--force-boot", "v"], "Domain 'v' started\n");
+    guest.hears("READY");
+    assert_eq!(host.answer("v"), "running (booted)");
+}
+
+#[test]
 fn a_domain_with_a_managed_image_keeps_its_name_and_one_that_was_renamed_can_have_one() {
     let host = Host::new();
     saved_managed(&host, &[]);
