@@ -34,7 +34,7 @@ fn run(cli: Cli) -> Exit {
     let is_root = nix::unistd::geteuid().is_root();
     let state = match StateDir::choose(cli.global.state_dir, is_root, &|name| env::var_os(name)) {
         Ok(state) => state,
-        Err(error) => return complain(style, &Failure::from(error)),
+        Err(error) => return complain(style, &commands::ours(&cli.verb, Failure::from(error))),
     };
     let printer = Printer::new(style);
     let mut context = Context { state, printer };

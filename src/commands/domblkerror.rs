@@ -13,11 +13,19 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
     }
     let line = match &seen.answer.cause {
         Some(Cause::IoError(error)) => describe(error),
-        _ => "No errors found".to_owned(),
+        // The line that would tell may be lost.
+        Some(Cause::JournalDamaged { .. }) => return Err(unknown()),
+        Some(_) | None if seen.fold.gap => return Err(unknown()),
+        Some(_) | None => "No errors found".to_owned(),
     };
     context.printer.line(&line)?;
     adopt(&domain, &seen);
     Ok(Exit::Done)
+}
+
+fn unknown() -> Failure {
+    let message = "whether a disk has failed cannot be known";
+    Failure::new("unknown", vec![message.to_owned()])
 }
 
 /// `hda: no space`, with QEMU's name for the disk: the device's, else the node's.

@@ -26,11 +26,12 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
 }
 
 fn to_json(info: Option<&JobInfo>) -> Value {
+    let progress = info.and_then(|info| info.progress);
     json!({
         "operation": info.map(|info| info.verb.word()),
-        "processed": info.map(|info| info.progress.processed),
-        "remaining": info.map(|info| info.progress.remaining),
-        "total": info.map(|info| info.progress.total),
+        "processed": progress.map(|progress| progress.processed),
+        "remaining": progress.map(|progress| progress.remaining),
+        "total": progress.map(|progress| progress.total),
     })
 }
 
@@ -46,20 +47,30 @@ fn lines(info: Option<&JobInfo>, now: Timestamp) -> Vec<(&'static str, String)> 
         let elapsed = now.0.saturating_sub(began.0) / 1000;
         lines.push(("Time elapsed:", format!("{elapsed:<12} ms")));
     }
-    let amounts = [
-        ("Data processed:", info.progress.processed),
-        ("Data remaining:", info.progress.remaining),
-        ("Data total:", info.progress.total),
-    ];
+    let amounts = info.progress.map(|progress| {
+        [
+            ("Data processed:", progress.processed),
+            ("Data remaining:", progress.remaining),
+            ("Data total:", progress.total),
+        ]
+    });
+    let amounts = amounts.into_iter().flatten();
     lines.extend(amounts.map(|(label, bytes)| (label, amount(bytes))));
     lines
 }
 
+/// As virsh calls it (9.0.0, `virshDomainJobOperation`).
 fn operation(verb: Verb) -> &'static str {
     if matches!(verb, Verb::Save | Verb::ManagedSave) {
         "Save"
     } else if verb == Verb::Migrate {
         "Outgoing migration"
+    } else if matches!(verb, Verb::SnapshotCreate | Verb::SnapshotHalt) {
+        "Snapshot"
+    } else if verb == Verb::SnapshotRevert {
+        "Snapshot revert"
+    } else if verb == Verb::SnapshotDelete {
+        "Snapshot delete"
     } else {
         "Dump"
     }
@@ -99,11 +110,11 @@ mod tests {
         let info = JobInfo {
             verb: Verb::ManagedSave,
             began: Some(Timestamp(3_500_000)),
-            progress: JobProgress {
+            progress: Some(JobProgress {
                 processed: 1024 * 1024,
                 remaining: 512 * 1024,
                 total: 3 * 1024 * 1024 / 2,
-            },
+            }),
         };
         let shown: Vec<String> = lines(Some(&info), now)
             .iter()
@@ -120,5 +131,14 @@ mod tests {
                 "Data total:       1.500 MiB",
             ]
         );
+        let info = JobInfo {
+            verb: Verb::SnapshotCreate,
+            began: None,
+            progress: None,
+        };
+        let unbounded = ("Job type:", "Unbounded".to_owned());
+        let snapshot = ("Operation:", "Snapshot".to_owned());
+        assert_eq!(lines(Some(&info), now), [unbounded, snapshot]);
+        assert_eq!(to_json(Some(&info))["processed"], Value::Null);
     }
 }

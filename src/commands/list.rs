@@ -24,7 +24,9 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, Failur
                 continue;
             }
         };
-        if !is_wanted(args, seen.answer.state) {
+        // One that was undefined, or renamed, meanwhile is none that never ran.
+        let is_gone = seen.run.is_none() && !domain.exists();
+        if is_gone || !is_wanted(args, seen.answer.state) {
             continue;
         }
         let shows_uuid = args.uuid || context.printer.format() == Format::Json;

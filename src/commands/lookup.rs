@@ -73,6 +73,16 @@ fn unknown(state: &StateDir, typed: &str) -> Failure {
     .hinting(hint)
 }
 
+/// The same, where it is not to be taken for undefined because its definition cannot be read.
+pub(super) fn known_uuid(domain: &DomainFolder) -> anyhow::Result<Option<Uuid>> {
+    let path = domain.definition();
+    match Definition::load(&path) {
+        Ok(definition) => Ok(Some(definition.uuid)),
+        Err(_) if !path.try_exists()? => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The UUID that the domain is defined with.
 pub(super) fn uuid(domain: &DomainFolder) -> Option<Uuid> {
     Definition::load(&domain.definition()).ok().map(|d| d.uuid)

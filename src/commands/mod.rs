@@ -48,17 +48,21 @@ use crate::store::Access;
 pub use context::Context;
 pub use failure::{Exit, Failure};
 
+/// A failure of domstate's own before a verb is carried out: `run` has a status for that.
+pub fn ours(verb: &Verb, failure: Failure) -> Failure {
+    match matches!(verb, Verb::Run(_)) {
+        true => failure.exiting(Exit::Ourselves),
+        false => failure,
+    }
+}
+
 /// Carries out a verb.
 ///
 /// # Errors
 /// What to complain about, and the exit status that goes with it.
 pub fn run(verb: &Verb, context: &mut Context) -> Result<Exit, Failure> {
     if let Err(error) = context.state.check(uid(), access(verb)) {
-        let failure = Failure::from(error);
-        return Err(match matches!(verb, Verb::Run(_)) {
-            true => failure.exiting(Exit::Ourselves),
-            false => failure,
-        });
+        return Err(ours(verb, Failure::from(error)));
     }
     match verb {
         Verb::State(args) => state::run(args, context),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::lookup::uuid;
+use super::lookup::{known_uuid, uuid};
 use super::start::started;
 use super::{Context, Exit, Failure, uid};
 use crate::cli::RestoreArgs;
@@ -30,7 +30,7 @@ fn prepared(state: &StateDir, args: &RestoreArgs) -> Result<(DomainFolder, Prepa
         .with_context(|| format!("cannot restore {}", args.file.display()))?;
     let domain = state.domain(&image.image.name);
     let definition = image.image.definition.clone();
-    let known = uuid(&domain);
+    let known = known_uuid(&domain)?;
     if let Some(known) = known.filter(|known| *known != definition.uuid) {
         bail!(
             "operation failed: domain '{}' already exists with uuid {known}",

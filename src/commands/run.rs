@@ -59,7 +59,7 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
             } else {
                 Exit::NotExecutable
             };
-            tell(context, &report(answer), uses_stdio)?;
+            tell_or_complain(context, &report(answer), uses_stdio);
             return Ok(exit);
         }
         Conclusion::Ended {
@@ -82,11 +82,15 @@ fn try_run(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
         sweep_managed_image(&domain);
     }
     let exit = exit_of(timed_out, args.guest_status, &answer, std::process::id());
-    // What cannot be printed is on record all the same, and the exit status tells it.
-    if let Err(failure) = tell(context, &report(answer), uses_stdio) {
+    tell_or_complain(context, &report(answer), uses_stdio);
+    Ok(exit)
+}
+
+/// What cannot be printed is on record all the same, and the exit status tells it.
+fn tell_or_complain(context: &mut Context, report: &Report, uses_stdio: bool) {
+    if let Err(failure) = tell(context, report, uses_stdio) {
         context.printer.complain(&failure.complaint);
     }
-    Ok(exit)
 }
 
 /// What came to its end in the moment in which its time was up did so for that only if the answer names us.

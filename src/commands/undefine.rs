@@ -3,7 +3,7 @@
 use super::lookup::find;
 use super::{Context, Exit, Failure};
 use crate::cli::UndefineArgs;
-use crate::operation::{self, Kept, Loss};
+use crate::operation::{self, Kept, Loss, one_line};
 
 pub(super) fn run(args: &UndefineArgs, context: &mut Context) -> Result<Exit, Failure> {
     let domain = find(&context.state, args.domain.as_str())?;
@@ -14,9 +14,12 @@ pub(super) fn run(args: &UndefineArgs, context: &mut Context) -> Result<Exit, Fa
         snapshots: kept(args.snapshots_metadata),
         dumps: kept(args.remove_dumps),
     };
-    operation::undefine(&domain, &loss).map_err(|error| {
+    let remains = operation::undefine(&domain, &loss).map_err(|error| {
         Failure::of_command(format!("Failed to undefine domain '{name}'"), &error)
     })?;
+    if let Some(error) = remains {
+        context.printer.warn(&one_line(&error));
+    }
     context
         .printer
         .success(&format!("Domain '{name}' has been undefined"))?;

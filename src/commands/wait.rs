@@ -10,7 +10,7 @@ use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, look_at_run};
 use crate::operation::{adopt, adopt_and_wait};
 use crate::output::{Detail, Naming};
-use crate::store::{DomainFolder, StateDir};
+use crate::store::{DomainFolder, RunFolder, StateDir};
 
 /// How long a supervisor may take to write down an end that is there for all to see, before the end is told without
 /// it (it may be stopped). Not longer than the wait itself.
@@ -22,6 +22,8 @@ struct Waiting {
     domain: DomainFolder,
     seen: Observation,
     first: State,
+    /// The run that it was in, 0 before the first.
+    first_run: u32,
     /// It was active at some time since.
     was_active: bool,
     gone_at: Option<Instant>,
@@ -68,7 +70,14 @@ pub(super) fn run(args: &WaitArgs, context: &mut Context) -> Result<Exit, Failur
     } else {
         Naming::Bare
     };
-    for waiting in &all {
+    let several = all.len() > 1;
+    for waiting in &mut all {
+        if several && waiting.seen.is_active() {
+            // What met its condition long ago may have ended since.
+            if let Ok(seen) = waiting.look(&context.state) {
+                waiting.seen = seen;
+            }
+        }
         let report = context.report(&waiting.domain, &waiting.seen);
         context
             .printer
@@ -96,10 +105,15 @@ fn outcome(all: &[Waiting], any: bool) -> Option<Exit> {
     }
 }
 
+fn number_of(seen: &Observation) -> u32 {
+    seen.run.as_ref().map_or(0, RunFolder::number)
+}
+
 impl Waiting {
     fn new(domain: DomainFolder, seen: Observation, deadline: Option<Instant>) -> Self {
         Self {
             first: seen.answer.state,
+            first_run: number_of(&seen),
             was_active: seen.is_active(),
             domain,
             seen,
@@ -124,6 +138,8 @@ impl Waiting {
         watcher.watch(&self.domain, &self.seen);
         // Its supervisor may have died meanwhile, and there may be something to be done.
         adopt(&self.domain, &self.seen);
+        // A start, and its end, may both have come between two looks.
+        self.was_active |= number_of(&self.seen) > self.first_run;
         if self.seen.is_active() {
             self.was_active = true;
             self.gone_at = None;

@@ -209,8 +209,16 @@ fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
         return None;
     }
     // The signal was recorded as sent and found a QEMU that would not end at once and was let be: that
-    // request is settled by `Failed`, so one that is still here is what ended it.
-    Some(witnessed(ShutOff::Destroyed, asked(intent)))
+    // request is settled by `Failed`, so one that is still here is what ended it. Not for sure while whoever sent it has
+    // not said that it did: a QEMU that hangs heeds no SIGTERM, and may be killed by somebody else, or with the host.
+    let obeyed = match case.exit {
+        Some(Exit::Status(_) | Exit::Signal { signal: 15, .. }) => true,
+        Some(Exit::Signal { .. }) | None => case.fold.shutdown.is_some(),
+    };
+    Some(match obeyed || intent.progress == Progress::Done {
+        true => witnessed(ShutOff::Destroyed, asked(intent)),
+        false => inferred(ShutOff::Destroyed, asked(intent)),
+    })
 }
 
 /// Whether QEMU was on its way out already when a verb sent its signal, which the kernel takes of a process that dumps its core,

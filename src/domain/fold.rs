@@ -345,6 +345,10 @@ impl Fold {
     }
 
     fn lines_lost(&mut self) {
+        if self.end().is_some_and(|end| end.exit.is_some()) {
+            // QEMU said all that it had to say before that was written down.
+            return;
+        }
         self.gap = true;
         if self.is_written_for_job() {
             self.goes_away();

@@ -66,13 +66,16 @@ pub(super) fn read_lines(
     // Bytes that were read but not consumed: the beginning of a line, starting at `at`.
     let mut pending: Vec<u8> = Vec::new();
     let mut overlong = false;
+    // What is written from now on is the next reading's: a QEMU that a guest broke out of may write faster than it is read.
+    let end = file.metadata()?.len();
     loop {
         let mut chunk = [0_u8; CHUNK_BYTES];
-        let read = match file.read_at(&mut chunk, at + pending.len() as u64) {
+        let from = at + pending.len() as u64;
+        let read = match file.read_at(&mut chunk, from) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
         };
-        if read == 0 {
+        if read == 0 || from >= end {
             if overlong {
                 // Whoever goes on from here does not know that it is within a line.
                 each(Line::Lost, at);
@@ -168,7 +171,7 @@ fn line_to_records(line: &[u8], start: u64, each: &mut dyn FnMut(Record)) {
 /// Whether a checkpoint does not stand where it was meant to: something was written between the reading that
 /// it sums up and itself. One byte is the newline that our lines begin with.
 fn is_void(event: &Event, start: u64) -> bool {
-    matches!(event, Event::Checkpoint(checkpoint) if checkpoint.offset + 1 != start)
+    matches!(event, Event::Checkpoint(checkpoint) if checkpoint.offset.checked_add(1) != Some(start))
 }
 
 /// Where in a damaged line a whole one may begin. Not at its front: that was tried.

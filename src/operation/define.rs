@@ -3,13 +3,14 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::folder::{make_folder, save, take_folder_lock};
 use super::fulfil::fulfil;
 use super::managed::{Loss, has_managed_image, refuse_to_lose};
+use super::settle::refuse_while_busy;
 use crate::observe::look;
 use crate::store::{Definition, DomainFolder, FolderLock, StoredCheckpoint, Sync, sync_folder};
 
@@ -23,13 +24,16 @@ pub fn define(domain: &DomainFolder, definition: &Definition) -> Result<()> {
 /// Forgets a domain that is not active, with everything that is known of its runs.
 ///
 /// # Errors
-/// In virsh's words if it is active, or if more would be lost than `loss` allows.
-pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<()> {
+/// In virsh's words if it is active, or if more would be lost than `loss` allows. `Some`: it is forgotten, and what could not be
+/// removed of it is left to the next who undefines one.
+pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<Option<Error>> {
     let _folder_lock = take_folder_lock(domain)?;
     let seen = look(domain)?;
     if seen.is_active() {
         bail!("Requested operation is not valid: domain is active");
     }
+    // What it saves would go with it.
+    refuse_while_busy(&seen)?;
     if let Some(run) = seen.run.as_ref().filter(|_| seen.duty().is_some()) {
         // What a job has left elsewhere nobody would find any more. Where it cannot be removed it must not keep the domain.
         let _ = fulfil(domain, run);
@@ -44,7 +48,9 @@ pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<()> {
         .with_context(|| format!("cannot remove {}", domain.path().display()))?;
     let _ = sync_folder(state);
     remove_remains(state);
-    std::fs::remove_dir_all(&doomed).with_context(|| format!("cannot remove {}", doomed.display()))
+    let removed = std::fs::remove_dir_all(&doomed)
+        .with_context(|| format!("cannot remove {}", doomed.display()));
+    Ok(removed.err())
 }
 
 /// How the folder of a domain that was undefined begins, until it is removed.
@@ -65,12 +71,16 @@ fn remove_remains(state: &Path) {
 
 /// Gives a domain that is not active another name, with everything that is known of its runs. The domain's folder
 /// under its new name.
-pub fn rename(domain: &DomainFolder, renamed: &DomainFolder) -> Result<()> {
+///
+/// # Errors
+/// In virsh's words where it cannot be. `Some`: it has that name, and what other programs read of it does not say so.
+pub fn rename(domain: &DomainFolder, renamed: &DomainFolder) -> Result<Option<Error>> {
     let _folder_lock = take_folder_lock(domain)?;
     let seen = look(domain)?;
     if seen.is_active() {
         bail!("Requested operation is not valid: cannot rename active domain");
     }
+    refuse_while_busy(&seen)?;
     if let Some(run) = seen.run.as_ref().filter(|_| seen.duty().is_some()) {
         // Under another name nobody would know whose it is.
         fulfil(domain, run)?;
@@ -102,6 +112,10 @@ pub fn rename(domain: &DomainFolder, renamed: &DomainFolder) -> Result<()> {
                 .with_context(|| format!("cannot rename {}", domain.path().display()));
         }
     }
+    Ok(tell_its_name(renamed).err())
+}
+
+fn tell_its_name(renamed: &DomainFolder) -> Result<()> {
     if let Some(state) = renamed.path().parent() {
         sync_folder(state).with_context(|| format!("cannot write {}", state.display()))?;
     }

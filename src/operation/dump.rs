@@ -151,7 +151,7 @@ fn make_room(domain: &DomainFolder) -> Result<()> {
 }
 
 /// Whether a file is one of ours: on the folder another disk may be mounted, with other people's files on it.
-fn is_core(path: &Path) -> bool {
+pub(super) fn is_core(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::as_encoded_bytes);
     let name = name.unwrap_or_default();
     let (number, rest) = name.split_at(name.len().min(8));

@@ -34,7 +34,8 @@ impl JobProgress {
 pub struct JobInfo {
     pub verb: Verb,
     pub began: Option<Timestamp>,
-    pub progress: JobProgress,
+    /// `None`: QEMU does not say, or is not to be asked, as while it makes a snapshot.
+    pub progress: Option<JobProgress>,
 }
 
 /// The job that is under way, if there is one.
@@ -47,10 +48,15 @@ pub fn job_info(domain: &DomainFolder, seen: Observation) -> Result<Option<JobIn
         return Ok(None);
     };
     let asked = seen.fold.intents.newest(pending.verb);
-    Ok(Some(JobInfo {
+    let tells = !is_snapshot(pending.verb);
+    let progress = tells.then(|| job_progress(run).ok()).flatten();
+    // It may have come to its end meanwhile.
+    let later = look_at_run(domain, run)?.fold.job;
+    let is_under_way = later.is_some_and(|later| later.job.worker == pending.job.worker);
+    Ok(is_under_way.then(|| JobInfo {
         verb: pending.verb,
         began: asked.map(|intent| intent.at),
-        progress: job_progress(run).unwrap_or_default(),
+        progress,
     }))
 }
 

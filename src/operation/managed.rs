@@ -1,13 +1,19 @@
 //! The image that `managedsave` leaves, and that the domain's next start takes up.
 
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::dump::is_core;
 use super::folder::take_folder_lock;
-use crate::observe::replay;
+use super::fulfil::fulfil;
+use super::settle::refuse_while_busy;
+use crate::observe::{look, replay};
 use crate::store::{
-    Definition, DomainFolder, NameLock, OpenImage, refuse_link, snapshot_count, sync_folder,
+    Definition, DomainFolder, NameLock, OpenImage, part_of, refuse_link, snapshot_count,
+    sync_folder,
 };
 
 /// Opens the image that the domain's next start takes up; `None` if there is none.
@@ -44,6 +50,19 @@ pub fn remove_managed_image(domain: &DomainFolder) -> Result<bool> {
     let _folder_lock = take_folder_lock(domain)?;
     let path = domain.managed_save();
     let context = || format!("cannot remove {}", path.display());
+    let seen = look(domain)?;
+    refuse_while_busy(&seen)?;
+    if let Some(run) = seen
+        .run
+        .as_ref()
+        .filter(|_| seen.duty().is_some() && !seen.is_active())
+    {
+        // One that is whole, and has not got its name yet, would be taken up by the next start.
+        let done = fulfil(domain, run);
+        if part_of(&path).exists() {
+            done?;
+        }
+    }
     let name_lock = NameLock::take(&path).with_context(context)?;
     let had_one = has_managed_image(domain);
     // One that comes where there was none comes later.
@@ -113,13 +132,39 @@ pub(super) fn refuse_to_lose(domain: &DomainFolder, loss: &Loss) -> Result<()> {
             "Requested operation is not valid: cannot delete inactive domain with {snapshots} snapshots"
         );
     }
-    let cores = std::fs::read_dir(domain.dumps()).map_or(0, Iterator::count);
-    if loss.dumps == Kept::Unless && cores > 0 {
+    refuse_to_lose_dumps(domain, loss)
+}
+
+fn refuse_to_lose_dumps(domain: &DomainFolder, loss: &Loss) -> Result<()> {
+    let folder = domain.dumps();
+    let context = || format!("cannot read {}", folder.display());
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(context)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.with_context(context)?.path());
+    }
+    let (cores, others): (Vec<_>, Vec<_>) = paths.iter().partition(|path| is_core(path));
+    if loss.dumps == Kept::Unless && !cores.is_empty() {
         bail!(
-            "Requested operation is not valid: Refusing to undefine while {cores} core dumps exist"
+            "Requested operation is not valid: Refusing to undefine while {} core dumps exist",
+            cores.len()
         );
     }
-    Ok(())
+    // Another disk may be mounted there, with other people's files on it.
+    let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev());
+    if device(&folder).with_context(context)? != device(domain.path()).with_context(context)? {
+        bail!(
+            "{} is another file system: unmount it first",
+            folder.display()
+        );
+    }
+    match others.first() {
+        Some(other) => bail!("{} is no core file of domstate's", other.display()),
+        None => Ok(()),
+    }
 }
 
 /// What may be lost with a domain.

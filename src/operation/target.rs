@@ -87,6 +87,10 @@ impl Target<'_> {
             ward.kill(self.run)?;
             return Ok(await_death(self.domain, self.run));
         }
+        // Nor did ours end one that obeyed no SIGTERM, and was sent nothing else by us.
+        if self.mercy == Mercy::Graceful && was_killed_by_another(&seen) {
+            bail!(NOT_RUNNING);
+        }
         Ok(Ended::Over)
     }
 

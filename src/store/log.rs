@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 
 use crate::domain::{LogWords, SignalSender};
@@ -96,7 +97,12 @@ impl Log {
     ) -> io::Result<u64> {
         let mut at = offset;
         let mut chunk = [0_u8; CHUNK_BYTES];
+        // What is written from now on is the next reading's: a QEMU may write faster than it is read.
+        let end = self.file.metadata()?.len();
         loop {
+            if at >= end {
+                return Ok(at);
+            }
             let data = next_data(&self.file, at);
             if data > at {
                 if each(LogPart::GivenUp(data - at)).is_break() {
@@ -178,16 +184,21 @@ impl LogPart<'_> {
 const CHUNK_BYTES: usize = 4 * 1024;
 
 fn next_data(file: &File, from: u64) -> u64 {
-    seek(file, from, Whence::SeekData).unwrap_or(from).max(from)
+    let next = match seek(file, from, Whence::SeekData) {
+        // Of a hole at the end, which may be larger than any disk, the end.
+        Err(Errno::ENXIO) => file.metadata().ok().map(|found| found.len()),
+        found => found.ok(),
+    };
+    next.unwrap_or(from).max(from)
 }
 
 fn next_hole(file: &File, from: u64) -> u64 {
     seek(file, from, Whence::SeekHole).unwrap_or(u64::MAX)
 }
 
-fn seek(file: &File, from: u64, whence: Whence) -> Option<u64> {
-    let from = i64::try_from(from).ok()?;
-    u64::try_from(lseek(file, from, whence).ok()?).ok()
+fn seek(file: &File, from: u64, whence: Whence) -> nix::Result<u64> {
+    let from = i64::try_from(from).map_err(|_| Errno::EOVERFLOW)?;
+    u64::try_from(lseek(file, from, whence)?).map_err(|_| Errno::EOVERFLOW)
 }
 
 /// What `text`, the end of a log, says about QEMU's end.
@@ -231,6 +242,26 @@ fn terminated(line: &str) -> Option<SignalSender> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_that_was_stretched_is_read_to_its_end_at_once() {
+        let folder = std::env::temp_dir().join(format!("domstate-log-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(LOG_FILE);
+        std::fs::write(&path, "a\n").unwrap();
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(1 << 43).unwrap();
+        let log = Log::open_read_only(&folder).unwrap();
+        let mut parts = 0;
+        let end = log.read(0, &mut |_| {
+            parts += 1;
+            ControlFlow::Continue(())
+        });
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(end.unwrap(), 1 << 43);
+        // The block with the line, and the hole.
+        assert!(parts <= 4, "{parts}");
+    }
 
     #[test]
     fn qemus_words_about_its_end_are_understood() {

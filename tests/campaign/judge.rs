@@ -40,6 +40,8 @@ pub(crate) struct Life<'a> {
     pub(crate) is_obscure: bool,
     /// QEMU's own writing met an error: what it announced then is on record nowhere.
     pub(crate) may_lose_lines: bool,
+    /// What QEMU says to the witness met an error: it did what it was told to, though it is not heard of.
+    pub(crate) is_deaf: bool,
     /// What was told before it began.
     pub(crate) before: Option<State>,
     /// What is told is of a later run than what was told last.
@@ -53,7 +55,13 @@ impl Life<'_> {
         let there = self.role == Role::Destination
             && self.has_guest()
             && self.other.as_ref().is_some_and(|other| other.did(letter));
-        here || there || (self.may_be_restored && self.earlier.iter().any(|qemu| qemu.did(letter)))
+        let unheard = self.is_deaf
+            && self
+                .acts
+                .iter()
+                .any(|act| matches!(act, Act::Letter(sent) if *sent == letter));
+        let before = self.may_be_restored && self.earlier.iter().any(|qemu| qemu.did(letter));
+        here || there || unheard || before
     }
 
     fn tried(&self, verb: &str) -> bool {

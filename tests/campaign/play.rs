@@ -315,20 +315,20 @@ impl<'a> Stage<'a> {
     fn signal(&self, signal: Signal) {
         for pid in self.witness.connected() {
             let born = born_at(pid);
-            self.send(pid, signal);
-            let dies = signal == Signal::SIGKILL;
-            if dies {
-                // Another act may give its pid away.
+            // Another act may give its pid away, before that or behind it.
+            let is_sent = self.send(pid, signal);
+            if is_sent && signal == Signal::SIGKILL {
                 let is_gone = || !is_alive(pid) || born_at(pid) != born;
                 until("a death by SIGKILL", is_gone);
             }
         }
     }
 
-    fn send(&self, pid: i32, signal: Signal) {
+    /// Whether it was sent: to nobody who has its pid by now.
+    fn send(&self, pid: i32, signal: Signal) -> bool {
         let folder = self.host.folder().to_string_lossy().into_owned();
         let signal = rustix::process::Signal::from_named_raw(signal as i32).unwrap();
-        send_to(pid, &folder, signal);
+        send_to(pid, &folder, signal)
     }
 
     fn note(&self, line: &str) {

@@ -130,6 +130,12 @@ impl Story {
             .any(|fault| fault.error.is_some() && fault.call == call)
     }
 
+    /// Whether what the witness is to hear of QEMU, or QEMU of it, may be lost: its sockets, not the journal's pipe.
+    pub(crate) fn deafens_witness(&self) -> bool {
+        let calls = ["sendmsg", "recvmsg", "sendto", "recvfrom", "poll", "ppoll"];
+        calls.iter().any(|call| self.breaks_qemu_at(call))
+    }
+
     fn faults_of_qemu(&self) -> impl Iterator<Item = &Fault> {
         let followed = self.groups.iter().flatten().filter_map(Act::followed);
         self.start.iter().chain(followed)

@@ -217,6 +217,7 @@ impl Guest {
                     });
                 }
             }
+            Event::Gap if self.end.as_ref().is_some_and(|end| end.exit.is_some()) => {}
             Event::Gap => {
                 self.gap = true;
                 self.may_be_snapshot = false;

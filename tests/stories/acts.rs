@@ -98,6 +98,21 @@ fn the_disk_that_failed_is_named() {
 }
 
 #[test]
+fn whether_a_disk_failed_in_lines_that_are_lost_is_not_known() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let journal = host.run_folder("v").join("journal");
+    let mut journal = std::fs::OpenOptions::new()
+        .append(true)
+        .open(journal)
+        .unwrap();
+    std::io::Write::write_all(&mut journal, b"{\n").unwrap();
+    let unclear = host.domstate(&["domblkerror", "v"]);
+    let words = "error: whether a disk has failed cannot be known\n";
+    assert_eq!((unclear.code, unclear.stderr.as_str()), (Some(1), words));
+}
+
+#[test]
 fn a_disk_error_that_was_told_late_is_not_why_somebody_else_stopped_the_guest() {
     let host = Host::new();
     let disk = host.folder().join("disk");

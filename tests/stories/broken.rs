@@ -290,7 +290,8 @@ fn an_end_is_not_missed_because_the_domain_was_started_anew_at_once() {
         send(supervisor, Signal::SIGCONT);
         host.wait("v");
     });
-    assert_eq!(said.stdout, "Domain 'v' destroyed\n", "{said:?}");
+    // It was killed by somebody else, and the end was seen all the same.
+    assert!(said.stderr.contains("domain is not running"), "{said:?}");
     assert!(begun.elapsed() < std::time::Duration::from_secs(9));
     assert_eq!(host.answer("v"), "running (booted)");
 }

@@ -66,18 +66,17 @@ pub(crate) fn send(pid: i32, signal: Signal) {
 }
 
 /// Sends a signal to a process that has `text` on its command line. What has died meanwhile is left alone, and so is who has
-/// got its pid: that may be a thread of our own.
-pub(crate) fn send_to(pid: i32, text: &str, signal: rustix::process::Signal) {
+/// got its pid: that may be a thread of our own. Whether it was sent.
+pub(crate) fn send_to(pid: i32, text: &str, signal: rustix::process::Signal) -> bool {
     let Some(known) = rustix::process::Pid::from_raw(pid) else {
-        return;
+        return false;
     };
     let Ok(process) = pidfd_open(known, PidfdFlags::empty()) else {
-        return;
+        return false;
     };
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    if String::from_utf8_lossy(&line).contains(text) {
-        let _ = pidfd_send_signal(&process, signal);
-    }
+    let is_it = String::from_utf8_lossy(&line).contains(text);
+    is_it && pidfd_send_signal(&process, signal).is_ok()
 }
 
 /// Whether a process is there and no zombie.

@@ -241,6 +241,21 @@ fn a_newer_snapshot_or_image_is_refused_in_clear_words_and_kept() {
 }
 
 #[test]
+fn a_newer_definition_is_not_replaced_by_the_one_in_an_image() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let file = host.path("v.save");
+    host.ok(&["save", "v", &file]);
+    let definition = host.state_dir().join("v/domain.json");
+    let newer = r#"{"format": 9, "name": "v"}"#;
+    fs::write(&definition, newer).unwrap();
+    let said = host.domstate(&["restore", &file]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains("format 9 is newer"), "{said:?}");
+    assert_eq!(fs::read_to_string(&definition).unwrap(), newer);
+}
+
+#[test]
 fn a_guest_that_an_older_version_started_is_not_saved_by_a_definition_that_may_be_another() {
     let host = Host::new();
     let mut guest = host.start("v", &[]);

@@ -4,7 +4,7 @@ use std::process::Child;
 
 use nix::sys::signal::Signal;
 
-use super::harness::{Host, Said, finish_child, is_alive, send, spawn, until};
+use super::harness::{Host, Said, finish_child, is_alive, send, spawn, until, with_argv};
 
 /// `wait` with these arguments, under way.
 fn waiting(host: &Host, args: &[&str]) -> Child {
@@ -96,6 +96,43 @@ fn a_condition_that_only_an_active_domain_meets_waits_for_the_next_start() {
         said(inactive),
         (Some(0), "shut off (destroyed)\n".to_owned())
     );
+}
+
+#[test]
+fn what_met_its_condition_and_has_ended_since_is_told_as_it_is() {
+    let host = Host::new();
+    let mut first = host.start("a", &[]);
+    let argv = host.argv("v", &[]);
+    host.ok(&with_argv(&["define", "v"], &argv));
+    let both = waiting(&host, &["a", "v", "--for", "running", "--timeout", "60"]);
+    until_it_watches(&both);
+    first.press('o');
+    assert_eq!(host.wait("a"), "shut off (shutdown)");
+    let mut second = host.takes_up(&["start", "v"], "Domain 'v' started\n");
+    second.hears("READY");
+    let told = "a: shut off (shutdown)\nv: running (booted)\n";
+    assert_eq!(said(both), (Some(0), told.to_owned()));
+}
+
+#[test]
+fn a_start_that_came_and_went_between_two_looks_is_waited_for_no_more() {
+    let host = Host::new();
+    host.ok(&["define", "v", "--", "false"]);
+    let running = waiting(&host, &["v", "--for", "running", "--timeout", "60"]);
+    until_it_watches(&running);
+    let waiter = i32::try_from(running.id()).unwrap();
+    send(waiter, Signal::SIGSTOP);
+    assert_eq!(host.domstate(&["start", "v"]).code, Some(1));
+    send(waiter, Signal::SIGCONT);
+    assert_eq!(said(running), (Some(3), "shut off (failed)\n".to_owned()));
+}
+
+/// Waits until the first look is over.
+fn until_it_watches(waiter: &Child) {
+    until("its sleep", || {
+        let sleeps_in = std::fs::read_to_string(format!("/proc/{}/wchan", waiter.id()));
+        sleeps_in.is_ok_and(|function| function.contains("poll"))
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ fn a_destroy_counts_if_it_was_carried_out_before_the_guest_ended() {
     use ShutdownCause::*;
     assert_witnessed([
         (
-            Story::booted().destroyed().ends(KILLED),
+            Story::booted().destroyed_for_sure().ends(KILLED),
             "destroyed",
             asked_for(Verb::Destroy),
         ),
@@ -18,7 +18,7 @@ fn a_destroy_counts_if_it_was_carried_out_before_the_guest_ended() {
             asked_for(Verb::Destroy),
         ),
         (
-            Story::launched(false).destroyed().ends(KILLED),
+            Story::launched(false).destroyed_for_sure().ends(KILLED),
             "destroyed",
             asked_for(Verb::Destroy),
         ),
@@ -39,7 +39,7 @@ fn a_destroy_counts_if_it_was_carried_out_before_the_guest_ended() {
             Story::booted()
                 .shut(GuestShutdown)
                 .then(Event::Stopped)
-                .destroyed()
+                .destroyed_for_sure()
                 .ends(KILLED),
             "destroyed",
             asked_for(Verb::Destroy),
@@ -91,14 +91,33 @@ fn a_qemu_that_dumps_its_core_hears_no_signal_of_a_verb_any_more() {
     let heard = Story::booted().destroyed().shut(ShutdownCause::HostSignal);
     assert_witnessed([
         (ends(Story::booted().destroyed()), "crashed", cause()),
-        // It had heard it, and did not survive that; or a wrapper did not.
+        // It had heard it, and did not survive that.
         (ends(heard), "destroyed", by_verb()),
-        (ends(unidentified().destroyed()), "destroyed", by_verb()),
+    ]);
+    // A wrapper did not.
+    let wrapper = ends(unidentified().destroyed());
+    assert_ends(Certainty::Inferred, [(wrapper, "destroyed", by_verb())]);
+}
+
+#[test]
+fn a_qemu_that_heeds_no_sigterm_may_be_killed_by_somebody_else() {
+    let by_verb = || asked_for(Verb::Destroy);
+    let destroyed = || Story::booted().destroyed();
+    // Who sent it may only ever have sent that, and may be dead.
+    let lost = destroyed().found_gone("b");
+    let with_the_host = destroyed().found_gone("c");
+    let ends = [destroyed().ends(KILLED), lost, with_the_host];
+    let ends = ends.map(|end| (end, "destroyed", by_verb()));
+    assert_ends(Certainty::Inferred, ends);
+    let obeyed = destroyed().shut(ShutdownCause::HostSignal);
+    assert_witnessed([
         (
-            Story::booted().destroyed().ends(KILLED),
+            Story::booted().destroyed_for_sure().ends(KILLED),
             "destroyed",
             by_verb(),
         ),
+        (obeyed.ends(KILLED), "destroyed", by_verb()),
+        (destroyed().ends(STATUS_0), "destroyed", by_verb()),
     ]);
 }
 
@@ -204,6 +223,7 @@ fn a_power_off_that_is_no_end_is_not_what_ended_a_guest_that_was_destroyed() {
                     .then(asked(Verb::Destroy)),
             )
             .then(sent(Verb::Destroy))
+            .then(done(Verb::Destroy))
             .ends(KILLED),
             "destroyed",
             destroyed.clone(),
@@ -216,6 +236,7 @@ fn a_power_off_that_is_no_end_is_not_what_ended_a_guest_that_was_destroyed() {
                     .then(shut_down)
                     .then(sent(Verb::Destroy)),
             )
+            .then(done(Verb::Destroy))
             .ends(KILLED),
             "destroyed",
             destroyed,

@@ -188,7 +188,7 @@ fn whether_a_guest_arrived_elsewhere_is_unknown_if_its_qemu_ended_on_the_last_st
         ),
         // Who has it destroyed here knows what he does.
         (
-            leaving(&[sent]).destroyed().ends(KILLED),
+            leaving(&[sent]).destroyed_for_sure().ends(KILLED),
             "destroyed",
             asked_for(Verb::Destroy),
         ),

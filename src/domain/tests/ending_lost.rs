@@ -105,6 +105,23 @@ fn of_a_qemu_that_outlived_a_shutdown_in_lines_that_are_lost_the_second_tells() 
 }
 
 #[test]
+fn what_is_lost_behind_an_end_on_record_takes_nothing_from_it() {
+    // The end was written down, but not for sure: that is tried again.
+    let exited = || exited(Some(10), STATUS_0);
+    let panicked = Story::booted().then(panicked(PanicAction::Pause));
+    let quit = panicked
+        .then(Event::Stopped)
+        .shut(ShutdownCause::HostQmpQuit);
+    let shut_down = Story::booted().shut(ShutdownCause::GuestReset);
+    for (story, reason) in [(quit, "crashed"), (shut_down, "shutdown")] {
+        let again = story.then(exited()).then(Event::Gap).then(exited());
+        let (state, _, certainty) = again.found_gone("b");
+        assert_eq!(state, format!("shut off ({reason})"));
+        assert_eq!(certainty, Certainty::Witnessed);
+    }
+}
+
+#[test]
 fn where_nothing_can_be_written_only_a_signal_that_a_verb_sends_is_doubted() {
     let seen = |exit| {
         let exited = Exited {

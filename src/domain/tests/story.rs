@@ -49,9 +49,14 @@ impl Story {
         self.then(Event::ShutDown(cause))
     }
 
-    /// `destroy` was asked for and carried out.
+    /// `destroy` was asked for, and sent its signal.
     pub(super) fn destroyed(self) -> Self {
         self.then(asked(Verb::Destroy)).then(sent(Verb::Destroy))
+    }
+
+    /// The same, and it said that it was carried out.
+    pub(super) fn destroyed_for_sure(self) -> Self {
+        self.destroyed().then(done(Verb::Destroy))
     }
 
     pub(super) fn ends(self, exit: Option<Exit>) -> End {

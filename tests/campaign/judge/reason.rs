@@ -23,12 +23,13 @@ impl Life<'_> {
                 resumed_after_stop(qemu).is_none() || copied || self.tried_to_restart()
             }),
             State::Running(Running::Unpaused) => resumed || copied || sent,
-            State::Running(Running::Restored) => self.tried("restore") || self.tried("start"),
+            State::Running(Running::Restored) => self.may_be_restored,
             State::Running(Running::SaveCanceled) => copied,
             State::Running(Running::EventWakeup) | State::PmSuspended => woken,
             State::Running(Running::Crashed) => self.did('p'),
             State::Paused(Paused::User) => {
-                self.tried("suspend") || is_paused_at_start || self.tried_to_start()
+                let is_brought = self.may_be_restored || arrived;
+                self.tried("suspend") || is_paused_at_start || is_brought || self.may_be_reset()
             }
             State::Paused(Paused::IoError) => self.did('w'),
             State::Paused(Paused::Watchdog) => self.did('g'),
@@ -63,6 +64,13 @@ impl Life<'_> {
 }
 
 impl Life<'_> {
+    /// One that slept, or has shut down and stays, stands still if it is reset.
+    fn may_be_reset(&self) -> bool {
+        let is_restarted = self.machine.on_poweroff.is_some() || self.tried("reboot");
+        let by_verb = self.tried("reset") || self.tried_with("dump", "--reset");
+        by_verb || self.commanded("system_reset") || self.tried("dompmwakeup") || is_restarted
+    }
+
     fn is_dumped_when_it_panics(&self) -> bool {
         let policy = self.machine.on_crash;
         self.did('p') && policy.is_some_and(|policy| policy.starts_with("coredump"))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use domstate::domain::State;
 
 use super::Stage;
-use crate::act::Act;
+use crate::act::{Act, Theme};
 use crate::judge::{Life, Other, judge_manners, words};
 use crate::machine::Wrapper;
 use crate::objection::Objection;
@@ -119,6 +119,7 @@ impl Stage<'_> {
                 may_be_restored: self.may_be_restored(&self.acts),
                 is_obscure: self.is_obscure,
                 may_lose_lines: self.story.breaks_qemu_at("write"),
+                is_deaf: self.story.deafens_witness(),
                 before: self.before,
                 is_next_run: self
                     .last
@@ -177,7 +178,12 @@ impl Stage<'_> {
         {
             // What was inferred may be witnessed later.
             let may_become = match last.certainty.as_str() {
-                "witnessed" => (last.state, &last.cause) == (told.state, &told.cause),
+                "witnessed" => {
+                    let same = (last.state, &last.cause) == (told.state, &told.cause);
+                    // Where nothing can be written a signal is doubted.
+                    let is_doubted = matches!(self.story.theme, Theme::Storage | Theme::Vanishing);
+                    same && (is_doubted || told.certainty == "witnessed")
+                }
                 _ => last.state == told.state || told.certainty == "witnessed",
             };
             if !may_become {

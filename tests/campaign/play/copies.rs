@@ -98,6 +98,7 @@ impl Stage<'_> {
                     may_be_restored: self.may_be_restored(&story),
                     is_obscure: true,
                     may_lose_lines: true,
+                    is_deaf: self.story.deafens_witness(),
                     before: None,
                     is_next_run: false,
                 };

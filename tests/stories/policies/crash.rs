@@ -89,6 +89,17 @@ fn a_guest_whose_core_was_dumped_is_shut_off_as_crashed() {
     guest.press('p');
     host.assert_ends("v", "shut off (crashed)", &guest_panic());
     assert_cores(&host, 1);
+    // Another disk may be mounted there, with somebody else's files on it.
+    let other = host.state_dir().join("v/dump/a");
+    fs::write(&other, "b").unwrap();
+    let said = host.domstate(&["undefine", "v", "--remove-dumps"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.stderr.contains("is no core file of domstate's"),
+        "{said:?}"
+    );
+    fs::remove_file(other).unwrap();
+    assert_cores(&host, 1);
     host.ok(&["undefine", "v", "--remove-dumps"]);
     assert_cores(&host, 0);
 }
