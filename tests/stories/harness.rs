@@ -127,7 +127,16 @@ impl Host {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let copy = self.folder.join(format!("copy-{number}"));
-        copy_folder(&self.state_dir(), &copy);
+        // Its supervisor may still write: what is copied may vanish under the copying.
+        until("a copy", || {
+            let mut cp = Command::new("cp");
+            let copied = cp.arg("-a").arg(self.state_dir()).arg(&copy).output();
+            let is_whole = copied.unwrap().status.success();
+            if !is_whole {
+                let _ = fs::remove_dir_all(&copy);
+            }
+            is_whole
+        });
         copy
     }
 
