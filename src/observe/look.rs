@@ -5,7 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, Statfs, statfs};
+use nix::sys::statvfs::FsFlags;
 
 use super::host::{Reach, reach};
 use super::life::{Supervised, life};
@@ -276,19 +277,30 @@ fn is_stump(run: &RunFolder, seen: &Replay) -> bool {
 
 /// Whether something can be written there, as far as the file system tells.
 fn has_room(run: &RunFolder) -> bool {
-    let told = statvfs(run.path());
+    let told = statfs(run.path());
     told.is_ok_and(|told| {
         // Some have no end that they would tell of.
         let is_full = told.blocks() > 0 && told.blocks_available() == 0;
-        !is_full && !told.flags().contains(FsFlags::ST_RDONLY)
+        !is_full && !is_read_only(run, &told)
     })
 }
 
 /// Whether QEMU's next words have room that was kept for them.
 fn keeps_room(run: &RunFolder) -> bool {
-    let is_writable = statvfs(run.path()).is_ok_and(|t| !t.flags().contains(FsFlags::ST_RDONLY));
+    let is_writable = statfs(run.path()).is_ok_and(|told| !is_read_only(run, &told));
     let kept = || Journal::open_read_only(run.path()).and_then(|journal| journal.keeps_room());
     is_writable && kept().unwrap_or(false)
+}
+
+/// ext4 that met an error takes nothing more, and from Linux 6.15 on it does not say so: only who opens a file to write finds
+/// out.
+fn is_read_only(run: &RunFolder, told: &Statfs) -> bool {
+    let refuses = || {
+        let opened = Journal::open(run.path());
+        opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    };
+    let is_said = told.flags().contains(FsFlags::ST_RDONLY);
+    is_said || told.filesystem_type() == EXT4_SUPER_MAGIC && refuses()
 }
 
 fn gap() -> Record {

@@ -1,6 +1,8 @@
 //! What a run keeps for its last words is there on every file system that a host may have.
 
+use std::fs;
 use std::io::Write;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -21,6 +23,32 @@ fn those_here() -> Vec<FileSystem> {
         lack.is_none()
     });
     here
+}
+
+#[test]
+fn a_guest_that_lives_where_ext4_met_an_error_is_told_as_last_known() {
+    if !is_root("a_guest_that_lives_where_ext4_met_an_error_is_told_as_last_known") {
+        return;
+    }
+    if !those_here().contains(&FileSystem::Ext4) {
+        return;
+    }
+    let host = Host::new();
+    let _disk = Disk::of(&host, FileSystem::Ext4);
+    let _guest = host.start("v", &["-qmp", &host.third_party_socket("v")]);
+    host.supervisor_pid("v");
+    assert_eq!(host.json("v")["certainty"], "witnessed");
+    let mut remount = Command::new("mount");
+    remount.args(["-o", "remount,errors=remount-ro"]);
+    assert!(remount.arg(host.state_dir()).status().unwrap().success());
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    let place = format!(" {} ", host.state_dir().display());
+    let mount = mounts.lines().find(|line| line.contains(&place)).unwrap();
+    let device = mount.split(' ').next().unwrap().trim_start_matches("/dev/");
+    fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a").unwrap();
+    host.third_party("v").execute("stop", &json!({}));
+    assert_eq!(host.answer("v"), "running (booted)");
+    assert_eq!(host.json("v")["certainty"], "inferred");
 }
 
 #[test]
