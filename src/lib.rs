@@ -74,8 +74,8 @@
 //! line is the job's, until QEMU gives it up or the guest runs behind it ([`domain::Stream`]). ASKED alone would not do: it is
 //! synced, and on a slow disk somebody else has a second to send the guest away. If he is first even so QEMU refuses, and
 //! STREAM_ANSWERED takes it back. What comes to its end before that line is somebody else's, a snapshot or the guest itself: our
-//! own stream cannot have, for until then the pipe holds a page, or QEMU waits for our word. Neither line is synced, for the same reason:
-//! a power cut that takes one leaves `unknown`. What else QEMU writes is somebody else's who has its monitor: that carries no job
+//! own stream cannot have, for until then the pipe holds a page, or QEMU waits for our word. Neither line is synced, for the
+//! same reason: a power cut that takes one leaves `unknown`. What else QEMU writes is somebody else's who has its monitor: that carries no job
 //! out, is not cancelled, and a guest that goes with it is not let run here; who is about to say `cont` looks first. One that
 //! somebody lets run while it is written is written on. A snapshot, ours or somebody else's, which QEMU announces as a migration
 //! that is `completed` without having been `active`, takes the guest nowhere.
@@ -124,8 +124,8 @@
 //! SHUTDOWN's `guest` is true for a panic too: rules key on `reason`. A watchdog's reset under `-no-reboot` is announced
 //! as guest-reset: the WATCHDOG before it tells. gdb's kill is announced as guest-shutdown (QEMU 11), and so is what a BMC
 //! does to a guest that hangs: the launch notes whether there is a debugger's stub or a BMC, and then a guest that stood, or any
-//! at all, is `unattributed` where nothing else tells (gdb's kill leaves words on QEMU's stderr, 7.2 to 11). SUSPEND and SHUTDOWN, STOP and SHUTDOWN come in one turn of QEMU's loop:
-//! within a second the guest may have done both. QEMU drains its disks between the two, which may take longer, so behind a
+//! at all, is `unattributed` where nothing else tells (gdb's kill leaves words on QEMU's stderr, 7.2 to 11.1). SUSPEND and
+//! SHUTDOWN, STOP and SHUTDOWN come in one turn of QEMU's loop: within a second the guest may have done both. QEMU drains its disks between the two, which may take longer, so behind a
 //! second it is unknown, not a kill. After SUSPEND and SHUTDOWN a QEMU that stays may wake the guest: WAKEUP clears the end. A
 //! SHUTDOWN behind a completed migration is no end of the guest: that runs elsewhere. What stands
 //! in the log may be the guest's own writing (its serial line), so it never outweighs an event. An odd exit status is the

@@ -52,6 +52,16 @@ impl Journal {
         Ok(Self { file })
     }
 
+    /// Whether its file system takes nothing any more. ext4 that met an error does not say so from Linux 6.15 on: only who opens
+    /// a file to write finds out.
+    pub fn is_read_only(folder: &Path) -> bool {
+        let mut options = OpenOptions::new();
+        options.append(true);
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let opened = options.open(folder.join(JOURNAL_FILE));
+        opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+
     /// Opens it to read only.
     pub fn open_read_only(folder: &Path) -> io::Result<Self> {
         let file = open_to_read(&folder.join(JOURNAL_FILE))?;

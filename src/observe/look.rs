@@ -292,15 +292,10 @@ fn keeps_room(run: &RunFolder) -> bool {
     is_writable && kept().unwrap_or(false)
 }
 
-/// ext4 that met an error takes nothing more, and from Linux 6.15 on it does not say so: only who opens a file to write finds
-/// out.
 fn is_read_only(run: &RunFolder, told: &Statfs) -> bool {
-    let refuses = || {
-        let opened = Journal::open(run.path());
-        opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
-    };
     let is_said = told.flags().contains(FsFlags::ST_RDONLY);
-    is_said || told.filesystem_type() == EXT4_SUPER_MAGIC && refuses()
+    let may_hide_it = told.filesystem_type() == EXT4_SUPER_MAGIC;
+    is_said || may_hide_it && Journal::is_read_only(run.path())
 }
 
 fn gap() -> Record {
