@@ -118,7 +118,7 @@ pub enum Verb {
         override_usage = "domstate snapshot-delete DOMAIN NAME"
     )]
     SnapshotDelete(DomainAndSnapshot),
-    /// Print how far the save, dump or migration is that is under way
+    /// Print how far the save, dump, migration or snapshot is that is under way
     #[command(override_usage = "domstate domjobinfo DOMAIN")]
     Domjobinfo(DomainArg),
     /// Cancel the save, dump or migration that is under way
