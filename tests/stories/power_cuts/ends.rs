@@ -123,9 +123,11 @@ pub(super) fn one_run_too_many() -> Result<Recorded, OutOfOrder> {
 
 /// What may be true while the last of these runs is destroyed, and last what is true then. What QEMU says may be there
 /// without what the command said before, or without that it has sent the signal: who the sender was, QEMU says in its log.
-pub(super) fn destroyed(defined_by: &'static str, runs: &[Run]) -> [World; 3] {
+/// Or there is something before it that nobody can read, if what the command said was not on the disk by then.
+pub(super) fn destroyed(defined_by: &'static str, runs: &[Run]) -> [World; 4] {
     let ends = [
         ended("shut off (destroyed)", "host-signal"),
+        inferred("shut off (destroyed)", "journal-damaged"),
         inferred("shut off (destroyed)", "asked"),
         ended("shut off (destroyed)", "asked"),
     ];
