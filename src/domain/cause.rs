@@ -31,6 +31,8 @@ pub enum Cause {
     HostSignal(SignalSender),
     /// Somebody told QEMU to quit over its monitor.
     QmpQuit,
+    /// Somebody pressed the reset button over QEMU's monitor, and QEMU does not reboot (`-no-reboot`).
+    QmpReset,
     /// Somebody closed QEMU's window, or killed it by its debugger stub.
     HostUi,
     /// A domstate verb did it.

@@ -294,8 +294,8 @@ fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
         }
         Some(intent) => witnessed(ShutOff::Shutdown, asked(intent)),
         // It may only seem to be long ago, by a clock that was set since.
-        None if case.fold.intents.has_any(&resets) => inferred(ShutOff::Destroyed, Cause::QmpQuit),
-        None => witnessed(ShutOff::Destroyed, Cause::QmpQuit),
+        None if case.fold.intents.has_any(&resets) => inferred(ShutOff::Destroyed, Cause::QmpReset),
+        None => witnessed(ShutOff::Destroyed, Cause::QmpReset),
     })
 }
 

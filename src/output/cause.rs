@@ -41,6 +41,9 @@ fn detail(cause: &Cause) -> String {
         Cause::IoError(error) => io_error(error),
         Cause::HostSignal(sender) => sent(sender),
         Cause::QmpQuit => "QEMU was told to quit over its monitor".to_owned(),
+        Cause::QmpReset => {
+            "it was reset over QEMU's monitor, and its QEMU does not reboot".to_owned()
+        }
         Cause::HostUi => "QEMU's window was closed, or its debugger killed the guest".to_owned(),
         Cause::Asked {
             verb,

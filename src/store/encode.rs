@@ -29,6 +29,7 @@ pub fn cause_kind(cause: &Cause) -> &'static str {
         Cause::IoError(_) => "io-error",
         Cause::HostSignal(_) => "host-signal",
         Cause::QmpQuit => "qmp-quit",
+        Cause::QmpReset => "qmp-reset",
         Cause::HostUi => "host-ui",
         Cause::Asked { .. } => "asked",
         Cause::StartFailure { .. } => "start-failure",
@@ -114,6 +115,7 @@ pub fn cause_fields(cause: &Cause) -> Vec<(&'static str, Value)> {
         Cause::GuestShutdown
         | Cause::GuestReset
         | Cause::QmpQuit
+        | Cause::QmpReset
         | Cause::HostUi
         | Cause::HostRestart
         | Cause::NeverRun
@@ -277,6 +279,7 @@ mod tests {
                 json!({"kind": "host-signal", "signal": null, "pid": null, "command": null}),
             ),
             (Cause::QmpQuit, json!({"kind": "qmp-quit"})),
+            (Cause::QmpReset, json!({"kind": "qmp-reset"})),
             (Cause::HostUi, json!({"kind": "host-ui"})),
             (
                 Cause::Asked {

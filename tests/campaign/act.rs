@@ -302,4 +302,28 @@ impl Act {
             | Self::AskAfterBoot => false,
         }
     }
+
+    /// Whether it does nothing to a guest, nor to what is told of it: it only looks, or takes away what is not needed.
+    pub(crate) fn leaves_alone(&self) -> bool {
+        let looks = ["--reason", "list", "history", "explain", "dominfo", "wait"];
+        match self {
+            Self::Verb(words)
+            | Self::Faulted(words, _)
+            | Self::Halted(words, _)
+            | Self::Interrupted(words, _)
+            | Self::Abandoned(words, _) => looks.contains(&words[0]),
+            Self::Supervisor(_)
+            | Self::SupervisorFault(_)
+            | Self::LoseCheckpoint
+            | Self::ReusePid
+            | Self::AskDamagedCopy(_)
+            | Self::AskAfterBoot => true,
+            Self::Followed(..)
+            | Self::Letter(_)
+            | Self::Signal(_)
+            | Self::SignalAtArrival(_)
+            | Self::Monitor(_)
+            | Self::Storage(_) => false,
+        }
+    }
 }

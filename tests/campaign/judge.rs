@@ -3,10 +3,14 @@
 //! What was done tells how a guest *may* have ended; its serial line tells what it did itself, since it answers each letter
 //! before it acts on it. Where only one end is possible and nothing kept domstate from seeing it, the answer must be that one.
 
+/// Why it ended.
+mod cause;
 /// How a command speaks.
 mod manners;
 /// What is told of the living.
 mod reason;
+/// What a command has said.
+mod spoken;
 
 use std::collections::BTreeSet;
 
@@ -15,20 +19,24 @@ use nix::sys::signal::Signal;
 
 pub(crate) use self::manners::judge_manners;
 use self::reason::fits;
+pub(crate) use self::spoken::Spoken;
 
 use crate::act::{Act, Theme};
 use crate::journey::Role;
-use crate::machine::Machine;
+use crate::machine::{Machine, Wrapper};
 use crate::told::Told;
 use crate::witness::Qemu;
 
 /// What may have come over the newest QEMU, and whether anything kept domstate from seeing it.
+#[derive(Clone)]
 pub(crate) struct Life<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) theme: Theme,
     /// What was done while it may have lived.
     pub(crate) acts: &'a [Act],
     pub(crate) qemu: Option<&'a Qemu>,
+    /// So many lines of its guest are of before.
+    pub(crate) heard_before: usize,
     /// Those before it.
     pub(crate) earlier: &'a [Qemu],
     /// Which end of a journey it is, and what is seen of the other.
@@ -50,7 +58,8 @@ pub(crate) struct Life<'a> {
 
 impl Life<'_> {
     fn did(&self, letter: char) -> bool {
-        let here = self.qemu.is_some_and(|qemu| qemu.did(letter));
+        let before = self.heard_before;
+        let here = self.qemu.is_some_and(|qemu| qemu.did_since(before, letter));
         // What it had begun there it goes on with here.
         let there = self.role == Role::Destination
             && self.has_guest()
@@ -226,7 +235,9 @@ impl Life<'_> {
             return Err("nobody ended it".to_owned());
         }
         if ends.contains(reason.word()) {
-            return Ok(());
+            return self
+                .judge_cause(told)
+                .and_then(|()| self.judge_certainty(told));
         }
         // The newest QEMU may have been an earlier run's.
         if self.is_next_run && self.tried_to_start() && self.is_of_unstarted(told, reason) {
@@ -261,6 +272,41 @@ impl Life<'_> {
         Err(format!("it can have ended as {ends:?} only"))
     }
 
+    /// The same of what alone was done since a moment at which it lived, and nothing of what was done before was still to
+    /// come: `self` is narrowed to that.
+    pub(crate) fn judge_since(&self, told: &Told, moment: &str) -> Result<(), String> {
+        let State::ShutOff(reason) = told.state else {
+            return Ok(());
+        };
+        let is_earlier = told.since.as_deref().is_some_and(|since| since < moment);
+        if self.theme != Theme::Clock && is_earlier {
+            return Err(format!("it lived at {moment}"));
+        }
+        if told.certainty != "witnessed" {
+            return Ok(());
+        }
+        let ends = self.ends();
+        if !ends.contains(reason.word()) {
+            return Err(format!(
+                "of what was done since it lived it can have ended as {ends:?} only"
+            ));
+        }
+        self.judge_cause(told)
+    }
+
+    /// Whether what nothing hid is told as it was seen.
+    fn judge_certainty(&self, told: &Told) -> Result<(), String> {
+        let takes_status = matches!(self.machine.wrapper, Wrapper::Waits | Wrapper::Leaks);
+        let is_hidden = self.is_obscure || self.theme != Theme::Plain || takes_status;
+        // Nobody can see that, whatever he does.
+        let kinds = ["maybe-migrated", "unattributed"];
+        let is_unseen = kinds.iter().any(|kind| told.cause["kind"] == *kind);
+        if is_hidden || is_unseen || told.certainty == "witnessed" {
+            return Ok(());
+        }
+        Err("nothing kept it from being witnessed".to_owned())
+    }
+
     /// The same where no QEMU was seen since the answer before.
     fn judge_unstarted(&self, told: &Told, reason: ShutOff) -> Result<(), String> {
         if self.before == Some(told.state) {
@@ -282,6 +328,15 @@ impl Life<'_> {
             || (reason == ShutOff::Destroyed && self.tried("destroy"))
     }
 
+    /// Whether what lives is the process that is told.
+    fn judge_id(&self, told: &Told) -> Result<(), String> {
+        let pid = self.qemu.map(|qemu| i64::from(qemu.pid));
+        if told.id.is_none() || pid.is_none() || told.id == pid {
+            return Ok(());
+        }
+        Err("it is another process".to_owned())
+    }
+
     /// Whether an answer about a guest whose QEMU lives is true; `status` is QEMU's own word, if it can be asked.
     pub(crate) fn judge_alive(&self, told: &Told, status: Option<&str>) -> Result<(), String> {
         if told.has_ended() {
@@ -296,6 +351,7 @@ impl Life<'_> {
         if self.runs_twice() {
             return Err("it was let run although it has gone".to_owned());
         }
+        self.judge_id(told)?;
         self.judge_reason(told.state)
     }
 
@@ -329,6 +385,7 @@ impl Life<'_> {
 }
 
 /// What is seen of the other end of a journey.
+#[derive(Clone)]
 pub(crate) struct Other {
     heard: BTreeSet<String>,
     has_guest: bool,

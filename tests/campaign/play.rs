@@ -28,10 +28,12 @@ use domstate::domain::State;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use self::check::Calm;
 use crate::act::{Act, Theme};
 use crate::failure::Failure;
 use crate::harness::{Host, is_alive, send_to, until};
 use crate::journey::Role;
+use crate::judge::Spoken;
 use crate::objection::Objection;
 use crate::peer;
 use crate::story::Story;
@@ -131,6 +133,12 @@ struct Stage<'a> {
     /// Of an end that was told: how much had been done, and how many QEMUs had been seen by then.
     ended_after: Option<(usize, usize)>,
     last: Option<Told>,
+    /// When it lived, and nothing of what had been done was still to come.
+    calm: Option<Calm>,
+    /// The command that was all that was done since the answer before.
+    spoken: Mutex<Option<Spoken>>,
+    /// What a copy told as after another boot.
+    after_boot: Mutex<Option<Told>>,
     is_obscure: bool,
     is_gone: bool,
     is_undefined: bool,
@@ -158,6 +166,9 @@ impl<'a> Stage<'a> {
             before: None,
             ended_after: None,
             last: None,
+            calm: None,
+            spoken: Mutex::default(),
+            after_boot: Mutex::default(),
             is_obscure: story.theme != Theme::Plain,
             is_gone: false,
             is_undefined: false,
@@ -227,6 +238,7 @@ impl<'a> Stage<'a> {
         for act in group {
             self.notes(act);
         }
+        *self.spoken.lock().unwrap() = None;
         let this = &*self;
         let took: Vec<Result<Option<(String, Duration)>, Objection>> =
             std::thread::scope(|scope| {
@@ -258,6 +270,12 @@ impl<'a> Stage<'a> {
             }
         }
         self.is_gone = !self.host.state_dir().exists();
+        if group.len() > 1 {
+            *self.spoken.lock().unwrap() = None;
+        }
+        if let [Act::AskAfterBoot] = group {
+            self.judge_boot()?;
+        }
         Ok(())
     }
 

@@ -10,6 +10,10 @@ pub(crate) struct Told {
     pub(crate) certainty: String,
     pub(crate) cause: Value,
     pub(crate) run: Option<u64>,
+    /// When it became that, in RFC 3339.
+    pub(crate) since: Option<String>,
+    /// QEMU's pid.
+    pub(crate) id: Option<i64>,
     /// The inode number of the state directory that it is of: where one vanishes a new one may be made, whose runs begin again.
     pub(crate) place: u64,
 }
@@ -28,6 +32,8 @@ impl Told {
             certainty: word("certainty").to_owned(),
             cause: json["cause"].clone(),
             run: json["run"].as_u64(),
+            since: json["since"].as_str().map(str::to_owned),
+            id: json["id"].as_i64(),
             place: 0,
         })
     }

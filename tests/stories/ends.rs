@@ -209,7 +209,7 @@ fn a_reset_by_an_outsider_that_ends_qemu_is_no_shutdown() {
     let third_party = host.third_party_socket("v");
     let _guest = host.start("v", &["-no-reboot", "-qmp", &third_party]);
     host.third_party("v").execute("system_reset", &json!({}));
-    host.assert_ends("v", "shut off (destroyed)", &json!({"kind": "qmp-quit"}));
+    host.assert_ends("v", "shut off (destroyed)", &json!({"kind": "qmp-reset"}));
 }
 
 const EXIT_DEVICE: [&str; 2] = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"];
@@ -355,7 +355,7 @@ fn a_reset_of_somebody_elses_is_not_told_as_the_one_that_was_done_before() {
     let mut monitor = host.third_party("v");
     monitor.execute("set-action", &json!({"reboot": "shutdown"}));
     monitor.tell("system_reset", &json!({}));
-    host.assert_ends("v", "shut off (destroyed)", &json!({"kind": "qmp-quit"}));
+    host.assert_ends("v", "shut off (destroyed)", &json!({"kind": "qmp-reset"}));
 }
 
 #[test]

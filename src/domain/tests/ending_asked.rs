@@ -149,14 +149,14 @@ fn a_reset_that_was_done_is_not_why_a_later_one_ended_the_guest() {
         (
             by_somebody(is_done(asks().then(reset()))),
             "destroyed",
-            Cause::QmpQuit,
+            Cause::QmpReset,
         ),
         (
             by_somebody(is_done(asks()).then(reset())),
             "destroyed",
-            Cause::QmpQuit,
+            Cause::QmpReset,
         ),
-        (by_somebody(dumps()), "destroyed", Cause::QmpQuit),
+        (by_somebody(dumps()), "destroyed", Cause::QmpReset),
         // The guest's own reset is none that was asked for.
         (
             by_somebody(is_done(asks().then(Event::Reset(ResetBy::Guest)))),
@@ -178,7 +178,7 @@ fn an_ask_of_long_ago_does_not_colour_a_kill_of_today_but_who_knows_by_a_clock_t
     assert_witnessed([killed(Verb::Suspend), killed(Verb::Reset)]);
     let reset = |verb| {
         let story = long_ago(verb).shut(ShutdownCause::HostQmpSystemReset);
-        (story.ends(STATUS_0), "destroyed", Cause::QmpQuit)
+        (story.ends(STATUS_0), "destroyed", Cause::QmpReset)
     };
     assert_ends(Certainty::Inferred, [reset(Verb::Reset)]);
     assert_witnessed([reset(Verb::Destroy)]);

@@ -90,7 +90,7 @@ fn a_qemu_that_the_host_ended_was_destroyed() {
         (
             Story::booted().shut(HostQmpSystemReset).ends(STATUS_0),
             "destroyed",
-            Cause::QmpQuit,
+            Cause::QmpReset,
         ),
         // The SHUTDOWN line was lost, QEMU's own words were not.
         (
@@ -126,7 +126,7 @@ fn a_guest_that_may_not_reboot_was_ended_by_who_asked_for_its_reset() {
         // One that failed while the guest ran on is not what ended it later.
         let failed_before = Story::booted().then(asked(verb)).then(failed(verb));
         let ends = failed_before.shut(HostQmpSystemReset).ends(STATUS_0);
-        assert_witnessed([(ends, "destroyed", Cause::QmpQuit)]);
+        assert_witnessed([(ends, "destroyed", Cause::QmpReset)]);
     }
 }
 

@@ -24,7 +24,7 @@ impl Life<'_> {
             }),
             State::Running(Running::Unpaused) => resumed || copied || sent,
             State::Running(Running::Restored) => self.may_be_restored,
-            State::Running(Running::SaveCanceled) => copied,
+            State::Running(Running::SaveCanceled) => self.is_saved(),
             State::Running(Running::EventWakeup) | State::PmSuspended => woken,
             State::Running(Running::Crashed) => self.did('p'),
             State::Paused(Paused::User) => {
@@ -34,8 +34,9 @@ impl Life<'_> {
             State::Paused(Paused::IoError) => self.did('w'),
             State::Paused(Paused::Watchdog) => self.did('g'),
             // Its policy has it dumped, too, though somebody lets it run.
-            State::Paused(Paused::Dumping) => copied || self.is_dumped_when_it_panics(),
-            State::Paused(Paused::Saving | Paused::ApiError) => copied,
+            State::Paused(Paused::Dumping) => self.tried("dump") || self.is_dumped_when_it_panics(),
+            State::Paused(Paused::Saving) => self.is_saved(),
+            State::Paused(Paused::ApiError) => copied,
             State::Paused(Paused::ShuttingDown) | State::InShutdown => !self.ends().is_empty(),
             State::Paused(Paused::Crashed) | State::Crashed => self.did('p'),
             State::Paused(Paused::StartingUp | Paused::Migrating) => {
@@ -69,6 +70,18 @@ impl Life<'_> {
         let is_restarted = self.machine.on_poweroff.is_some() || self.tried("reboot");
         let by_verb = self.tried("reset") || self.tried_with("dump", "--reset");
         by_verb || self.commanded("system_reset") || self.tried("dompmwakeup") || is_restarted
+    }
+
+    /// Whether who stops it is no job, nor does it come from elsewhere.
+    fn stands_for_somebody(&self) -> bool {
+        let is_sent = self.tried("migrate") || self.commanded("migrate");
+        let is_brought = self.may_be_restored || self.role == Role::Destination;
+        !(self.copies() || self.commanded("savevm") || is_sent || is_brought)
+    }
+
+    /// Whether it is to be saved.
+    fn is_saved(&self) -> bool {
+        self.tried("save") || self.tried("managedsave")
     }
 
     fn is_dumped_when_it_panics(&self) -> bool {
@@ -112,6 +125,11 @@ pub(super) fn fits(state: State, status: &str, life: &Life<'_>) -> bool {
         // It forgets over a migration why the guest stood.
         "finish-migrate" | "postmigrate" if life.commanded("migrate") => {
             matches!(state, State::Paused(_) | State::Crashed | State::InShutdown)
+        }
+        // Why it stood is over, if nobody wrote it down elsewhere and brought it back.
+        "paused" if life.stands_for_somebody() => {
+            matches!(state, State::Paused(_))
+                && !matches!(state, State::Paused(Paused::IoError | Paused::Watchdog))
         }
         _ => matches!(state, State::Paused(_)),
     }

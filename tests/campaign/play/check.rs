@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use domstate::domain::State;
+use domstate::domain::{Paused, Running, ShutOff, State};
+use domstate::observe::now;
+use domstate::store::encode::time_text;
 
 use super::Stage;
 use crate::act::{Act, Theme};
@@ -12,6 +15,7 @@ use crate::judge::{Life, Other, judge_manners, words};
 use crate::machine::Wrapper;
 use crate::objection::Objection;
 use crate::told::Told;
+use crate::witness::Qemu;
 
 impl Stage<'_> {
     /// Asks domstate, and judges the answer by what is seen before and after.
@@ -21,6 +25,7 @@ impl Stage<'_> {
         // Until nothing changed meanwhile; then nothing excuses a falsehood.
         let mut tries = 0;
         while tries < 5 {
+            let moment = time_text(now());
             let before = self.outside();
             let said = self.run(&["--format", "json", self.domain], None)?;
             self.played.commands += 1;
@@ -48,7 +53,7 @@ impl Stage<'_> {
                 continue;
             }
             if self.outside() == before {
-                return self.judge(told, &before);
+                return self.judge(told, &before, moment);
             }
             tries += 1;
         }
@@ -113,6 +118,7 @@ impl Stage<'_> {
                 // One that has only just begun has not connected.
                 qemu: newest
                     .filter(|qemu| outside.alive.is_empty() || outside.alive.contains(&qemu.pid)),
+                heard_before: 0,
                 earlier: &qemus[..qemus.len().saturating_sub(1)],
                 role: self.role,
                 other,
@@ -133,14 +139,61 @@ impl Stage<'_> {
                 if told.state.to_string() == "paused (starting up)" && outside.is_starting {
                     return Ok(());
                 }
-                life.judge_dead(told)
+                life.judge_dead(told)?;
             } else {
-                life.judge_alive(told, outside.status.as_deref())
+                life.judge_alive(told, outside.status.as_deref())?;
             }
+            let is_of = |calm: &&Calm| calm.is_of(qemus) && told.is_of_run_of(&calm.told);
+            let Some(calm) = self.calm.as_ref().filter(is_of) else {
+                return Ok(());
+            };
+            let acts = &self.acts[calm.acts..];
+            if acts.iter().all(Act::leaves_alone) && calm.outside == *outside {
+                return calm.judge_again(told);
+            }
+            let since = Life {
+                acts,
+                heard_before: calm.heard,
+                ..life
+            };
+            since.judge_since(told, &calm.moment)
         })
     }
 
-    fn judge(&mut self, told: Told, outside: &Outside) -> Result<(), Objection> {
+    /// Whether nothing that was done to the QEMU that lives is still to come.
+    fn calm(&self, told: &Told, outside: &Outside, moment: String) -> Option<Calm> {
+        let is_quiet = matches!(outside.status.as_deref(), Some("running" | "paused"))
+            && matches!(told.state, State::Running(_) | State::Paused(_));
+        let is_followed = self.acts.iter().any(|act| act.followed().is_some());
+        let is_sent = |act| {
+            let verbs = ["migrate", "shutdown", "reboot"];
+            words(act).is_some_and(|words| verbs.contains(&words[0]))
+        };
+        let goes_on = self.acts.iter().any(is_sent)
+            || self.acts.contains(&Act::Monitor("migrate"))
+            || self.acts.contains(&Act::Monitor("savevm"));
+        if !is_quiet || is_followed || goes_on || self.story.deafens_witness() {
+            return None;
+        }
+        self.witness.look(|qemus| {
+            let newest = qemus.last()?;
+            let is_watched = self.story.machine.watchdog.is_some() && newest.did('g');
+            let sleeps = newest.did('s');
+            if outside.alive != [newest.pid] || is_watched || sleeps {
+                return None;
+            }
+            Some(Calm {
+                acts: self.acts.len(),
+                moment,
+                qemus: qemus.len(),
+                heard: newest.heard.len(),
+                told: told.clone(),
+                outside: outside.clone(),
+            })
+        })
+    }
+
+    fn judge(&mut self, told: Told, outside: &Outside, moment: String) -> Result<(), Objection> {
         self.played.checks += 1;
         let is_another = |last: &Told| !last.is_of_run_of(&told);
         if self.last.as_ref().is_some_and(is_another) {
@@ -206,23 +259,97 @@ impl Stage<'_> {
                 self.played.ends.push(end);
             }
         }
+        let spoken = self.spoken.lock().unwrap().take();
+        // Where nothing can be written down nobody knows who did it.
+        if let Some(spoken) = spoken
+            && !matches!(self.story.theme, Theme::Storage | Theme::Vanishing)
+        {
+            let status = outside.status.as_deref();
+            let judged = spoken.judge(self.last.as_ref(), &told, status);
+            judged.map_err(|why| format!("{why}: domstate tells {told:?}; {outside:?}"))?;
+        }
+        self.is_kept(&told)?;
+        self.calm = self.calm(&told, outside, moment);
         self.last = Some(told);
         Ok(())
     }
 }
 
 impl Stage<'_> {
+    /// Whether a guest that is told to be in a file is: as long as nothing was done behind that.
+    fn is_kept(&self, told: &Told) -> Result<(), String> {
+        let is_last = |act: &Act| {
+            let kept = ["save", "managedsave"];
+            words(act).is_some_and(|words| kept.contains(&words[0])) || act.leaves_alone()
+        };
+        if told.state != State::ShutOff(ShutOff::Saved)
+            || !self.acts.iter().rev().take(1).all(is_last)
+        {
+            return Ok(());
+        }
+        let folder = self.host.state_dir().join(self.domain);
+        let place = match told.cause["verb"].as_str() {
+            Some("managedsave") => folder.join("managed.save"),
+            _ => self.host.folder().join("file"),
+        };
+        let is_there = |place: &Path| fs::metadata(place).is_ok_and(|file| file.len() > 0);
+        let part = PathBuf::from(format!("{}.domstate-part", place.display()));
+        if is_there(&place) || is_there(&part) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} is not there, and {told:?} is told",
+            place.display()
+        ))
+    }
+
     /// What was done until the end that was told last belongs to the past: nothing more will be seen of it.
     fn settle(&mut self) {
         if let Some((acts, qemus)) = self.ended_after.take() {
             self.acts.drain(..acts);
+            self.calm = None;
             self.qemus_before = qemus;
         }
     }
 }
 
+/// A moment at which it lived, and nothing of what had been done was still to come.
+pub(super) struct Calm {
+    /// How much had been done.
+    acts: usize,
+    /// In RFC 3339.
+    moment: String,
+    /// How many QEMUs had been seen, and so many lines had been heard of the newest.
+    qemus: usize,
+    heard: usize,
+    told: Told,
+    outside: Outside,
+}
+
+impl Calm {
+    /// Whether no QEMU has come since.
+    fn is_of(&self, qemus: &[Qemu]) -> bool {
+        self.qemus == qemus.len()
+    }
+
+    /// Whether the same is told again, or more.
+    fn judge_again(&self, told: &Told) -> Result<(), String> {
+        let says_nothing = [
+            State::Paused(Paused::Unknown),
+            State::Running(Running::Unknown),
+        ];
+        if self.told.state == told.state || says_nothing.contains(&self.told.state) {
+            return Ok(());
+        }
+        Err(format!(
+            "nothing has happened since {:?} was told",
+            self.told
+        ))
+    }
+}
+
 /// What is seen of the guest from outside.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Outside {
     /// No QEMU is there, and somebody of domstate's who may start one.
     is_starting: bool,

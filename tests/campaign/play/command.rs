@@ -11,8 +11,8 @@ use nix::sys::signal::Signal;
 use super::{ACT_BOUND, LOOK_BOUND, Stage};
 use crate::act::Theme;
 use crate::fault::Fault;
-use crate::harness::{Said, finish, finish_child, is_alive, send, spawn};
-use crate::judge::judge_manners;
+use crate::harness::{Said, finish_child, is_alive, send, spawn};
+use crate::judge::{Spoken, judge_manners};
 use crate::objection::Objection;
 
 impl Stage<'_> {
@@ -36,16 +36,22 @@ impl Stage<'_> {
 
     pub(super) fn verb(
         &self,
-        words: &[&str],
+        words: &[&'static str],
         fault: Option<&Fault>,
     ) -> Result<(String, Duration), Objection> {
         let args = self.spelt(words);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let begun = Instant::now();
-        let said = self.run(&args, fault)?;
+        let (said, pid) = self.run_as(&args, fault)?;
         let took = begun.elapsed();
         if fault.is_none() {
             judge_manners(words, &said)?;
+            *self.spoken.lock().unwrap() = Some(Spoken {
+                words: words.to_vec(),
+                pid,
+                code: said.code,
+                stdout: said.stdout,
+            });
         }
         Ok((words[0].to_owned(), took))
     }
@@ -131,6 +137,11 @@ impl Stage<'_> {
 
     /// Runs a command of domstate within its bound, with something that fails in it.
     pub(super) fn run(&self, args: &[&str], fault: Option<&Fault>) -> Result<Said, Objection> {
+        Ok(self.run_as(args, fault)?.0)
+    }
+
+    /// The same, with the pid of what was run.
+    fn run_as(&self, args: &[&str], fault: Option<&Fault>) -> Result<(Said, u32), Objection> {
         let mut command = self.host.command(args);
         self.step_clock(&mut command);
         if let Some(fault) = fault {
@@ -144,7 +155,9 @@ impl Stage<'_> {
             command = traced;
         }
         let begun = Instant::now();
-        let said = finish(command);
+        let child = spawn(command);
+        let pid = child.id();
+        let said = finish_child(child);
         let took = begun.elapsed();
         let fails = fault.map_or(String::new(), |fault| format!(" ({fault})"));
         let short: Vec<&str> = args.iter().copied().take(4).collect();
@@ -156,7 +169,7 @@ impl Stage<'_> {
             said.stderr
         ));
         self.is_in_bound(args, took)?;
-        Ok(said)
+        Ok((said, pid))
     }
 
     fn is_in_bound(&self, args: &[&str], took: Duration) -> Result<(), Objection> {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use domstate::domain::{ShutOff, State};
+
 use super::{LOOK_BOUND, Stage};
 use crate::act::Act;
 use crate::harness::finish;
@@ -75,7 +77,39 @@ impl Stage<'_> {
         if !told.has_ended() {
             return Err(format!("it survived another boot: {said:?}").into());
         }
+        *self.after_boot.lock().unwrap() = Some(told);
         self.judge_copy(&said.stdout)
+    }
+
+    /// Whether what a copy told after another boot is what it must, where nothing else was done meanwhile: what had been seen,
+    /// or that the host went down on a guest that lived.
+    pub(super) fn judge_boot(&self) -> Result<(), Objection> {
+        let told = self.after_boot.lock().unwrap().take();
+        let (Some(told), Some(last)) = (told, &self.last) else {
+            return Ok(());
+        };
+        let is_unknown = told.certainty == "unknown";
+        let is_hidden = self.is_obscure || self.goes_on();
+        let holds = if last.has_ended() {
+            let is_same = (told.state, &told.cause) == (last.state, &last.cause);
+            is_same || last.certainty != "witnessed" || self.is_obscure
+        } else if self.calm.is_some() {
+            let is_crash = told.state == State::ShutOff(ShutOff::Crashed);
+            let went_down = told.cause["kind"] == "host-restart" && told.certainty == "inferred";
+            (is_crash && went_down) || (is_unknown && is_hidden)
+        } else {
+            true
+        };
+        if holds {
+            return Ok(());
+        }
+        Err(format!("{last:?} was told, and after another boot {told:?}").into())
+    }
+
+    /// Whether somebody may have sent it away.
+    fn goes_on(&self) -> bool {
+        let sends = |act: &Act| matches!(act, Act::Monitor("migrate" | "savevm"));
+        self.acts.iter().any(sends)
     }
 
     /// Whether success is told of a copy though there never was any.
@@ -92,6 +126,7 @@ impl Stage<'_> {
                     theme: self.story.theme,
                     acts: &story,
                     qemu: Some(qemu),
+                    heard_before: 0,
                     earlier: &qemus[..number],
                     role: self.role,
                     other: None,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use domstate::domain::{ShutOff, State};
 use nix::sys::signal::Signal;
 
 use super::{ACT_BOUND, Stage};
@@ -69,6 +70,7 @@ impl Stage<'_> {
         {
             return Err(format!("without its checkpoint {last:?} is {told:?}").into());
         }
+        self.tells_the_same()?;
         if self.story.seed.is_multiple_of(3) {
             self.starts_again()?;
         }
@@ -85,13 +87,54 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Whatever happened, the next start works.
+    /// Everything that tells an end tells the same.
+    fn tells_the_same(&self) -> Result<(), Objection> {
+        let Some(last) = &self.last else {
+            return Ok(());
+        };
+        let answer = last.state.to_string();
+        let state = last.state.word();
+        let kind = last.cause["kind"].as_str().unwrap_or_default();
+        for (args, wanted) in [
+            (["--reason", self.domain].as_slice(), [&answer, ""]),
+            (&["list", "--all", "--reason"], [&answer, ""]),
+            (&["history", self.domain], [&answer, kind]),
+            (&["dominfo", self.domain], [state, ""]),
+            (&["wait", self.domain, "--timeout", "1s"], ["", ""]),
+        ] {
+            let said = self.run(args, None)?;
+            let last_line = said.stdout.trim_end().lines().last().unwrap_or_default();
+            let text = if args[0] == "history" {
+                last_line
+            } else {
+                &said.stdout
+            };
+            let tells = wanted.iter().all(|word| text.contains(word));
+            // What never ran has no history.
+            let has_none = last.run.is_none() && args[0] == "history";
+            if said.code != Some(0) || !(tells || has_none) {
+                return Err(format!("{args:?} does not tell {last:?}: {said:?}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever happened, the next start works, or the guest comes back from the file that it is in.
     fn starts_again(&mut self) -> Result<(), Objection> {
-        let said = self.run(&["start", self.domain], None)?;
+        let file = self.host.folder().join("file").display().to_string();
+        let is_in_file = self.last.as_ref().is_some_and(|last| {
+            last.state == State::ShutOff(ShutOff::Saved) && last.cause["verb"] == "save"
+        });
+        let words = match is_in_file {
+            true => ["restore", &file],
+            false => ["start", self.domain],
+        };
+        let said = self.run(&words, None)?;
         if said.code != Some(0) {
             return Err(format!("it does not start again: {said:?}").into());
         }
-        self.acts.push(Act::Verb(vec!["start"]));
+        let verb = if is_in_file { "restore" } else { "start" };
+        self.acts.push(Act::Verb(vec![verb]));
         self.check()?;
         self.perform(&[Act::Verb(vec!["destroy"])])?;
         self.check()?;

@@ -67,8 +67,24 @@ impl Qemu {
 
     /// Whether its guest has begun to do this: it answers a letter before it acts on it.
     pub(crate) fn did(&self, letter: char) -> bool {
+        self.did_since(0, letter)
+    }
+
+    /// The same, but for the first lines that it has said.
+    pub(crate) fn did_since(&self, lines: usize, letter: char) -> bool {
         let mut bytes = [0; 4];
         let letter: &str = letter.encode_utf8(&mut bytes);
-        self.heard.iter().any(|line| line == letter)
+        let since = self.heard.iter().skip(lines);
+        since.into_iter().any(|line| line == letter)
+    }
+
+    /// Whether it has announced that its guest shut down, and not that it went on behind that.
+    pub(crate) fn has_shut_down(&self) -> bool {
+        let is_own = |(name, data): &(String, Value)| name == "SHUTDOWN" && data["guest"] == true;
+        let Some(at) = self.events.iter().rposition(is_own) else {
+            return false;
+        };
+        let mut behind = self.events[at..].iter();
+        !behind.any(|(name, _)| ["RESUME", "RESET", "WAKEUP"].contains(&name.as_str()))
     }
 }

@@ -1,0 +1,85 @@
+//! Whether what a command said of itself is what came of it.
+
+use domstate::domain::{Paused, Running, ShutOff, State};
+
+use crate::told::Told;
+
+/// A command at which nothing failed, while nothing else was done.
+#[derive(Clone, Debug)]
+pub(crate) struct Spoken {
+    pub(crate) words: Vec<&'static str>,
+    pub(crate) pid: u32,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+}
+
+impl Spoken {
+    fn is(&self, words: &[&str]) -> bool {
+        words.iter().all(|word| self.words.contains(word))
+    }
+
+    /// Whether this is the cause.
+    fn is_cause_of(&self, told: &Told) -> bool {
+        let verb = told.cause["verb"].as_str().unwrap_or_default();
+        told.cause["kind"] == "asked"
+            && verb.split(' ').all(|word| self.words.contains(&word))
+            && told.cause["pid"] == self.pid
+    }
+
+    /// Whether it did what it says. `last` was told before it, `told` is told behind it. `status` is QEMU's own word, if it
+    /// lives and can be asked.
+    pub(crate) fn judge(
+        &self,
+        last: Option<&Told>,
+        told: &Told,
+        status: Option<&str>,
+    ) -> Result<(), String> {
+        let holds = match self.code {
+            Some(0) => self.has_done(told, status) && self.has_told(last, told),
+            Some(1) => !(self.words[0] == "destroy" && self.is_cause_of(told)),
+            Some(3) => self.has_told(last, told),
+            _ => true,
+        };
+        if holds {
+            return Ok(());
+        }
+        Err(format!("{self:?} is not what came of it"))
+    }
+
+    fn has_done(&self, told: &Told, status: Option<&str>) -> bool {
+        let ended = |reason| told.state == State::ShutOff(reason) && self.is_cause_of(told);
+        match self.words[0] {
+            "destroy" => ended(ShutOff::Destroyed),
+            "save" | "managedsave" => ended(ShutOff::Saved),
+            "dump" if self.is(&["--crash"]) => ended(ShutOff::Crashed),
+            "snapshot-create-as" if self.is(&["--halt"]) => ended(ShutOff::FromSnapshot),
+            "dump" => told.state != State::Paused(Paused::Dumping),
+            "snapshot-create-as" => told.state != State::Paused(Paused::CreatingSnapshot),
+            "suspend" => status != Some("running") && !matches!(told.state, State::Running(_)),
+            "resume" => told.state != State::Paused(Paused::User),
+            "start" | "restore" => told.state != State::ShutOff(ShutOff::Failed),
+            _ => true,
+        }
+    }
+
+    /// Whether all that tell an answer tell the same.
+    fn has_told(&self, last: Option<&Told>, told: &Told) -> bool {
+        let answer = told.state.to_string();
+        let is_still_told =
+            last.is_some_and(|last| last.state == told.state && last.is_of_run_of(told));
+        // It may be told meanwhile why a guest stands, or runs.
+        let is_settled = ![
+            State::Paused(Paused::Unknown),
+            State::Running(Running::Unknown),
+        ]
+        .contains(&told.state);
+        match self.words[0] {
+            "wait" => {
+                self.stdout.is_empty() || !told.has_ended() || self.stdout.trim_end() == answer
+            }
+            "--reason" if is_still_told && is_settled => self.stdout.trim_end() == answer,
+            "list" | "history" if is_still_told && is_settled => self.stdout.contains(&answer),
+            _ => true,
+        }
+    }
+}
