@@ -10,6 +10,7 @@ use nix::sys::statvfs::FsFlags;
 
 use super::host::{Reach, reach};
 use super::life::{Supervised, life};
+use super::process::is_named_as_qemu;
 use super::worker::worker;
 use crate::domain::{
     Answer, Cause, Certainty, Damage, Duty, Event, Fold, Life, Record, Rules, ShutOff, State,
@@ -36,9 +37,10 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// QEMU's pid while the domain is active, where it means QEMU: its id.
+    /// QEMU's pid while the domain is active, where it means QEMU: its id. What was launched may be a wrapper.
     pub fn id(&self) -> Option<u32> {
-        let pid = self.fold.qemu.or(self.fold.launcher)?.pid;
+        let launcher = || self.fold.launcher.filter(|it| is_named_as_qemu(*it));
+        let pid = self.fold.qemu.or_else(launcher)?.pid;
         (self.is_active() && self.pids_mean_its_own()).then_some(pid)
     }
 

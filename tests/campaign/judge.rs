@@ -5,6 +5,8 @@
 
 /// Why it ended.
 mod cause;
+/// How it may have ended.
+mod ends;
 /// How a command speaks.
 mod manners;
 /// What is told of the living.
@@ -15,7 +17,6 @@ mod spoken;
 use std::collections::BTreeSet;
 
 use domstate::domain::{ShutOff, State};
-use nix::sys::signal::Signal;
 
 pub(crate) use self::manners::judge_manners;
 use self::reason::fits;
@@ -104,124 +105,6 @@ impl Life<'_> {
         self.role == Role::Source && has_arrived && stands && !hands_over
     }
 
-    /// How it may have ended.
-    fn ends(&self) -> BTreeSet<&'static str> {
-        let machine = self.machine;
-        let mut ends = BTreeSet::new();
-        let signalled = |signals: &[Signal]| {
-            let sent = |act: &Act| matches!(act, Act::Signal(sent) | Act::SignalAtArrival(sent) if signals.contains(sent));
-            self.acts.iter().any(sent)
-        };
-        let killed = signalled(&[Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT]);
-        // Faults of the first start, and of what is followed, hit QEMU too.
-        let hit = self.acts.iter().any(|act| matches!(act, Act::Followed(..)));
-        let quits = signalled(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
-            || self.commanded("quit")
-            // The reset button is the host's where nobody asked domstate to press it.
-            || (machine.no_reboot && self.commanded("system_reset"));
-        let resets = self.tried("reset")
-            || self.tried("dompmwakeup")
-            // It meets a BIOS that is not ready for it.
-            || self.tried("inject-nmi")
-            || self.commanded("system_reset")
-            || self.commanded("system_wakeup")
-            || self.tried_with("dump", "--reset")
-            || self.did('r')
-            || self.did('t')
-            // It was saved before it had met it.
-            || (self.may_be_restored && self.did('s'));
-        let shuts_down = self.did('o')
-            || self.did('d')
-            || (machine.has_exit_device && self.did('x'))
-            || (machine.no_reboot && resets);
-        let panics =
-            self.did('p') && machine.panic != Some("none") && machine.on_crash != Some("restart");
-        let watched = self.did('g')
-            && (machine.watchdog == Some("poweroff")
-                || (machine.watchdog == Some("reset") && machine.no_reboot));
-        let is_saved = self.tried("save")
-            || self.tried("managedsave")
-            || self.tried_with("dump", "--crash")
-            || self.tried_with("snapshot-create-as", "--halt");
-        for (may, end) in [
-            (killed || hit, ShutOff::Crashed),
-            // A third party may let it run between the last look at a guest that was saved and the quit.
-            (is_saved && self.commanded("cont"), ShutOff::Destroyed),
-            (quits, ShutOff::Destroyed),
-            (shuts_down, ShutOff::Shutdown),
-            // A third party's reset may come between the last look at a guest that panicked and the policy's quit.
-            (panics && self.commanded("system_reset"), ShutOff::Destroyed),
-            (panics, ShutOff::Crashed),
-            (watched, ShutOff::Crashed),
-            (self.tried_with("dump", "--crash"), ShutOff::Crashed),
-            (self.did('s') && self.may_have_stopped(), ShutOff::Crashed),
-            (self.was_given_up(), ShutOff::Crashed),
-            (self.tried("destroy"), ShutOff::Destroyed),
-            (
-                self.tried_with("snapshot-create-as", "--halt"),
-                ShutOff::FromSnapshot,
-            ),
-            (self.tried("save"), ShutOff::Saved),
-            (self.tried("managedsave"), ShutOff::Saved),
-            (self.may_have_failed(), ShutOff::Failed),
-        ] {
-            if may {
-                ends.insert(end.word());
-            }
-        }
-        if self.tried("migrate") && self.other.as_ref().is_some_and(|other| other.has_guest) {
-            ends.insert(ShutOff::Migrated.word());
-        }
-        if !self.has_guest() {
-            ends.insert(ShutOff::Failed.word());
-        }
-        if self.has_left() {
-            // It runs elsewhere.
-            ends.remove(ShutOff::Shutdown.word());
-            ends.remove(ShutOff::Crashed.word());
-        }
-        // It stood panicked until somebody would have restarted it.
-        if self.did('p') && machine.on_crash == Some("restart") && !ends.is_empty() {
-            ends.insert(ShutOff::Crashed.word());
-        }
-        ends
-    }
-
-    /// Whether somebody may have stopped it: QEMU 7.2 aborts if its guest goes to sleep just then ("invalid runstate
-    /// transition: 'paused' -> 'suspended'").
-    fn may_have_stopped(&self) -> bool {
-        let verbs = [
-            "suspend",
-            "save",
-            "managedsave",
-            "dump",
-            "snapshot-create-as",
-        ];
-        self.commanded("stop")
-            || self.commanded("savevm")
-            || verbs.iter().any(|verb| self.tried(verb))
-    }
-
-    /// Whether the way broke off while it was handed over: QEMU 7.2 exits with status 1 then, though the guest runs in it.
-    fn was_given_up(&self) -> bool {
-        self.role == Role::Destination && self.qemu.is_some_and(Qemu::has_failed_to_load)
-    }
-
-    /// Whether success may be told of it.
-    pub(crate) fn may_have_shut_down(&self) -> bool {
-        self.ends().contains(ShutOff::Shutdown.word())
-    }
-
-    /// Whether it may have ended before its guest ran.
-    fn may_have_failed(&self) -> bool {
-        let ran = match self.role {
-            Role::Destination => self.has_guest(),
-            Role::Alone | Role::Source => self.qemu.is_some_and(|qemu| !qemu.heard.is_empty()),
-        };
-        let was_hit = self.acts.len() > 1;
-        !ran && (was_hit || self.is_obscure)
-    }
-
     /// Whether an answer about a guest that has no QEMU any more is true.
     pub(crate) fn judge_dead(&self, told: &Told) -> Result<(), String> {
         let State::ShutOff(reason) = told.state else {
@@ -257,26 +140,34 @@ impl Life<'_> {
         }
         // Its QEMU ended on the last step of a migration, or behind one of which nobody knows where it led.
         let was_sent = self.tried("migrate") || self.commanded("migrate");
-        if told.cause["kind"] == "maybe-migrated" && was_sent {
+        let is_unknown = reason == ShutOff::Unknown;
+        if is_unknown && told.cause["kind"] == "maybe-migrated" && was_sent {
+            return Ok(());
+        }
+        // Or as one whose guest had given that status might.
+        if is_unknown && told.cause["kind"] == "exit-status" && self.was_given_up() {
             return Ok(());
         }
         // QEMU took more than a second from stopping it to what it had done last.
-        if told.cause["kind"] == "unattributed" && self.may_have_stopped() {
+        if is_unknown && told.cause["kind"] == "unattributed" && self.may_have_stopped() {
             return Ok(());
         }
         let says_less = reason == ShutOff::Unknown && told.cause["kind"].is_string();
         let errs_to_bad = reason == ShutOff::Crashed && told.certainty == "inferred";
         if self.is_obscure && (says_less || errs_to_bad) {
-            return Ok(());
+            return self.judge_cause(told);
         }
         Err(format!("it can have ended as {ends:?} only"))
     }
 
     /// The same of what alone was done since a moment at which it lived, and nothing of what was done before was still to
     /// come: `self` is narrowed to that.
-    pub(crate) fn judge_since(&self, told: &Told, moment: &str) -> Result<(), String> {
+    pub(crate) fn judge_since(&self, told: &Told, then: &Told, moment: &str) -> Result<(), String> {
         let State::ShutOff(reason) = told.state else {
-            return Ok(());
+            return match told.certainty == "witnessed" && told.state != then.state {
+                true => self.judge_reason(told.state),
+                false => Ok(()),
+            };
         };
         let is_earlier = told.since.as_deref().is_some_and(|since| since < moment);
         if self.theme != Theme::Clock && is_earlier {
@@ -296,11 +187,15 @@ impl Life<'_> {
 
     /// Whether what nothing hid is told as it was seen.
     fn judge_certainty(&self, told: &Told) -> Result<(), String> {
-        let takes_status = matches!(self.machine.wrapper, Wrapper::Waits | Wrapper::Leaks);
+        let takes_status = self.machine.wrapper == Wrapper::Waits;
         let is_hidden = self.is_obscure || self.theme != Theme::Plain || takes_status;
         // Nobody can see that, whatever he does.
         let kinds = ["maybe-migrated", "unattributed"];
-        let is_unseen = kinds.iter().any(|kind| told.cause["kind"] == *kind);
+        let is_anyones = told.state == State::ShutOff(ShutOff::Destroyed)
+            && told.cause["verb"]
+                .as_str()
+                .is_some_and(|verb| verb.ends_with("reset"));
+        let is_unseen = is_anyones || kinds.iter().any(|kind| told.cause["kind"] == *kind);
         if is_hidden || is_unseen || told.certainty == "witnessed" {
             return Ok(());
         }
@@ -309,7 +204,7 @@ impl Life<'_> {
 
     /// The same where no QEMU was seen since the answer before.
     fn judge_unstarted(&self, told: &Told, reason: ShutOff) -> Result<(), String> {
-        if self.before == Some(told.state) {
+        if !self.is_next_run && self.before == Some(told.state) {
             return Ok(());
         }
         if !self.tried_to_start() {
@@ -350,6 +245,12 @@ impl Life<'_> {
         }
         if self.runs_twice() {
             return Err("it was let run although it has gone".to_owned());
+        }
+        if told.certainty == "unknown" && !self.is_obscure {
+            return Err("nothing kept it from being seen".to_owned());
+        }
+        if told.state == State::InShutdown && !told.cause.is_null() {
+            self.judge_cause(told)?;
         }
         self.judge_id(told)?;
         self.judge_reason(told.state)

@@ -1,5 +1,7 @@
 //! A story as it is played: acts are done, and after each group of them domstate is asked and judged.
 
+/// A moment at which nothing was still to come.
+mod calm;
 /// An answer is held against what is seen.
 mod check;
 /// Commands of domstate.
@@ -28,7 +30,7 @@ use domstate::domain::State;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use self::check::Calm;
+use self::calm::Calm;
 use crate::act::{Act, Theme};
 use crate::failure::Failure;
 use crate::harness::{Host, is_alive, send_to, until};
@@ -140,6 +142,8 @@ struct Stage<'a> {
     /// What a copy told as after another boot.
     after_boot: Mutex<Option<Told>>,
     is_obscure: bool,
+    /// The same, of what was done since the last end that was witnessed.
+    is_run_obscure: bool,
     is_gone: bool,
     is_undefined: bool,
     /// What was done and what came of it, for people.
@@ -170,6 +174,7 @@ impl<'a> Stage<'a> {
             spoken: Mutex::default(),
             after_boot: Mutex::default(),
             is_obscure: story.theme != Theme::Plain,
+            is_run_obscure: story.theme != Theme::Plain,
             is_gone: false,
             is_undefined: false,
             log: Mutex::default(),
@@ -206,6 +211,7 @@ impl<'a> Stage<'a> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         if let Some(fault) = &self.story.start {
             self.is_obscure = true;
+            self.is_run_obscure = true;
             let act = Act::Followed(vec!["start"], fault.clone());
             self.acts.push(act);
             self.run_following(&words, fault)?;
@@ -230,6 +236,7 @@ impl<'a> Stage<'a> {
     /// Takes into account that this is done.
     fn notes(&mut self, act: &Act) {
         self.is_obscure |= act.obscures();
+        self.is_run_obscure |= act.obscures();
         self.acts.push(act.clone());
     }
 

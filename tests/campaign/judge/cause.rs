@@ -20,20 +20,22 @@ impl Life<'_> {
         let exits_33 = machine.has_exit_device && self.did('x');
         let holds = match kind {
             "guest-shutdown" => (self.did('o') || self.did('d')) && self.heard_of_shutdown(),
-            "guest-reset" => machine.no_reboot,
+            "guest-reset" => machine.no_reboot && self.may_have_reset_itself(),
             "guest-panic" => self.did('p'),
             "guest-exit" => exits_33 && cause["status"] == 33,
             "signal" => self.may_have_died_by(signal),
+            // What QEMU said may be lost.
+            "exit-status" if told.certainty != "witnessed" => true,
             "exit-status" => self.may_have_given_up(exits_33) && cause["status"] != 0,
             "watchdog" => self.did('g') && cause["action"] == machine.watchdog.unwrap_or("reset"),
             "host-signal" => self.may_have_been_told_to_end(signal) && self.is_known(&cause["pid"]),
             "qmp-quit" => self.commanded("quit") || self.quits(),
             "qmp-reset" => machine.no_reboot && self.may_have_been_reset(),
+            "asked" if verb == "on-crash destroy" => machine.on_crash.is_some() && self.did('p'),
             "asked" => self.tried_as(verb),
             "start-failure" => self.may_have_failed() || !self.has_guest(),
-            "journal-damaged" | "status-lost" => {
-                self.is_obscure || machine.wrapper != Wrapper::None
-            }
+            "journal-damaged" => self.is_obscure,
+            "status-lost" => self.is_obscure || machine.wrapper == Wrapper::Waits,
             "maybe-migrated" => self.tried("migrate") || self.commanded("migrate"),
             "unattributed" => true,
             // Nobody starts the host anew, or runs out of memory; there is no window of QEMU's.
@@ -58,6 +60,13 @@ impl Life<'_> {
         tried.any(|words| verb.split(' ').all(|word| words.contains(&word)))
     }
 
+    /// Whether the guest may have reset its machine, or something made it do so.
+    fn may_have_reset_itself(&self) -> bool {
+        let by_itself = ['r', 't', 's'].iter().any(|letter| self.did(*letter));
+        let is_driven = self.tried("inject-nmi") || self.tried("dompmwakeup");
+        by_itself || is_driven || self.commanded("system_wakeup")
+    }
+
     fn sent(&self, name: &str) -> bool {
         let is_it = |act: &Act| matches!(act, Act::Signal(signal) | Act::SignalAtArrival(signal) if signal.as_str() == name);
         self.acts.iter().any(is_it)
@@ -65,7 +74,8 @@ impl Life<'_> {
 
     fn may_have_died_by(&self, signal: &str) -> bool {
         // What cannot be stopped by SIGTERM is killed, and so is what a traced call was to end.
-        let is_killed = signal == "SIGKILL" && (self.tried("destroy") || self.is_hit());
+        let is_killed =
+            ["SIGKILL", "SIGTERM"].contains(&signal) && (self.tried("destroy") || self.is_hit());
         // See `may_have_stopped`.
         let aborts = signal == "SIGABRT" && self.did('s');
         is_killed || aborts || self.sent(signal)

@@ -36,7 +36,10 @@ impl Spoken {
     ) -> Result<(), String> {
         let holds = match self.code {
             Some(0) => self.has_done(told, status) && self.has_told(last, told),
-            Some(1) => !(self.words[0] == "destroy" && self.is_cause_of(told)),
+            Some(1) => {
+                let claims = self.words[0] == "destroy" || told.certainty == "witnessed";
+                !(claims && self.is_cause_of(told))
+            }
             Some(3) => self.has_told(last, told),
             _ => true,
         };
@@ -49,14 +52,19 @@ impl Spoken {
     fn has_done(&self, told: &Told, status: Option<&str>) -> bool {
         let ended = |reason| told.state == State::ShutOff(reason) && self.is_cause_of(told);
         match self.words[0] {
+            // It was carried out already, of a job whose worker had died.
+            "destroy" if told.cause["kind"] == "asked" && told.cause["verb"] != "destroy" => {
+                told.has_ended()
+            }
             "destroy" => ended(ShutOff::Destroyed),
+            "migrate" => ended(ShutOff::Migrated),
             "save" | "managedsave" => ended(ShutOff::Saved),
             "dump" if self.is(&["--crash"]) => ended(ShutOff::Crashed),
             "snapshot-create-as" if self.is(&["--halt"]) => ended(ShutOff::FromSnapshot),
             "dump" => told.state != State::Paused(Paused::Dumping),
             "snapshot-create-as" => told.state != State::Paused(Paused::CreatingSnapshot),
             "suspend" => status != Some("running") && !matches!(told.state, State::Running(_)),
-            "resume" => told.state != State::Paused(Paused::User),
+            "resume" => status != Some("paused") && told.state != State::Paused(Paused::User),
             "start" | "restore" => told.state != State::ShutOff(ShutOff::Failed),
             _ => true,
         }
@@ -78,7 +86,12 @@ impl Spoken {
                 self.stdout.is_empty() || !told.has_ended() || self.stdout.trim_end() == answer
             }
             "--reason" if is_still_told && is_settled => self.stdout.trim_end() == answer,
-            "list" | "history" if is_still_told && is_settled => self.stdout.contains(&answer),
+            "list" | "explain" if is_still_told && is_settled => self.stdout.contains(&answer),
+            "history" if is_still_told && is_settled => {
+                let last = self.stdout.trim_end().lines().last();
+                last.is_some_and(|line| line.contains(&answer))
+            }
+            "dominfo" if is_still_told && is_settled => self.stdout.contains(told.state.word()),
             _ => true,
         }
     }

@@ -5,17 +5,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use domstate::domain::{Paused, Running, ShutOff, State};
+use domstate::domain::{ShutOff, State};
 use domstate::observe::now;
+use domstate::store::OpenImage;
 use domstate::store::encode::time_text;
 
 use super::Stage;
+use super::calm::Calm;
 use crate::act::{Act, Theme};
 use crate::judge::{Life, Other, judge_manners, words};
 use crate::machine::Wrapper;
 use crate::objection::Objection;
 use crate::told::Told;
-use crate::witness::Qemu;
 
 impl Stage<'_> {
     /// Asks domstate, and judges the answer by what is seen before and after.
@@ -78,9 +79,10 @@ impl Stage<'_> {
             || (of(acts, "start") && self.story.groups.iter().any(is_kept))
     }
 
-    fn outside(&self) -> Outside {
+    pub(super) fn outside(&self) -> Outside {
         // One that is only just starting may not have connected.
-        let starts = |act| words(act).is_some_and(|words| ["start", "restore"].contains(&words[0]));
+        let verbs = ["start", "restore", "snapshot-revert"];
+        let starts = |act| words(act).is_some_and(|words| verbs.contains(&words[0]));
         let alive = if self.acts.iter().any(starts) && self.witness.connected().is_empty() {
             self.witness.alive()
         } else {
@@ -103,6 +105,9 @@ impl Stage<'_> {
             events: self
                 .witness
                 .look(|qemus| qemus.iter().map(|qemu| qemu.events.len()).sum()),
+            heard: self
+                .witness
+                .look(|qemus| qemus.last().map_or(0, |qemu| qemu.heard.len())),
         }
     }
 
@@ -123,7 +128,7 @@ impl Stage<'_> {
                 role: self.role,
                 other,
                 may_be_restored: self.may_be_restored(&self.acts),
-                is_obscure: self.is_obscure,
+                is_obscure: self.is_run_obscure,
                 may_lose_lines: self.story.breaks_qemu_at("write"),
                 is_deaf: self.story.deafens_witness(),
                 before: self.before,
@@ -153,43 +158,10 @@ impl Stage<'_> {
             }
             let since = Life {
                 acts,
-                heard_before: calm.heard,
+                heard_before: calm.outside.heard,
                 ..life
             };
-            since.judge_since(told, &calm.moment)
-        })
-    }
-
-    /// Whether nothing that was done to the QEMU that lives is still to come.
-    fn calm(&self, told: &Told, outside: &Outside, moment: String) -> Option<Calm> {
-        let is_quiet = matches!(outside.status.as_deref(), Some("running" | "paused"))
-            && matches!(told.state, State::Running(_) | State::Paused(_));
-        let is_followed = self.acts.iter().any(|act| act.followed().is_some());
-        let is_sent = |act| {
-            let verbs = ["migrate", "shutdown", "reboot"];
-            words(act).is_some_and(|words| verbs.contains(&words[0]))
-        };
-        let goes_on = self.acts.iter().any(is_sent)
-            || self.acts.contains(&Act::Monitor("migrate"))
-            || self.acts.contains(&Act::Monitor("savevm"));
-        if !is_quiet || is_followed || goes_on || self.story.deafens_witness() {
-            return None;
-        }
-        self.witness.look(|qemus| {
-            let newest = qemus.last()?;
-            let is_watched = self.story.machine.watchdog.is_some() && newest.did('g');
-            let sleeps = newest.did('s');
-            if outside.alive != [newest.pid] || is_watched || sleeps {
-                return None;
-            }
-            Some(Calm {
-                acts: self.acts.len(),
-                moment,
-                qemus: qemus.len(),
-                heard: newest.heard.len(),
-                told: told.clone(),
-                outside: outside.clone(),
-            })
+            since.judge_since(told, &calm.told, &calm.moment)
         })
     }
 
@@ -202,12 +174,13 @@ impl Stage<'_> {
         // An end that is told again was held against what was seen then, if nothing more has been seen.
         let is_told_again = self.last.as_ref().is_some_and(|last| {
             let same = (last.state, &last.cause) == (told.state, &told.cause);
-            same && last.is_of_run_of(&told) && outside.alive.is_empty()
+            let is_as_sure = last.certainty == told.certainty;
+            same && is_as_sure && last.is_of_run_of(&told) && outside.alive.is_empty()
         }) && self
             .ended_after
             .is_some_and(|(_, qemus)| qemus == self.witness.count());
         if is_told_again {
-            return Ok(());
+            return self.judge_spoken(&told, outside);
         }
         let mut verdict = self.verdict(&told, outside);
         // What the guest said may still be on its way to us.
@@ -259,15 +232,7 @@ impl Stage<'_> {
                 self.played.ends.push(end);
             }
         }
-        let spoken = self.spoken.lock().unwrap().take();
-        // Where nothing can be written down nobody knows who did it.
-        if let Some(spoken) = spoken
-            && !matches!(self.story.theme, Theme::Storage | Theme::Vanishing)
-        {
-            let status = outside.status.as_deref();
-            let judged = spoken.judge(self.last.as_ref(), &told, status);
-            judged.map_err(|why| format!("{why}: domstate tells {told:?}; {outside:?}"))?;
-        }
+        self.judge_spoken(&told, outside)?;
         self.is_kept(&told)?;
         self.calm = self.calm(&told, outside, moment);
         self.last = Some(told);
@@ -276,6 +241,24 @@ impl Stage<'_> {
 }
 
 impl Stage<'_> {
+    /// Whether the command that was all that was done since the answer before did what it said.
+    fn judge_spoken(&self, told: &Told, outside: &Outside) -> Result<(), Objection> {
+        let spoken = self.spoken.lock().unwrap().take();
+        // Where nothing can be written down nobody knows who did it.
+        let is_written = !matches!(self.story.theme, Theme::Storage | Theme::Vanishing);
+        let Some(spoken) = spoken.filter(|_| is_written) else {
+            return Ok(());
+        };
+        let has_ended = self.last.as_ref().is_some_and(Told::has_ended);
+        let is_calm = self
+            .calm
+            .as_ref()
+            .is_some_and(|calm| calm.outside == *outside);
+        let last = self.last.as_ref().filter(|_| has_ended || is_calm);
+        let judged = spoken.judge(last, told, outside.status.as_deref());
+        Ok(judged.map_err(|why| format!("{why}: domstate tells {told:?}; {outside:?}"))?)
+    }
+
     /// Whether a guest that is told to be in a file is: as long as nothing was done behind that.
     fn is_kept(&self, told: &Told) -> Result<(), String> {
         let is_last = |act: &Act| {
@@ -292,7 +275,10 @@ impl Stage<'_> {
             Some("managedsave") => folder.join("managed.save"),
             _ => self.host.folder().join("file"),
         };
-        let is_there = |place: &Path| fs::metadata(place).is_ok_and(|file| file.len() > 0);
+        let is_there = |place: &Path| {
+            let run = OpenImage::open(place).map(|open| u64::from(open.image.run));
+            run.is_ok_and(|run| Some(run) == told.run)
+        };
         let part = PathBuf::from(format!("{}.domstate-part", place.display()));
         if is_there(&place) || is_there(&part) {
             return Ok(());
@@ -308,54 +294,24 @@ impl Stage<'_> {
         if let Some((acts, qemus)) = self.ended_after.take() {
             self.acts.drain(..acts);
             self.calm = None;
+            // Who watches the next run is started with it. But for what another boot would lose, that is a new page.
+            self.is_run_obscure =
+                self.story.theme != Theme::Plain || self.acts.iter().any(Act::obscures);
             self.qemus_before = qemus;
         }
     }
 }
 
-/// A moment at which it lived, and nothing of what had been done was still to come.
-pub(super) struct Calm {
-    /// How much had been done.
-    acts: usize,
-    /// In RFC 3339.
-    moment: String,
-    /// How many QEMUs had been seen, and so many lines had been heard of the newest.
-    qemus: usize,
-    heard: usize,
-    told: Told,
-    outside: Outside,
-}
-
-impl Calm {
-    /// Whether no QEMU has come since.
-    fn is_of(&self, qemus: &[Qemu]) -> bool {
-        self.qemus == qemus.len()
-    }
-
-    /// Whether the same is told again, or more.
-    fn judge_again(&self, told: &Told) -> Result<(), String> {
-        let says_nothing = [
-            State::Paused(Paused::Unknown),
-            State::Running(Running::Unknown),
-        ];
-        if self.told.state == told.state || says_nothing.contains(&self.told.state) {
-            return Ok(());
-        }
-        Err(format!(
-            "nothing has happened since {:?} was told",
-            self.told
-        ))
-    }
-}
-
 /// What is seen of the guest from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Outside {
+pub(super) struct Outside {
     /// No QEMU is there, and somebody of domstate's who may start one.
     is_starting: bool,
-    alive: Vec<i32>,
-    status: Option<String>,
+    pub(super) alive: Vec<i32>,
+    pub(super) status: Option<String>,
     events: usize,
+    /// How many lines the newest guest has said.
+    pub(super) heard: usize,
 }
 
 fn is_stopped(pid: i32) -> bool {

@@ -92,8 +92,9 @@ impl Stage<'_> {
         let is_hidden = self.is_obscure || self.goes_on();
         let holds = if last.has_ended() {
             let is_same = (told.state, &told.cause) == (last.state, &last.cause);
-            is_same || last.certainty != "witnessed" || self.is_obscure
-        } else if self.calm.is_some() {
+            let is_less = told.certainty != "witnessed" || told.state == last.state;
+            is_same || last.certainty != "witnessed" || (self.is_obscure && is_less)
+        } else if self.has_stayed_calm() {
             let is_crash = told.state == State::ShutOff(ShutOff::Crashed);
             let went_down = told.cause["kind"] == "host-restart" && told.certainty == "inferred";
             (is_crash && went_down) || (is_unknown && is_hidden)
@@ -104,6 +105,14 @@ impl Stage<'_> {
             return Ok(());
         }
         Err(format!("{last:?} was told, and after another boot {told:?}").into())
+    }
+
+    /// Whether all is as it was when it was asked last.
+    fn has_stayed_calm(&self) -> bool {
+        let Some(calm) = &self.calm else {
+            return false;
+        };
+        calm.acts + 1 == self.acts.len() && self.outside() == calm.outside
     }
 
     /// Whether somebody may have sent it away.

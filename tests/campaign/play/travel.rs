@@ -114,6 +114,7 @@ impl<'a> Ends<'a> {
         for (role, act) in group {
             self.of_mut(*role).notes(act);
         }
+        self.forget_spoken();
         let this = &*self;
         let took: Vec<_> = std::thread::scope(|scope| {
             let acts: Vec<_> = group
@@ -136,7 +137,16 @@ impl<'a> Ends<'a> {
                 stage.played.slowest.push(took);
             }
         }
+        if group.len() > 1 {
+            self.forget_spoken();
+        }
         Ok(())
+    }
+
+    fn forget_spoken(&self) {
+        for stage in [&self.source, &self.destination] {
+            *stage.spoken.lock().unwrap() = None;
+        }
     }
 
     /// What both came to.

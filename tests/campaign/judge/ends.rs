@@ -1,0 +1,130 @@
+//! How a guest may have ended, by what was done.
+
+use std::collections::BTreeSet;
+
+use domstate::domain::ShutOff;
+use nix::sys::signal::Signal;
+
+use super::Life;
+use crate::act::Act;
+use crate::journey::Role;
+use crate::witness::Qemu;
+
+impl Life<'_> {
+    /// How it may have ended.
+    pub(super) fn ends(&self) -> BTreeSet<&'static str> {
+        let machine = self.machine;
+        let mut ends = BTreeSet::new();
+        let signalled = |signals: &[Signal]| {
+            let sent = |act: &Act| matches!(act, Act::Signal(sent) | Act::SignalAtArrival(sent) if signals.contains(sent));
+            self.acts.iter().any(sent)
+        };
+        let killed = signalled(&[Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT]);
+        // Faults of the first start, and of what is followed, hit QEMU too.
+        let hit = self.acts.iter().any(|act| matches!(act, Act::Followed(..)));
+        let quits = signalled(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
+            || self.commanded("quit")
+            // The reset button is the host's where nobody asked domstate to press it.
+            || (machine.no_reboot && self.commanded("system_reset"));
+        let resets = self.tried("reset")
+            || self.tried("dompmwakeup")
+            // It meets a BIOS that is not ready for it.
+            || self.tried("inject-nmi")
+            || self.commanded("system_wakeup")
+            || self.tried_with("dump", "--reset")
+            || self.did('r')
+            || self.did('t')
+            // It was saved before it had met it.
+            || (self.may_be_restored && self.did('s'));
+        let shuts_down = self.did('o')
+            || self.did('d')
+            || (machine.has_exit_device && self.did('x'))
+            || (machine.no_reboot && resets);
+        let panics =
+            self.did('p') && machine.panic != Some("none") && machine.on_crash != Some("restart");
+        let watched = self.did('g')
+            && (machine.watchdog == Some("poweroff")
+                || (machine.watchdog == Some("reset") && machine.no_reboot));
+        let is_saved = self.tried("save")
+            || self.tried("managedsave")
+            || self.tried_with("dump", "--crash")
+            || self.tried_with("snapshot-create-as", "--halt");
+        for (may, end) in [
+            (killed || hit, ShutOff::Crashed),
+            // A third party may let it run between the last look at a guest that was saved and the quit.
+            (is_saved && self.commanded("cont"), ShutOff::Destroyed),
+            (quits, ShutOff::Destroyed),
+            (shuts_down, ShutOff::Shutdown),
+            // A third party's reset may come between the last look at a guest that panicked and the policy's quit.
+            (panics && self.commanded("system_reset"), ShutOff::Destroyed),
+            (panics, ShutOff::Crashed),
+            (watched, ShutOff::Crashed),
+            (self.tried_with("dump", "--crash"), ShutOff::Crashed),
+            (self.did('s') && self.may_have_stopped(), ShutOff::Crashed),
+            (self.was_given_up(), ShutOff::Crashed),
+            (self.tried("destroy"), ShutOff::Destroyed),
+            (
+                self.tried_with("snapshot-create-as", "--halt"),
+                ShutOff::FromSnapshot,
+            ),
+            (self.tried("save"), ShutOff::Saved),
+            (self.tried("managedsave"), ShutOff::Saved),
+            (self.may_have_failed(), ShutOff::Failed),
+        ] {
+            if may {
+                ends.insert(end.word());
+            }
+        }
+        if self.tried("migrate") && self.other.as_ref().is_some_and(|other| other.has_guest) {
+            ends.insert(ShutOff::Migrated.word());
+        }
+        if !self.has_guest() {
+            ends.insert(ShutOff::Failed.word());
+        }
+        if self.has_left() {
+            // It runs elsewhere.
+            ends.remove(ShutOff::Shutdown.word());
+            ends.remove(ShutOff::Crashed.word());
+        }
+        // It stood panicked until somebody would have restarted it.
+        if self.did('p') && machine.on_crash == Some("restart") && !ends.is_empty() {
+            ends.insert(ShutOff::Crashed.word());
+        }
+        ends
+    }
+
+    /// Whether somebody may have stopped it: QEMU 7.2 aborts if its guest goes to sleep just then ("invalid runstate
+    /// transition: 'paused' -> 'suspended'").
+    pub(super) fn may_have_stopped(&self) -> bool {
+        let verbs = [
+            "suspend",
+            "save",
+            "managedsave",
+            "dump",
+            "snapshot-create-as",
+        ];
+        self.commanded("stop")
+            || self.commanded("savevm")
+            || verbs.iter().any(|verb| self.tried(verb))
+    }
+
+    /// Whether the way broke off while it was handed over: QEMU 7.2 exits with status 1 then, though the guest runs in it.
+    pub(super) fn was_given_up(&self) -> bool {
+        self.role == Role::Destination && self.qemu.is_some_and(Qemu::has_failed_to_load)
+    }
+
+    /// Whether success may be told of it.
+    pub(crate) fn may_have_shut_down(&self) -> bool {
+        self.ends().contains(ShutOff::Shutdown.word())
+    }
+
+    /// Whether it may have ended before its guest ran.
+    pub(super) fn may_have_failed(&self) -> bool {
+        let ran = match self.role {
+            Role::Destination => self.has_guest(),
+            Role::Alone | Role::Source => self.qemu.is_some_and(|qemu| !qemu.heard.is_empty()),
+        };
+        let was_hit = self.acts.len() > 1;
+        !ran && (was_hit || self.is_obscure)
+    }
+}
