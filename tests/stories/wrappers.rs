@@ -301,6 +301,8 @@ fn a_start_whose_supervisors_are_all_killed_gives_up_and_leaves_the_rest_to_the_
          error: nobody watches it: 10 supervisors died one after the other; its QEMU is left to the next command\n"
     );
     assert_eq!(host.answer("v"), "paused (starting up)");
+    // What was launched is no QEMU, and its pid not the guest's.
+    assert!(host.json("v")["id"].is_null());
     host.supervisor_pid("v");
     host.ok(&["destroy", "v"]);
     assert_eq!(host.answer("v"), "shut off (destroyed)");
