@@ -114,7 +114,7 @@ impl Journal {
 
     /// Whether room for a line was kept behind the end, as far as the file's size tells.
     pub fn keeps_room(&self) -> io::Result<bool> {
-        let lines = self.length()?.saturating_sub(skip_hole(&self.file, 0));
+        let lines = self.length()?.saturating_sub(self.front());
         // What ext4 keeps beside the lines, where the file is in many pieces, counts as well.
         Ok(self.disk_bytes()? >= lines + 3 * LINE_ROOM_BYTES)
     }
@@ -134,7 +134,12 @@ impl Journal {
 
     /// Whether space in front was given back.
     pub fn has_lost_front(&self) -> bool {
-        skip_hole(&self.file, 0) > 0
+        self.front() > 0
+    }
+
+    /// Up to which offset space in front was given back.
+    pub fn front(&self) -> u64 {
+        skip_hole(&self.file, 0)
     }
 
     /// Gives the space in front of `offset` back to the disk; offsets stay. Only behind a checkpoint that is

@@ -23,6 +23,9 @@ use crate::store::{Agreement, DomainFolder, RunFolder, StoredCheckpoint};
 /// certain than it might be.
 const LINE_TAKES: Duration = Duration::from_millis(1);
 
+/// So often a journal is read again whose front went meanwhile; each time its supervisor has written megabytes more.
+const REREADS_MAX: usize = 3;
+
 /// What one look saw.
 #[derive(Clone, Debug)]
 pub struct Observation {
@@ -195,6 +198,24 @@ impl Replay {
 /// # Errors
 /// A checkpoint in a newer format. A journal that cannot be read is damage, which the answer tells of.
 pub fn replay(run: &RunFolder) -> Result<Replay> {
+    let mut replay = replay_once(run)?;
+    // Its front may have been given up meanwhile, for a checkpoint that was written behind what was read.
+    let mut front = 0;
+    for _ in 0..REREADS_MAX {
+        if replay.fold.launch.is_some() && !replay.fold.gap {
+            break;
+        }
+        let now = Journal::open_read_only(run.path()).map_or(0, |journal| journal.front());
+        if now == front {
+            break;
+        }
+        front = now;
+        replay = replay_once(run)?;
+    }
+    Ok(replay)
+}
+
+fn replay_once(run: &RunFolder) -> Result<Replay> {
     let checkpoint =
         StoredCheckpoint::load(run).with_context(|| format!("{}", run.checkpoint().display()))?;
     let damage = |why: String| {

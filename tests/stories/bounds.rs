@@ -4,13 +4,16 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use domstate::store::is_held;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, is_alive, processes_with, qemu, send, until, with_argv};
+use super::harness::{
+    Guest, Host, finish_child, is_alive, processes_with, qemu, send, spawn, until, with_argv,
+};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -197,6 +200,40 @@ fn a_flood_that_nobody_bounded_is_bounded_by_the_next_supervisor() {
     assert_eq!(answered_at_once(&host), "running (booted)");
     host.ok(&["destroy", "v"]);
     assert_eq!(host.answer("v"), "shut off (destroyed)");
+}
+
+#[test]
+fn who_reads_a_journal_whose_front_is_given_up_meanwhile_reads_it_again() {
+    let host = Host::new();
+    let mut guest = start_flooder(&host);
+    host.kill_supervisor("v");
+    guest.press('f');
+    let length = journal_length(&host);
+    until("the flood", || journal_length(&host) > length + 3 * MIB);
+    remove_checkpoint(&host);
+    // It knows how far it is to read, and has read nothing.
+    let journal = host.run_folder("v").join("journal");
+    let mut ask = Command::new("strace");
+    let trace = host.folder().join("trace");
+    ask.args(["-D", "-o"]).arg(&trace).arg("-P").arg(&journal);
+    ask.args([
+        "-e",
+        "trace=statx",
+        "-e",
+        "inject=statx:signal=SIGSTOP:when=2",
+    ]);
+    ask.args([env!("CARGO_BIN_EXE_domstate"), "--reason", "v"]);
+    ask.env("DOMSTATE_DIR", host.state_dir());
+    let ask = spawn(ask);
+    let pid = i32::try_from(ask.id()).unwrap();
+    until("a reader that stands still", || {
+        fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("stopped by SIGSTOP"))
+    });
+    assert_eq!(host.answer("v"), "running (booted)");
+    let domain = host.state_dir().join("v");
+    until("a bound", || disk_bytes(&domain) < MIB);
+    send(pid, Signal::SIGCONT);
+    assert_eq!(finish_child(ask).stdout, "running (booted)\n");
 }
 
 /// A wrapper round QEMU that says `words` on its standard error first.
