@@ -130,6 +130,14 @@ impl Story {
             .any(|fault| fault.error.is_some() && fault.call == call)
     }
 
+    /// Whether something that is to be on record may not be written, or not reach the disk.
+    pub(crate) fn breaks_writing(&self) -> bool {
+        let calls = ["write", "fsync", "fdatasync"];
+        let faults = self.start.iter().chain(self.acts().filter_map(Act::fault));
+        let mut faults = faults.filter(|fault| fault.error.is_some());
+        faults.any(|fault| calls.contains(&fault.call))
+    }
+
     /// Whether what the witness is to hear of QEMU, or QEMU of it, may be lost: its sockets, not the journal's pipe.
     pub(crate) fn deafens_witness(&self) -> bool {
         let calls = ["sendmsg", "recvmsg", "sendto", "recvfrom", "poll", "ppoll"];

@@ -206,8 +206,10 @@ impl Stage<'_> {
             let may_become = match last.certainty.as_str() {
                 "witnessed" => {
                     let same = (last.state, &last.cause) == (told.state, &told.cause);
-                    // Where nothing can be written a signal is doubted.
-                    let is_doubted = matches!(self.story.theme, Theme::Storage | Theme::Vanishing);
+                    // Where nothing can be written a signal is doubted, also in the end that is written at last.
+                    let may_fail = matches!(self.story.theme, Theme::Storage | Theme::Vanishing)
+                        || self.story.breaks_writing();
+                    let is_doubted = may_fail && told.cause["kind"] == "signal";
                     same && (is_doubted || told.certainty == "witnessed")
                 }
                 _ => last.state == told.state || told.certainty == "witnessed",
