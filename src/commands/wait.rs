@@ -8,7 +8,7 @@ use crate::cli::{Condition, WaitArgs};
 use crate::domain::State;
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, look_at_run};
-use crate::operation::{adopt, adopt_and_wait};
+use crate::operation::{Succession, adopt_and_wait};
 use crate::output::{Detail, Naming};
 use crate::store::{DomainFolder, RunFolder, StateDir};
 
@@ -29,6 +29,7 @@ struct Waiting {
     gone_at: Option<Instant>,
     /// When the whole wait is over.
     deadline: Option<Instant>,
+    supervisors: Succession,
     verdict: Verdict,
 }
 
@@ -119,6 +120,7 @@ impl Waiting {
             seen,
             gone_at: None,
             deadline,
+            supervisors: Succession::default(),
             verdict: Verdict::Open,
         }
     }
@@ -137,7 +139,7 @@ impl Waiting {
         // What it turned out to be may want watching too: a run that has just appeared.
         watcher.watch(&self.domain, &self.seen);
         // Its supervisor may have died meanwhile, and there may be something to be done.
-        adopt(&self.domain, &self.seen);
+        self.supervisors.adopt(&self.domain, &self.seen);
         // A start, and its end, may both have come between two looks.
         self.was_active |= number_of(&self.seen) > self.first_run;
         if self.seen.is_active() {

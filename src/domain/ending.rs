@@ -204,7 +204,10 @@ fn no_record(case: &Case<'_>) -> Option<Verdict> {
 }
 
 fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
-    let intent = case.fold.intents.carried_out(ENDING_VERBS)?;
+    let intent = match killer_by_qemus_words(case) {
+        Some(pid) => case.fold.intents.carried_out_by(ENDING_VERBS, pid)?,
+        None => case.fold.intents.carried_out(ENDING_VERBS)?,
+    };
     if was_dying(case) {
         return None;
     }
@@ -219,6 +222,14 @@ fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
         true => witnessed(ShutOff::Destroyed, asked(intent)),
         false => inferred(ShutOff::Destroyed, asked(intent)),
     })
+}
+
+/// Whose signal QEMU says that it obeyed, where that is no wrapper which passed on another's. One of another pid namespace is 0.
+fn killer_by_qemus_words(case: &Case<'_>) -> Option<u32> {
+    shutdown_of(case, &[ShutdownCause::HostSignal])?;
+    let is_wrapped = case.fold.qemu != case.fold.launcher;
+    let pid = case.words.terminated.as_ref()?.pid?;
+    (pid != 0 && !is_wrapped).then_some(pid)
 }
 
 /// Whether QEMU was on its way out already when a verb sent its signal, which the kernel takes of a process that dumps its core,

@@ -144,6 +144,13 @@ impl Intents {
         self.0.iter().rev().find(acted)
     }
 
+    /// The same of one process.
+    pub fn carried_out_by(&self, verbs: &[Verb], pid: u32) -> Option<&Intent> {
+        let acted = |i: &&Intent| verbs.contains(&i.verb) && i.progress != Progress::Asked;
+        let is_its = |i: &&Intent| acted(i) && i.actor.pid == pid;
+        self.0.iter().rev().find(is_its)
+    }
+
     /// The newest request of `verb`, however far it came.
     pub fn newest(&self, verb: Verb) -> Option<&Intent> {
         self.0.iter().rev().find(|intent| intent.verb == verb)

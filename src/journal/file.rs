@@ -53,10 +53,10 @@ impl Journal {
     }
 
     /// Whether its file system takes nothing any more. ext4 that met an error does not say so from Linux 6.15 on: only who opens
-    /// a file to write finds out.
+    /// a file to write finds out. To read as well: who has it open to write only is taken for QEMU.
     pub fn is_read_only(folder: &Path) -> bool {
         let mut options = OpenOptions::new();
-        options.append(true);
+        options.read(true).append(true);
         options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let opened = options.open(folder.join(JOURNAL_FILE));
         opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)

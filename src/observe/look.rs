@@ -184,6 +184,8 @@ pub struct Replay {
     pub unfinished: bool,
     /// Why the journal cannot be believed whole.
     pub damage: Option<Damage>,
+    /// Up to which offset the journal's space had been given back before it was read.
+    front: u64,
 }
 
 impl Replay {
@@ -200,16 +202,14 @@ impl Replay {
 pub fn replay(run: &RunFolder) -> Result<Replay> {
     let mut replay = replay_once(run)?;
     // Its front may have been given up meanwhile, for a checkpoint that was written behind what was read.
-    let mut front = 0;
     for _ in 0..REREADS_MAX {
         if replay.fold.launch.is_some() && !replay.fold.gap {
             break;
         }
-        let now = Journal::open_read_only(run.path()).map_or(0, |journal| journal.front());
-        if now == front {
+        let journal = Journal::open_read_only(run.path());
+        if !journal.is_ok_and(|journal| journal.front() > replay.front) {
             break;
         }
-        front = now;
         replay = replay_once(run)?;
     }
     Ok(replay)
@@ -225,8 +225,9 @@ fn replay_once(run: &RunFolder) -> Result<Replay> {
         })
     };
     let read = Journal::open_read_only(run.path()).and_then(|journal| {
+        let front = journal.front();
         let replay = read(&journal, checkpoint.as_ref(), &damage)?;
-        Ok((replay, journal))
+        Ok((Replay { front, ..replay }, journal))
     });
     let (mut replay, journal) = match read {
         Ok(read) => read,
@@ -339,6 +340,7 @@ fn start(checkpoint: Option<&StoredCheckpoint>) -> Replay {
         last_at: checkpoint.and_then(|c| c.last_at),
         unfinished: false,
         damage: None,
+        front: 0,
     }
 }
 

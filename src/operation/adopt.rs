@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use nix::unistd::{AccessFlags, access};
 
 use super::order::{SUPERVISOR_ENVIRONMENT, ourselves, servant, watch_args};
-use crate::observe::{Observation, Supervised, Watcher, look};
+use crate::observe::{Observation, Supervised, Watcher, look, look_at_run};
 use crate::store::DomainFolder;
 
 /// How long a verb that is about to act waits for the new supervisor to be there.
@@ -54,12 +54,17 @@ fn is_own(path: &Path) -> bool {
 
 /// The supervisors that a command which stays gives a run, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Succession {
+pub struct Succession {
     newest: Option<Child>,
     deaths: u32,
 }
 
 impl Succession {
+    /// The same as [`adopt`], over and over: whoever watches a run for long does not start more than can be of use.
+    pub fn adopt(&mut self, domain: &DomainFolder, seen: &Observation) {
+        let _ = self.go_on(domain, seen);
+    }
+
     /// Starts the next, if the run needs one and none is on its way. When to look again.
     ///
     /// # Errors
@@ -93,12 +98,14 @@ pub fn adopt_and_wait(domain: &DomainFolder, seen: Observation) -> Result<Observ
     watcher.watch(domain, &seen);
     adopt(domain, &seen);
     let deadline = Instant::now() + ADOPTION_WAIT;
-    if let Some(run) = &seen.run {
-        while Supervised::look(run).is_nobody() && Instant::now() < deadline {
-            watcher.sleep(Some(deadline))?;
-        }
+    let Some(run) = &seen.run else {
+        return look(domain);
+    };
+    while Supervised::look(run).is_nobody() && Instant::now() < deadline {
+        watcher.sleep(Some(deadline))?;
     }
-    look(domain)
+    // Not at a newer one: that this one ended may be what somebody waits for.
+    look_at_run(domain, run)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ mod undo;
 mod ward;
 mod worker;
 
-pub use adopt::{adopt, adopt_and_wait};
+pub use adopt::{Succession, adopt, adopt_and_wait};
 pub use asking::{Asking, actor, one_line};
 pub use config_file::examine;
 pub use define::{define, rename, undefine};

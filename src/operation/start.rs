@@ -200,11 +200,15 @@ fn image(
     match std::mem::replace(&mut options.from, From::Definition) {
         From::Definition => {}
         // It stays until the guest has begun, and is of no use then.
-        From::Boot => return Ok(None),
+        From::Boot => {
+            sweep_managed_image(domain);
+            return Ok(None);
+        }
         From::Image(image) => return Ok(Some(image)),
         // Whatever was saved since is of no use to a guest that goes back.
         snapshot @ From::Snapshot(_) => {
             options.from = snapshot;
+            sweep_managed_image(domain);
             return Ok(None);
         }
     }

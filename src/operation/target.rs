@@ -88,7 +88,7 @@ impl Target<'_> {
             return Ok(await_death(self.domain, self.run));
         }
         // Nor did ours end one that obeyed no SIGTERM, and was sent nothing else by us.
-        if self.mercy == Mercy::Graceful && was_killed_by_another(&seen) {
+        if was_killed_by_another(&seen) {
             bail!(NOT_RUNNING);
         }
         Ok(Ended::Over)
@@ -124,6 +124,10 @@ impl Target<'_> {
                 return Ok(Ended::Over);
             }
             if let Some(qemu) = qemu_of(self.run, &seen) {
+                if kills && qemu == launcher {
+                    self.asking.sent();
+                    return Ok(await_death(self.domain, self.run));
+                }
                 return self.end_behind(launcher, qemu, is_asked);
             }
             if ward.has_ended() {

@@ -9,8 +9,8 @@ use super::limits::restore_limit;
 use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
 use super::worker::came_to_an_end;
-use crate::domain::{Before, Transfer, Verb};
-use crate::observe::look_at_run;
+use crate::domain::{Before, Cause, Transfer, Verb};
+use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
 
@@ -105,12 +105,30 @@ pub(super) fn take_back(
         Ok(undone) => return Ok(undone),
         Err(error) => error,
     };
-    let is_gone =
-        error.downcast_ref::<ControlError>().is_some() && !look_at_run(domain, run)?.is_active();
-    if is_gone {
-        return Ok(Undone::Yes);
+    if error.downcast_ref::<ControlError>().is_some() {
+        let seen = look_at_run(domain, run)?;
+        if is_told_as_ours(&seen) {
+            return Err(error.context(left_to_others(why)));
+        }
+        if !seen.is_active() {
+            return Ok(Undone::Yes);
+        }
     }
     Err(error.context(format!("{why:#}; and the guest cannot be let go on")))
+}
+
+/// Whether the end of QEMU is told as what we have done: then the guest is in what we have written, and nowhere else.
+pub(super) fn is_told_as_ours(seen: &Observation) -> bool {
+    let pid = std::process::id();
+    let is_ours =
+        matches!(&seen.answer.cause, Some(Cause::Asked { actor, .. }) if actor.pid == pid);
+    is_ours && !seen.is_active()
+}
+
+pub(super) fn left_to_others(why: &anyhow::Error) -> String {
+    format!(
+        "{why:#}; its QEMU is gone, and what was written is put in its place by the next command"
+    )
 }
 
 /// Whether the guest may run elsewhere already. Up to there QEMU does not come without a word of ours (`migrate-continue`),

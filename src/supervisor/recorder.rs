@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
@@ -212,6 +213,11 @@ impl Recorder {
             self.saved = Some(news);
         }
         written.is_ok()
+    }
+
+    /// The run's folder, whatever its path leads to by now.
+    pub(super) fn folder(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
     }
 
     /// Whether the run's folder still is ours: the domain may have been undefined, and one of the same name started, with

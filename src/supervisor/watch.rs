@@ -5,7 +5,7 @@
 //! zombie is kept, for everybody to read its status from, and the record is tried again.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -194,6 +194,7 @@ impl Watch {
         // QEMU would not let the guest run, and nobody else would end it; or it announced its end and hangs: its
         // reason is recorded and stands, only the process is in the way.
         if (refused || overstays)
+            && self.recorder.is_current()
             && let Some(ward) = self.target()
         {
             let _ = ward.kill(&self.run);
@@ -239,10 +240,8 @@ impl Watch {
         if self.wards.qemu.is_some() || !self.recorder.qemu_spoke() {
             return;
         }
-        let folder = std::fs::File::open(self.run.path());
-        let pid = folder
-            .and_then(|folder| qemu::listener_pid(folder.as_fd()))
-            .ok();
+        // Not by its path, which may be another run's by now.
+        let pid = qemu::listener_pid(self.recorder.folder()).ok();
         if let Some(found) = pid.filter(|pid| *pid != 0).and_then(process) {
             self.identified(found);
         }
@@ -254,13 +253,19 @@ impl Watch {
         }
     }
 
+    /// Its QEMU among all processes, by its journal's path: as long as that is its own.
+    fn find_qemu(&self) -> Option<Process> {
+        let found = find_qemu(&self.run)?;
+        self.recorder.is_current().then_some(found)
+    }
+
     fn take_note_of_ends(&mut self) -> Result<Turn> {
         // In this order: the two may be one process, which may die between the looks.
         let launcher_ended = self.wards.launcher.as_ref().is_none_or(Ward::has_ended);
         if let Some(qemu) = self.wards.qemu.as_ref().filter(|qemu| qemu.has_ended()) {
             // One that was never seen to live may be there under another start time: that of a time namespace.
             let unseen = qemu.descriptor().is_none();
-            match unseen.then(|| find_qemu(&self.run)).flatten() {
+            match unseen.then(|| self.find_qemu()).flatten() {
                 Some(found) => self.identified(found),
                 None => return self.end(WhoEnded::Qemu),
             }
@@ -270,7 +275,7 @@ impl Watch {
         }
         if self.wards.qemu.is_none() {
             // What was spawned is gone, or nothing was. QEMU may live on without it: a wrapper that did not exec.
-            match find_qemu(&self.run) {
+            match self.find_qemu() {
                 Some(found) => self.identified(found),
                 None if self.may_come() => return Ok(Turn::Continues),
                 None if self.was_qemu() => return self.end(WhoEnded::Qemu),

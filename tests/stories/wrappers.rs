@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 
 use super::harness::{
-    Guest, Host, finish_child, is_alive, processes_with, send, send_to, spawn, until, with_argv,
+    Guest, Host, finish, finish_child, is_alive, processes_with, send, send_to, spawn, until,
+    with_argv,
 };
 
 /// Starts a guest behind a shell script, which has QEMU's command line as its arguments.
@@ -306,4 +308,33 @@ fn a_start_whose_supervisors_are_all_killed_gives_up_and_leaves_the_rest_to_the_
     host.supervisor_pid("v");
     host.ok(&["destroy", "v"]);
     assert_eq!(host.answer("v"), "shut off (destroyed)");
+}
+
+#[test]
+fn nobody_but_qemu_has_the_journal_open_to_write_only() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let journal = host.run_folder("v").join("journal");
+    for args in [
+        ["--reason", "v"],
+        ["explain", "v"],
+        ["suspend", "v"],
+        ["destroy", "v"],
+    ] {
+        let trace = host.folder().join("trace");
+        let mut traced = Command::new("strace");
+        traced
+            .args(["-e", "trace=openat", "-o"])
+            .arg(&trace)
+            .arg("-P")
+            .arg(&journal);
+        traced.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
+        traced.env("DOMSTATE_DIR", host.state_dir());
+        let said = finish(traced);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let trace = fs::read_to_string(&trace).unwrap();
+        assert!(trace.contains("O_RDONLY"), "{trace}");
+        // On ext4 it is looked whether it can be written.
+        assert!(!trace.contains("O_WRONLY"), "{args:?}: {trace}");
+    }
 }

@@ -134,6 +134,49 @@ fn a_reset_is_not_forgotten_for_what_passes_by() {
 }
 
 #[test]
+fn whose_signal_qemu_says_that_it_obeyed_has_ended_it() {
+    let ends = |story: Story, pid| {
+        story
+            .shut(ShutdownCause::HostSignal)
+            .ends_with(STATUS_0, says(pid))
+    };
+    let destroyed = || Story::booted().destroyed();
+    let another = Cause::HostSignal(term_by(Some(3)));
+    assert_witnessed([
+        (ends(destroyed(), Some(3)), "destroyed", another.clone()),
+        (
+            ends(Story::booted().destroyed_for_sure(), Some(3)),
+            "destroyed",
+            another,
+        ),
+        (
+            ends(destroyed(), Some(7)),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        // Of another pid namespace, or not said.
+        (
+            ends(destroyed(), Some(0)),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        (
+            ends(destroyed(), None),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+    ]);
+    // A wrapper passes it on.
+    let mut wrapped = destroyed();
+    wrapped.0.launcher = wrapped.0.qemu.map(|qemu| Process { pid: 9, ..qemu });
+    assert_witnessed([(
+        ends(wrapped, Some(9)),
+        "destroyed",
+        asked_for(Verb::Destroy),
+    )]);
+}
+
+#[test]
 fn a_reset_that_was_done_is_not_why_a_later_one_ended_the_guest() {
     use ShutdownCause::HostQmpSystemReset;
     let by_somebody = |story: Story| story.shut(HostQmpSystemReset).ends(STATUS_0);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{CANCELLED, aborted, failed};
 use crate::disk::Disk;
-use crate::harness::{Host, finish, finish_child, is_root, send, spawn};
+use crate::harness::{Host, finish, finish_child, is_root, send, spawn, until};
 use crate::jobs::{SLOW, UNLIMITED, assert_failed, assert_no_file, interrupt, part_of};
 
 #[test]
@@ -196,4 +196,36 @@ fn a_limit_that_a_user_has_set_holds_after_the_save_was_cancelled() {
             .execute("query-migrate-parameters", &json!({}));
         assert_eq!(parameters["max-bandwidth"], wanted);
     }
+}
+
+#[test]
+fn a_guest_that_is_told_to_be_saved_is_not_thrown_away_because_its_file_cannot_be_placed_yet() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let file = host.path("v.save");
+    // All is written, and its name cannot be given to it.
+    let mut save = Command::new("strace");
+    save.args(["-o", "/dev/null", "-P", part_of(&file).to_str().unwrap()]);
+    save.args(["-e", "inject=/^rename:error=EIO:signal=SIGSTOP"]);
+    save.args([env!("CARGO_BIN_EXE_domstate"), "save", "v", &file]);
+    save.env("DOMSTATE_DIR", host.state_dir());
+    let save = spawn(save);
+    host.wait_for_event("v", "DOMSTATE_SENT");
+    // Somebody else kills it, and everybody is told what that comes to.
+    send(host.qemu_pid("v"), Signal::SIGKILL);
+    assert_eq!(host.wait("v"), "shut off (saved)");
+    let journal = host.journal("v");
+    let sent = journal.lines().find(|line| line.contains("DOMSTATE_SENT"));
+    let sent: Value = serde_json::from_str(sent.unwrap()).unwrap();
+    let worker = i32::try_from(sent["data"]["pid"].as_i64().unwrap()).unwrap();
+    send(worker, Signal::SIGCONT);
+    let said = finish_child(save);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let why = "what was written is put in its place by the next command";
+    assert!(said.stderr.contains(why), "{said:?}");
+    assert_eq!(host.wait("v"), "shut off (saved)");
+    until("the file", || fs::exists(&file).unwrap());
+    let _line = host.line("v");
+    host.ok(&["restore", &file]);
+    assert_eq!(host.answer("v"), "running (restored)");
 }
