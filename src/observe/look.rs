@@ -184,7 +184,7 @@ pub struct Replay {
     pub unfinished: bool,
     /// Why the journal cannot be believed whole.
     pub damage: Option<Damage>,
-    /// Up to which offset the journal's space had been given back before it was read.
+    /// Up to which offset the journal's space had been given back before it was read, or was not read.
     front: u64,
 }
 
@@ -225,9 +225,8 @@ fn replay_once(run: &RunFolder) -> Result<Replay> {
         })
     };
     let read = Journal::open_read_only(run.path()).and_then(|journal| {
-        let front = journal.front();
         let replay = read(&journal, checkpoint.as_ref(), &damage)?;
-        Ok((Replay { front, ..replay }, journal))
+        Ok((replay, journal))
     });
     let (mut replay, journal) = match read {
         Ok(read) => read,
@@ -250,6 +249,11 @@ fn read(
     damage: &dyn Fn(String) -> Option<Damage>,
 ) -> io::Result<Replay> {
     let read = |replay: &mut Replay, newer_than: Option<Timestamp>| -> io::Result<()> {
+        // What a checkpoint stands for is not read.
+        replay.front = match replay.offset {
+            0 => journal.front(),
+            offset => offset,
+        };
         let end = journal.read(replay.offset, &mut |record| {
             if newer_than.is_none_or(|last| record.at.is_some_and(|at| at > last)) {
                 replay.apply(&record);
