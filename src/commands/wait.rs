@@ -30,6 +30,8 @@ struct Waiting {
     /// When the whole wait is over.
     deadline: Option<Instant>,
     supervisors: Succession,
+    /// When to look whether the last of them is there.
+    adopted_by: Option<Instant>,
     verdict: Verdict,
 }
 
@@ -49,8 +51,10 @@ pub(super) fn run(args: &WaitArgs, context: &mut Context) -> Result<Exit, Failur
     let mut all = Vec::new();
     for typed in args.domains.iter() {
         let (domain, seen) = context.look(typed)?;
-        let seen = adopt_and_wait(&domain, seen)?;
-        all.push(Waiting::new(domain, seen, deadline));
+        // It may come to its end while its supervisor comes.
+        let mut waiting = Waiting::new(domain, seen.clone(), deadline);
+        waiting.seen = adopt_and_wait(&waiting.domain, seen)?;
+        all.push(waiting);
     }
     let mut watcher = Watcher::new();
     let exit = loop {
@@ -63,8 +67,8 @@ pub(super) fn run(args: &WaitArgs, context: &mut Context) -> Result<Exit, Failur
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             break Exit::TimedOut;
         }
-        let grace = all.iter().filter_map(Waiting::grace_ends).min();
-        watcher.sleep([deadline, grace].into_iter().flatten().min())?;
+        let limits = all.iter().flat_map(|w| [w.grace_ends(), w.adopted_by]);
+        watcher.sleep(limits.chain([deadline]).flatten().min())?;
     };
     let naming = if all.len() > 1 {
         Naming::Named
@@ -121,6 +125,7 @@ impl Waiting {
             gone_at: None,
             deadline,
             supervisors: Succession::default(),
+            adopted_by: None,
             verdict: Verdict::Open,
         }
     }
@@ -139,7 +144,7 @@ impl Waiting {
         // What it turned out to be may want watching too: a run that has just appeared.
         watcher.watch(&self.domain, &self.seen);
         // Its supervisor may have died meanwhile, and there may be something to be done.
-        self.supervisors.adopt(&self.domain, &self.seen);
+        self.adopted_by = self.supervisors.adopt(&self.domain, &self.seen);
         // A start, and its end, may both have come between two looks.
         self.was_active |= number_of(&self.seen) > self.first_run;
         if self.seen.is_active() {

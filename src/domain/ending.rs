@@ -3,9 +3,12 @@
 //! Success (`shutdown`) needs the guest's own shutdown on record. Everything else is what was witnessed, what
 //! can be inferred, or `unknown` with why. Where the truth is in doubt, the worse news is told.
 
+/// What a verb did that ends a guest.
+mod asked;
 /// What the guest did, and what looks like it.
 mod guest;
 
+use self::asked::{asked_and_carried_out, asked_and_gone};
 use self::guest::{
     guest_exit_device, guest_shut_down, killed_by_debugger, may_have_run_on, panicked,
     watchdog_ended_it,
@@ -203,48 +206,6 @@ fn no_record(case: &Case<'_>) -> Option<Verdict> {
     lost.then(|| verdict_unknown(lines_lost("the beginning of the run is missing")))
 }
 
-fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
-    let intent = match killer_by_qemus_words(case) {
-        Some(pid) => case.fold.intents.carried_out_by(ENDING_VERBS, pid)?,
-        None => case.fold.intents.carried_out(ENDING_VERBS)?,
-    };
-    if was_dying(case) {
-        return None;
-    }
-    // The signal was recorded as sent and found a QEMU that would not end at once and was let be: that
-    // request is settled by `Failed`, so one that is still here is what ended it. Not for sure while whoever sent it has
-    // not said that it did: a QEMU that hangs heeds no SIGTERM, and may be killed by somebody else, or with the host.
-    let obeyed = match case.exit {
-        Some(Exit::Status(_) | Exit::Signal { signal: 15, .. }) => true,
-        Some(Exit::Signal { .. }) | None => case.fold.shutdown.is_some(),
-    };
-    Some(match obeyed || intent.progress == Progress::Done {
-        true => witnessed(ShutOff::Destroyed, asked(intent)),
-        false => inferred(ShutOff::Destroyed, asked(intent)),
-    })
-}
-
-/// Whose signal QEMU says that it obeyed, where that is no wrapper which passed on another's. One of another pid namespace is 0.
-fn killer_by_qemus_words(case: &Case<'_>) -> Option<u32> {
-    shutdown_of(case, &[ShutdownCause::HostSignal])?;
-    let is_wrapped = case.fold.qemu != case.fold.launcher;
-    let pid = case.words.terminated.as_ref()?.pid?;
-    (pid != 0 && !is_wrapped).then_some(pid)
-}
-
-/// Whether QEMU was on its way out already when a verb sent its signal, which the kernel takes of a process that dumps its core,
-/// or frees its memory, and throws away. One that obeys says so first, and dies of no signal but the verb's own.
-fn was_dying(case: &Case<'_>) -> bool {
-    let by_another = match case.exit {
-        Some(Exit::Signal { signal: 9, .. }) => oom_kill(case).is_some(),
-        Some(Exit::Signal { signal, .. }) => signal != 15,
-        Some(Exit::Status(_)) | None => false,
-    };
-    let says_nothing = case.fold.shutdown.is_none() && !case.fold.gap;
-    // What a wrapper dies of is its own affair.
-    by_another && says_nothing && case.fold.qemu.is_some()
-}
-
 fn saved_or_dumped(case: &Case<'_>) -> Option<Verdict> {
     let verbs: Vec<Verb> = ENDING_JOBS.iter().map(|(verb, _)| *verb).collect();
     let intent = case.fold.intents.carried_out(&verbs)?;
@@ -314,9 +275,10 @@ fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
     let shutdown = case.fold.shutdown.as_ref()?;
     let cause = match shutdown.cause {
         ShutdownCause::HostSignal => {
-            let asked_for = case.fold.intents.recent(ENDING_VERBS, shutdown.at);
             let sender = case.words.terminated.clone().unwrap_or_default();
-            match asked_for {
+            let intents = &case.fold.intents;
+            let named = intents.recent_by(ENDING_VERBS, shutdown.at, sender.pid);
+            match named.or_else(|| intents.recent(ENDING_VERBS, shutdown.at)) {
                 // The verb died between acting and saying so, but QEMU names the process.
                 Some(intent) if sender.pid == Some(intent.actor.pid) => asked(intent),
                 // QEMU's words went elsewhere: it may have been another's signal.
@@ -356,19 +318,6 @@ fn host_ended_it_by_its_own_words(case: &Case<'_>) -> Option<Verdict> {
     let says_nothing = case.fold.shutdown.is_none() && !by_device;
     let orderly = says_nothing && case.exit == Some(Exit::Status(0));
     orderly.then(|| witnessed(ShutOff::Destroyed, Cause::HostSignal(sender.clone())))
-}
-
-/// A verb announced that it would end the guest, and the guest was gone soon after, by a signal that the verb sends.
-fn asked_and_gone(case: &Case<'_>) -> Option<Verdict> {
-    let intent = case.fold.intents.recent(ENDING_VERBS, case.at)?;
-    let fits = match case.exit {
-        // 9 and 15: the signals that the verb sends.
-        Some(Exit::Signal { signal, .. }) => matches!(signal, 9 | 15),
-        Some(Exit::Status(_)) => false,
-        None => false,
-    };
-    let only_asked = intent.progress == Progress::Asked;
-    (fits && only_asked).then(|| inferred(ShutOff::Destroyed, asked(intent)))
 }
 
 fn stood_and_may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {

@@ -103,7 +103,18 @@ impl Intents {
         self.all_recent(verbs, now).next()
     }
 
-    /// The same; one of which it is known that it acted goes before the others.
+    /// The same of one process.
+    pub fn recent_by(
+        &self,
+        verbs: &[Verb],
+        now: Option<Timestamp>,
+        pid: Option<u32>,
+    ) -> Option<&Intent> {
+        let mut recent = self.all_recent(verbs, now);
+        recent.find(|intent| Some(intent.actor.pid) == pid)
+    }
+
+    /// The same as [`Self::recent`]; one of which it is known that it acted goes before the others.
     pub fn likeliest(&self, verbs: &[Verb], now: Option<Timestamp>) -> Option<&Intent> {
         let acted = |intent: &&Intent| intent.progress != Progress::Asked;
         let known = self.all_recent(verbs, now).find(acted);

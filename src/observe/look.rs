@@ -184,7 +184,7 @@ pub struct Replay {
     pub unfinished: bool,
     /// Why the journal cannot be believed whole.
     pub damage: Option<Damage>,
-    /// Up to which offset the journal's space had been given back before it was read, or was not read.
+    /// Up to here nothing was read: it had been given back, or a checkpoint stands for it.
     front: u64,
 }
 

@@ -60,9 +60,14 @@ pub struct Succession {
 }
 
 impl Succession {
-    /// The same as [`adopt`], over and over: whoever watches a run for long does not start more than can be of use.
-    pub fn adopt(&mut self, domain: &DomainFolder, seen: &Observation) {
-        let _ = self.go_on(domain, seen);
+    /// The same as [`adopt`], over and over: whoever watches a run for long does not start more than can be of use. When to
+    /// look again, if one is on its way.
+    pub fn adopt(&mut self, domain: &DomainFolder, seen: &Observation) -> Option<Instant> {
+        if !seen.is_orphaned() {
+            return None;
+        }
+        let look_at = self.go_on(domain, seen).ok();
+        look_at.filter(|_| self.newest.is_some())
     }
 
     /// Starts the next, if the run needs one and none is on its way. When to look again.

@@ -9,7 +9,7 @@ use super::asking::{Asking, one_line};
 use super::settle::{NOT_RUNNING, connect};
 use super::target::{Ended, KILL_GRACE, Mercy, TERM_GRACE, Target, qemu_of, quit, wait_for_end};
 use super::ward::Ward;
-use crate::domain::{Cause, Certainty, ShutOff, State, Verb};
+use crate::domain::{Certainty, ShutOff, State, Verb};
 use crate::observe::{Observation, Reach, Watcher, find_qemu, look_at_run, reach};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -65,13 +65,8 @@ fn was_overtaken(domain: &DomainFolder, run: &RunFolder) -> Result<bool> {
     let mut intents = seen.fold.intents.0.iter();
     let counts = intents.any(|intent| intent.verb == Verb::Destroy && intent.actor.pid == pid);
     let was_dying = seen.answer.state == State::ShutOff(ShutOff::Crashed);
-    // It obeyed somebody else's signal, and says so.
-    let is_anothers = match &seen.answer.cause {
-        Some(Cause::HostSignal(sender)) => sender.pid.is_some_and(|sender| sender != pid),
-        _ => false,
-    };
     // A damaged journal may have lost the line; then it proves nothing.
-    Ok((!counts || was_dying || is_anothers) && seen.answer.certainty == Certainty::Witnessed)
+    Ok((!counts || was_dying) && seen.answer.certainty == Certainty::Witnessed)
 }
 
 fn end(

@@ -16,7 +16,7 @@ use super::settle::{Held, hold};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::stream::clear_capabilities;
-use super::undo::{is_told_as_ours, left_to_others};
+use super::undo::{is_left_to_others, left_to_others};
 use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out, throws_away};
 use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
 use crate::observe::{Observation, look_at_run};
@@ -234,17 +234,15 @@ impl Create<'_> {
     fn take_back(&self, control: &mut Control, why: &anyhow::Error) -> Result<()> {
         let (place, owner) = (&self.job.file, self.owner());
         let (domain, run, before) = (self.domain, self.run, self.job.before);
+        // Before anything of it is deleted.
+        if is_left_to_others(&look_at_run(domain, run)?) {
+            bail!(left_to_others(why));
+        }
         let Err(error) = undo_create(domain, run, control, place, &owner, before) else {
             return Ok(());
         };
-        if error.is::<ControlError>() {
-            let seen = look_at_run(self.domain, self.run)?;
-            if is_told_as_ours(&seen) {
-                return Err(error.context(left_to_others(why)));
-            }
-            if !seen.is_active() {
-                return clean_without_qemu(place, &owner);
-            }
+        if error.is::<ControlError>() && !look_at_run(self.domain, self.run)?.is_active() {
+            return clean_without_qemu(place, &owner);
         }
         Err(error.context(format!("{why:#}; and the guest cannot be let go on")))
     }

@@ -197,25 +197,22 @@ fn image(
     definition: &Definition,
     options: &mut StartOptions,
 ) -> Result<Option<OpenImage>> {
+    // One that was taken up, while the run that did is there to tell of it.
+    if domain.managed_save().exists() {
+        sweep_managed_image(domain);
+    }
     match std::mem::replace(&mut options.from, From::Definition) {
         From::Definition => {}
         // It stays until the guest has begun, and is of no use then.
-        From::Boot => {
-            sweep_managed_image(domain);
-            return Ok(None);
-        }
+        From::Boot => return Ok(None),
         From::Image(image) => return Ok(Some(image)),
         // Whatever was saved since is of no use to a guest that goes back.
         snapshot @ From::Snapshot(_) => {
             options.from = snapshot;
-            sweep_managed_image(domain);
             return Ok(None);
         }
     }
     let image = managed_image(domain)?;
-    if image.is_none() {
-        sweep_managed_image(domain);
-    }
     if image.is_some() && options.incoming.is_some() {
         bail!(
             "the domain has a managed save image, in whose place no other guest can come: remove it by \

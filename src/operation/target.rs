@@ -70,11 +70,11 @@ impl Target<'_> {
         if kills {
             return Ok(await_death(self.domain, self.run));
         }
-        self.await_end(qemu, &ward)
+        self.await_end(qemu, &ward, None)
     }
 
-    /// Waits for the end of one that was asked for it, and kills it if it does not come.
-    fn await_end(&self, qemu: Process, ward: &Ward) -> Result<Ended> {
+    /// Waits for the end of one that was asked for it, after `launcher` was if there is one, and kills it if it does not come.
+    fn await_end(&self, qemu: Process, ward: &Ward, launcher: Option<Process>) -> Result<Ended> {
         let mut seen = self.wait(STOP_WAIT)?;
         // Whoever stopped it may have done so in the same moment.
         if seen.is_active() && (self.mercy == Mercy::Graceful || !is_stopped(qemu)) {
@@ -84,11 +84,15 @@ impl Target<'_> {
             bail!(it_did_not_end());
         }
         if seen.is_active() {
-            ward.kill(self.run)?;
-            return Ok(await_death(self.domain, self.run));
+            if ward.kill(self.run)? == Delivery::Made {
+                return Ok(await_death(self.domain, self.run));
+            }
+            seen = self.wait(KILL_GRACE)?;
         }
-        // Nor did ours end one that obeyed no SIGTERM, and was sent nothing else by us.
-        if was_killed_by_another(&seen) {
+        // Nor did ours end one that obeyed no SIGTERM, and was sent nothing else by us. Of one whose launcher was signalled too
+        // that may have been the end.
+        let is_alone = launcher.is_none_or(|launcher| launcher == qemu);
+        if is_alone && was_killed_by_another(&seen) {
             bail!(NOT_RUNNING);
         }
         Ok(Ended::Over)
@@ -158,7 +162,7 @@ impl Target<'_> {
         self.asking.sent();
         match kills {
             true => Ok(await_death(self.domain, self.run)),
-            false => self.await_end(qemu, &ward),
+            false => self.await_end(qemu, &ward, Some(launcher)),
         }
     }
 

@@ -9,7 +9,7 @@ use super::limits::restore_limit;
 use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
 use super::worker::came_to_an_end;
-use crate::domain::{Before, Cause, Transfer, Verb};
+use crate::domain::{Before, Duty, Life, Transfer, Verb, Worker};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -107,7 +107,7 @@ pub(super) fn take_back(
     };
     if error.downcast_ref::<ControlError>().is_some() {
         let seen = look_at_run(domain, run)?;
-        if is_told_as_ours(&seen) {
+        if is_left_to_others(&seen) {
             return Err(error.context(left_to_others(why)));
         }
         if !seen.is_active() {
@@ -117,12 +117,11 @@ pub(super) fn take_back(
     Err(error.context(format!("{why:#}; and the guest cannot be let go on")))
 }
 
-/// Whether the end of QEMU is told as what we have done: then the guest is in what we have written, and nowhere else.
-pub(super) fn is_told_as_ours(seen: &Observation) -> bool {
-    let pid = std::process::id();
-    let is_ours =
-        matches!(&seen.answer.cause, Some(Cause::Asked { actor, .. }) if actor.pid == pid);
-    is_ours && !seen.is_active()
+/// Whether QEMU is gone, and the guest is in what we have written for a job that is carried out, and nowhere else: it is put in
+/// its place by whoever looks next, once we are gone.
+pub(super) fn is_left_to_others(seen: &Observation) -> bool {
+    let is_gone = matches!(seen.life, Life::Gone(_));
+    is_gone && seen.fold.duty(&seen.life, Worker::Gone) == Some(Duty::PlaceFile)
 }
 
 pub(super) fn left_to_others(why: &anyhow::Error) -> String {

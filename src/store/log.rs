@@ -220,7 +220,8 @@ fn words(text: &str) -> LogWords {
 /// `PROGRAM: terminating on signal 15 from pid 811 (/usr/lib/systemd/systemd)` (QEMU `softmmu/runstate.c`,
 /// `qemu_kill_report`; without a pid for Ctrl-C).
 fn terminated(line: &str) -> Option<SignalSender> {
-    let (_, rest) = line.split_once(": terminating on signal ")?;
+    // Behind what a guest may have left on a line of its own.
+    let (_, rest) = line.rsplit_once(": terminating on signal ")?;
     let (number, sender) = match rest.split_once(" from pid ") {
         Some((number, sender)) => (number, Some(sender)),
         None => (rest, None),

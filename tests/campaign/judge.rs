@@ -191,11 +191,8 @@ impl Life<'_> {
         let is_hidden = self.is_obscure || self.theme != Theme::Plain || takes_status;
         // Nobody can see that, whatever he does.
         let kinds = ["maybe-migrated", "unattributed"];
-        let is_anyones = told.state == State::ShutOff(ShutOff::Destroyed)
-            && told.cause["verb"]
-                .as_str()
-                .is_some_and(|verb| verb.ends_with("reset"));
-        let is_unseen = is_anyones || kinds.iter().any(|kind| told.cause["kind"] == *kind);
+        let is_unseen =
+            self.may_be_anothers(told) || kinds.iter().any(|kind| told.cause["kind"] == *kind);
         if is_hidden || is_unseen || told.certainty == "witnessed" {
             return Ok(());
         }

@@ -1,5 +1,7 @@
 //! An answer of domstate's, read from its JSON.
 
+use std::time::SystemTime;
+
 use domstate::domain::State;
 use serde_json::Value;
 
@@ -14,8 +16,9 @@ pub(crate) struct Told {
     pub(crate) since: Option<String>,
     /// QEMU's pid.
     pub(crate) id: Option<i64>,
-    /// The inode number of the state directory that it is of: where one vanishes a new one may be made, whose runs begin again.
-    pub(crate) place: u64,
+    /// The inode number of the domain's folder that it is of, and when it was made: where one goes a new one may be made, whose runs
+    /// begin again.
+    pub(crate) place: (u64, Option<SystemTime>),
 }
 
 impl Told {
@@ -34,7 +37,7 @@ impl Told {
             run: json["run"].as_u64(),
             since: json["since"].as_str().map(str::to_owned),
             id: json["id"].as_i64(),
-            place: 0,
+            place: (0, None),
         })
     }
 

@@ -122,7 +122,7 @@ fn what_is_lost_behind_an_end_on_record_takes_nothing_from_it() {
 }
 
 #[test]
-fn where_nothing_can_be_written_only_a_signal_that_a_verb_sends_is_doubted() {
+fn where_nothing_can_be_written_a_signal_that_a_verb_sends_and_a_start_that_failed_are_doubted() {
     let seen = |exit| {
         let exited = Exited {
             exit,
@@ -147,6 +147,11 @@ fn where_nothing_can_be_written_only_a_signal_that_a_verb_sends_is_doubted() {
         let doubted = answer.without_room();
         assert_eq!((doubted.state, doubted.certainty), (state, certainty));
     }
+    let failed = Story::launched(false).0.answer(&seen(KILLED));
+    assert_eq!(failed.state, State::ShutOff(ShutOff::Failed));
+    let doubted = failed.without_room();
+    let unknown = (State::ShutOff(ShutOff::Unknown), Certainty::Unknown);
+    assert_eq!((doubted.state, doubted.certainty), unknown);
 }
 
 #[test]

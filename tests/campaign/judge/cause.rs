@@ -1,5 +1,6 @@
 //! Whether what is told as the cause of an end can have been one.
 
+use domstate::domain::{ShutOff, State};
 use nix::sys::signal::Signal;
 
 use super::{Life, words};
@@ -47,6 +48,17 @@ impl Life<'_> {
         Err("nobody did what the cause says".to_owned())
     }
 
+    /// Whether what a verb is told to have done may be what somebody else did in the same moment: of two signals QEMU names
+    /// one, and of two resets nobody knows which it was.
+    pub(super) fn may_be_anothers(&self, told: &Told) -> bool {
+        let verb = told.cause["verb"].as_str().unwrap_or_default();
+        let signals = ["SIGTERM", "SIGINT", "SIGHUP"];
+        let is_signalled = signals.iter().any(|signal| self.sent(signal));
+        let is_reset = verb.ends_with("reset") && self.commanded("system_reset");
+        told.state == State::ShutOff(ShutOff::Destroyed)
+            && (is_reset || (verb == "destroy" && is_signalled))
+    }
+
     /// Whether the witness has heard of it, if he can have.
     fn heard_of_shutdown(&self) -> bool {
         let is_killed = |act: &Act| matches!(act, Act::Signal(Signal::SIGKILL) | Act::Followed(..));
@@ -76,8 +88,7 @@ impl Life<'_> {
         // What cannot be stopped by SIGTERM is killed, and so is what a traced call was to end.
         let is_killed =
             ["SIGKILL", "SIGTERM"].contains(&signal) && (self.tried("destroy") || self.is_hit());
-        // See `may_have_stopped`.
-        let aborts = signal == "SIGABRT" && self.did('s');
+        let aborts = signal == "SIGABRT" && self.may_abort();
         is_killed || aborts || self.sent(signal)
     }
 

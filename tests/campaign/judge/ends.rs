@@ -60,7 +60,7 @@ impl Life<'_> {
             (panics, ShutOff::Crashed),
             (watched, ShutOff::Crashed),
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
-            (self.did('s') && self.may_have_stopped(), ShutOff::Crashed),
+            (self.may_abort(), ShutOff::Crashed),
             (self.was_given_up(), ShutOff::Crashed),
             (self.tried("destroy"), ShutOff::Destroyed),
             (
@@ -93,8 +93,14 @@ impl Life<'_> {
         ends
     }
 
-    /// Whether somebody may have stopped it: QEMU 7.2 aborts if its guest goes to sleep just then ("invalid runstate
-    /// transition: 'paused' -> 'suspended'").
+    /// Whether QEMU may have aborted: 7.2 does if its guest goes to sleep just as it is stopped ("invalid runstate transition:
+    /// 'paused' -> 'suspended'"), or resets itself just as it is stopped for a job ("'save-vm' -> 'prelaunch'").
+    pub(super) fn may_abort(&self) -> bool {
+        let resets = self.did('r') || self.did('t');
+        (self.did('s') && self.may_have_stopped()) || (resets && self.copies())
+    }
+
+    /// Whether somebody may have stopped it.
     pub(super) fn may_have_stopped(&self) -> bool {
         let verbs = [
             "suspend",

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use domstate::domain::{ShutOff, State};
 use domstate::observe::now;
@@ -41,7 +41,7 @@ impl Stage<'_> {
                 return Err(format!("no answer: {said:?}").into());
             }
             let mut told = Told::read(&said.stdout)?;
-            told.place = fs::metadata(self.host.state_dir()).map_or(0, |at| at.ino());
+            told.place = self.place();
             let is_zombie = before.alive.is_empty()
                 && told.state == State::InShutdown
                 && self.acts.iter().any(|act| act.followed().is_some());
@@ -60,6 +60,12 @@ impl Stage<'_> {
         }
         self.played.unsettled += 1;
         Ok(())
+    }
+
+    /// Which folder of the domain it is.
+    fn place(&self) -> (u64, Option<SystemTime>) {
+        let folder = fs::metadata(self.host.state_dir().join(self.domain));
+        folder.map_or((0, None), |folder| (folder.ino(), folder.created().ok()))
     }
 
     /// Whether the domain may not have been defined, or not be any more, and there is no guest that would keep him from it.

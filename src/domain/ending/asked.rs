@@ -1,0 +1,64 @@
+//! Ends that a verb came to, or may have.
+
+use super::{Case, ENDING_VERBS, Verdict, asked, inferred, oom_kill, shutdown_of, witnessed};
+use crate::domain::event::{Exit, ShutdownCause};
+use crate::domain::intent::Progress;
+use crate::domain::state::ShutOff;
+
+pub(super) fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
+    let intents = &case.fold.intents;
+    let sender = sender_by_qemus_words(case);
+    let named = sender.and_then(|pid| intents.carried_out_by(ENDING_VERBS, pid));
+    let intent = named.or_else(|| intents.carried_out(ENDING_VERBS))?;
+    if was_dying(case) {
+        return None;
+    }
+    // The signal was recorded as sent and found a QEMU that would not end at once and was let be: that
+    // request is settled by `Failed`, so one that is still here is what ended it. Not for sure while whoever sent it has
+    // not said that it did: a QEMU that hangs heeds no SIGTERM, and may be killed by somebody else, or with the host.
+    let obeyed = match case.exit {
+        Some(Exit::Status(_) | Exit::Signal { signal: 15, .. }) => true,
+        Some(Exit::Signal { .. }) | None => case.fold.shutdown.is_some(),
+    };
+    // Of two signals QEMU names the last, and a guest may write the same words into the log: they raise a doubt, no more.
+    let is_doubted = sender.is_some_and(|pid| pid != intent.actor.pid);
+    let is_sure = (obeyed || intent.progress == Progress::Done) && !is_doubted;
+    Some(match is_sure {
+        true => witnessed(ShutOff::Destroyed, asked(intent)),
+        false => inferred(ShutOff::Destroyed, asked(intent)),
+    })
+}
+
+/// Whose signal QEMU says that it obeyed, where that is no wrapper which passed on another's.
+fn sender_by_qemus_words(case: &Case<'_>) -> Option<u32> {
+    shutdown_of(case, &[ShutdownCause::HostSignal])?;
+    let is_wrapped = case.fold.qemu != case.fold.launcher;
+    let sender = case.words.terminated.as_ref()?;
+    sender.pid.filter(|_| !is_wrapped)
+}
+
+/// Whether QEMU was on its way out already when a verb sent its signal, which the kernel takes of a process that dumps its core,
+/// or frees its memory, and throws away. One that obeys says so first, and dies of no signal but the verb's own.
+fn was_dying(case: &Case<'_>) -> bool {
+    let by_another = match case.exit {
+        Some(Exit::Signal { signal: 9, .. }) => oom_kill(case).is_some(),
+        Some(Exit::Signal { signal, .. }) => signal != 15,
+        Some(Exit::Status(_)) | None => false,
+    };
+    let says_nothing = case.fold.shutdown.is_none() && !case.fold.gap;
+    // What a wrapper dies of is its own affair.
+    by_another && says_nothing && case.fold.qemu.is_some()
+}
+
+/// A verb announced that it would end the guest, and the guest was gone soon after, by a signal that the verb sends.
+pub(super) fn asked_and_gone(case: &Case<'_>) -> Option<Verdict> {
+    let intent = case.fold.intents.recent(ENDING_VERBS, case.at)?;
+    let fits = match case.exit {
+        // 9 and 15: the signals that the verb sends.
+        Some(Exit::Signal { signal, .. }) => matches!(signal, 9 | 15),
+        Some(Exit::Status(_)) => false,
+        None => false,
+    };
+    let only_asked = intent.progress == Progress::Asked;
+    (fits && only_asked).then(|| inferred(ShutOff::Destroyed, asked(intent)))
+}
