@@ -198,7 +198,7 @@ fn image(
     options: &mut StartOptions,
 ) -> Result<Option<OpenImage>> {
     // One that was taken up, while the run that did is there to tell of it.
-    if domain.managed_save().exists() {
+    if !matches!(options.from, From::Definition) {
         sweep_managed_image(domain);
     }
     match std::mem::replace(&mut options.from, From::Definition) {
@@ -213,6 +213,9 @@ fn image(
         }
     }
     let image = managed_image(domain)?;
+    if image.is_none() {
+        sweep_managed_image(domain);
+    }
     if image.is_some() && options.incoming.is_some() {
         bail!(
             "the domain has a managed save image, in whose place no other guest can come: remove it by \
