@@ -98,7 +98,8 @@
 //! is announced in `snapshots/.TAG.json` first, so that it can be deleted from disks that nobody has open any more.
 //!
 //! What cost time to learn of QEMU:
-//! * `system_reset` during a dump aborts it (7.2 to 11.1); so does, on 10 and 11, `cont` after a completed save of a
+//! * `system_reset` during a dump aborts it (7.2 to 11.1); so does, on 7.2, a guest that resets itself just as it is stopped for
+//!   one ("invalid runstate transition: 'save-vm' -> 'prelaunch'"), and, on 10 and 11, `cont` after a completed save of a
 //!   guest in S3, and 7.2 wakes such a guest when it saves it. So a guest in S3 is not saved.
 //! * It takes a stream whose tail is cut off for whole, in silence: the image's header has the length.
 //! * 7.2 overlooks a `migrate_cancel` that comes between its STOP and the wait before the switchover, and waits for ever,

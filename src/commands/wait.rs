@@ -137,6 +137,8 @@ impl Waiting {
         conditions: &[Condition],
     ) -> Result<(), Failure> {
         if self.verdict == Verdict::Met {
+            // Nobody needs to come back for it.
+            self.adopted_by = None;
             return Ok(());
         }
         watcher.watch(&self.domain, &self.seen);

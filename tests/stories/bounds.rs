@@ -45,6 +45,16 @@ fn start_flooder(host: &Host) -> Guest {
     host.start("v", &["-device", "pvpanic"])
 }
 
+/// One that has flooded its journal while nobody watched.
+fn start_unwatched_flood(host: &Host) -> Guest {
+    let mut guest = start_flooder(host);
+    host.kill_supervisor("v");
+    guest.press('f');
+    let length = journal_length(host);
+    until("the flood", || journal_length(host) > length + 3 * MIB);
+    guest
+}
+
 /// Waits until the journal has grown by so much, and checks meanwhile that its folder stays small.
 fn flooded(host: &Host, bytes: u64) {
     let wanted = journal_length(host) + bytes;
@@ -188,11 +198,7 @@ fn an_end_that_another_version_has_told_is_told_still_where_the_lines_before_it_
 #[test]
 fn a_flood_that_nobody_bounded_is_bounded_by_the_next_supervisor() {
     let host = Host::new();
-    let mut guest = start_flooder(&host);
-    host.kill_supervisor("v");
-    guest.press('f');
-    let length = journal_length(&host);
-    until("the flood", || journal_length(&host) > length + 3 * MIB);
+    let _guest = start_unwatched_flood(&host);
     assert_eq!(answered_at_once(&host), "running (booted)");
     let domain = host.state_dir().join("v");
     until("a bound", || disk_bytes(&domain) < MIB);
@@ -205,11 +211,7 @@ fn a_flood_that_nobody_bounded_is_bounded_by_the_next_supervisor() {
 #[test]
 fn who_reads_a_journal_whose_front_is_given_up_meanwhile_reads_it_again() {
     let host = Host::new();
-    let mut guest = start_flooder(&host);
-    host.kill_supervisor("v");
-    guest.press('f');
-    let length = journal_length(&host);
-    until("the flood", || journal_length(&host) > length + 3 * MIB);
+    let _guest = start_unwatched_flood(&host);
     remove_checkpoint(&host);
     // It knows how far it is to read, and has read nothing.
     let journal = host.run_folder("v").join("journal");
