@@ -158,6 +158,11 @@ fn a_wait_for_the_end_sleeps_through_a_panic_that_its_policy_survives() {
     assert_eq!(said.code, Some(0));
 }
 
+/// QEMU says that it has stopped its guest only behind the panic, and has not done so yet when that is told.
+fn stops(host: &Host) -> usize {
+    host.journal("v").matches("\"STOP\"").count()
+}
+
 #[test]
 fn a_crashed_guest_that_is_preserved_is_guarded_as_virsh_guards_it() {
     let host = Host::new();
@@ -165,6 +170,7 @@ fn a_crashed_guest_that_is_preserved_is_guarded_as_virsh_guards_it() {
     let qemu = host.qemu_pid("v");
     guest.press('p');
     host.wait_for("v", "crashed (panicked)");
+    until("QEMU's stop", || stops(&host) == 1);
     assert_eq!(host.wait("v"), "crashed (panicked)");
     assert_crashed(&host);
     assert_eq!(host.qemu_pid("v"), qemu);
@@ -184,11 +190,13 @@ fn a_crashed_guest_that_is_preserved_is_guarded_as_virsh_guards_it() {
     guest.answers();
     guest.press('p');
     host.wait_for("v", "crashed (panicked)");
+    until("QEMU's stop", || stops(&host) == 2);
     step(&host, "reset", "Domain 'v' was reset", "paused (crashed)");
     step(&host, "resume", "Domain 'v' resumed", "running (unpaused)");
     guest.hears("READY");
     guest.press('p');
     host.wait_for("v", "crashed (panicked)");
+    until("QEMU's stop", || stops(&host) == 3);
     destroy(&host);
 }
 

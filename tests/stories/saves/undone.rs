@@ -205,12 +205,15 @@ fn a_guest_that_is_told_to_be_saved_is_not_thrown_away_because_its_file_cannot_b
     let file = host.path("v.save");
     // All is written, and its name cannot be given to it.
     let mut save = Command::new("strace");
-    save.args(["-o", "/dev/null", "-P", part_of(&file).to_str().unwrap()]);
+    let trace = host.path("trace");
+    save.args(["-o", &trace, "-P", part_of(&file).to_str().unwrap()]);
     save.args(["-e", "inject=/^rename:error=EIO:signal=SIGSTOP"]);
     save.args([env!("CARGO_BIN_EXE_domstate"), "save", "v", &file]);
     save.env("DOMSTATE_DIR", host.state_dir());
     let save = spawn(save);
-    host.wait_for_event("v", "DOMSTATE_SENT");
+    until("a save that stands still", || {
+        fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("stopped by SIGSTOP"))
+    });
     // Somebody else kills it, and everybody is told what that comes to.
     send(host.qemu_pid("v"), Signal::SIGKILL);
     assert_eq!(host.wait("v"), "shut off (saved)");
