@@ -147,7 +147,9 @@ impl Fold {
         });
         // QEMU exits for that with status 0, and says no more.
         let powered_off = self.watchdog == Some(WatchdogEnd::PoweredOff);
-        let panicked = self.panic.as_ref().is_some_and(|panic| !panic.stands);
+        // One whose guest stands for its panic stays, be it that its STOP is still to come.
+        let is_ended_by_panic = self.live != State::Crashed;
+        let panicked = self.panic.as_ref().is_some_and(|panic| !panic.stands) && is_ended_by_panic;
         // 9 and 15: the signals that the verb sends. QEMU ends with status 0 for the latter.
         let crashed = self.end().is_some_and(|end| match end.exit {
             Some(Exit::Signal { signal, .. }) => !matches!(signal, 9 | 15),

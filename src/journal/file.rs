@@ -1,8 +1,8 @@
 //! A journal's file: appending whole lines, keeping room for the last words, giving up space in front.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -21,6 +21,10 @@ const RESERVE_BYTES: u64 = 64 * 1024;
 
 /// What a line may take: QEMU's have a few hundred bytes.
 const LINE_ROOM_BYTES: u64 = 4096;
+
+/// Set among a journal's mode bits while lines may be lost that left no trace: who owns it may "execute" it. The one thing that
+/// can be said where no line has room, be it that the disk is full or its owner's quota (which statfs(2) does not tell).
+const LOSS_FEARED: u32 = 0o100;
 
 /// An open journal. Appends are one `write(2)` each, with O_APPEND, beside QEMU's own.
 #[derive(Debug)]
@@ -117,6 +121,25 @@ impl Journal {
         let lines = self.length()?.saturating_sub(self.front());
         // What ext4 keeps beside the lines, where the file is in many pieces, counts as well.
         Ok(self.disk_bytes()? >= lines + 3 * LINE_ROOM_BYTES)
+    }
+
+    /// Says in the file's mode whether lines may be lost for want of room. That takes none.
+    pub fn set_loss_feared(&self, is_feared: bool) -> io::Result<()> {
+        let mode = self.file.metadata()?.mode() & 0o777;
+        let wanted = match is_feared {
+            true => mode | LOSS_FEARED,
+            false => mode & !LOSS_FEARED,
+        };
+        if wanted == mode {
+            return Ok(());
+        }
+        self.file.set_permissions(Permissions::from_mode(wanted))
+    }
+
+    /// Whether a supervisor has said so and nobody has taken it back.
+    pub fn is_loss_feared(folder: &Path) -> bool {
+        let found = std::fs::metadata(folder.join(JOURNAL_FILE));
+        found.is_ok_and(|found| found.mode() & LOSS_FEARED != 0)
     }
 
     fn allocate(&self, room_bytes: u64) -> io::Result<u64> {

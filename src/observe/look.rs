@@ -303,13 +303,13 @@ fn is_stump(run: &RunFolder, seen: &Replay) -> bool {
     !has_its_end
 }
 
-/// Whether something can be written there, as far as the file system tells.
+/// Whether something can be written there, as far as the file system and the run's supervisor tell.
 fn has_room(run: &RunFolder) -> bool {
     let told = statfs(run.path());
     told.is_ok_and(|told| {
         // Some have no end that they would tell of.
         let is_full = told.blocks() > 0 && told.blocks_available() == 0;
-        !is_full && !is_read_only(run, &told)
+        !is_full && !is_read_only(run, &told) && !Journal::is_loss_feared(run.path())
     })
 }
 

@@ -11,7 +11,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::order::{SUPERVISOR_ENVIRONMENT, ourselves, servant, watch_args};
 use crate::observe::{Observation, Supervised, Watcher, look, look_at_run};
-use crate::store::DomainFolder;
+use crate::store::{DomainFolder, RunFolder};
 
 /// How long a verb that is about to act waits for the new supervisor to be there.
 const ADOPTION_WAIT: Duration = Duration::from_millis(500);
@@ -52,11 +52,17 @@ fn is_own(path: &Path) -> bool {
     symlink_metadata(path).is_ok_and(|found| !found.is_symlink() && found.uid() == uid)
 }
 
-/// The supervisors that a command which stays gives a run, one after the other.
+/// One that lived so long did not die of what its successor would die of at once.
+const LIVES_LONG: Duration = Duration::from_secs(60);
+
+/// The supervisors that a command which stays gives the newest run of a domain, one after the other.
 #[derive(Debug, Default)]
 pub struct Succession {
     newest: Option<Child>,
+    started_at: Option<Instant>,
+    /// Of how many of those that were started for `run` in succession.
     deaths: u32,
+    run: Option<RunFolder>,
 }
 
 impl Succession {
@@ -76,11 +82,18 @@ impl Succession {
     /// So many of them died that there will not be one.
     pub(super) fn go_on(&mut self, domain: &DomainFolder, seen: &Observation) -> Result<Instant> {
         let look_at = Instant::now() + ADOPTION_WAIT;
+        if self.run != seen.run {
+            self.deaths = 0;
+            self.run.clone_from(&seen.run);
+        }
         if let Some(newest) = &mut self.newest {
             match newest.try_wait()? {
                 None => return Ok(look_at),
                 // Somebody else's was quicker.
                 Some(status) if status.success() => {}
+                Some(_) if self.started_at.is_some_and(|at| at.elapsed() >= LIVES_LONG) => {
+                    self.deaths = 1;
+                }
                 Some(_) => self.deaths += 1,
             }
         }
@@ -90,6 +103,7 @@ impl Succession {
             );
         }
         self.newest = adopter(domain, seen);
+        self.started_at = Some(Instant::now());
         Ok(look_at)
     }
 }

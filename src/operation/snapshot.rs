@@ -241,6 +241,10 @@ impl Create<'_> {
         let Err(error) = undo_create(domain, run, control, place, &owner, before) else {
             return Ok(());
         };
+        // QEMU ended before the guest was let go on: that comes before anything is deleted.
+        if before == Before::Ran && is_left_to_others(&look_at_run(domain, run)?) {
+            bail!(left_to_others(why));
+        }
         if error.is::<ControlError>() && !look_at_run(self.domain, self.run)?.is_active() {
             return clean_without_qemu(place, &owner);
         }

@@ -1,5 +1,6 @@
 //! The processes of a run that is to be ended: QEMU, or what was spawned for it as long as QEMU cannot be told.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, anyhow, bail};
@@ -170,10 +171,7 @@ impl Target<'_> {
         if kills {
             return Ok(ward.kill(self.run)?);
         }
-        Ok(ward.terminate(self.run).or_else(|error| {
-            let quits = quit(self.run).map(|()| Delivery::Made);
-            quits.map_err(|_| error)
-        })?)
+        Ok(terminate(ward, self.run)?)
     }
 
     fn wait(&self, limit: Duration) -> Result<Observation> {
@@ -219,7 +217,19 @@ fn await_death(domain: &DomainFolder, run: &RunFolder) -> Ended {
     }
 }
 
-/// For a QEMU of another user, behind sudo: its monitor obeys where the kernel refuses the signal.
+/// Asks what runs for `run` to end: a QEMU of another user, behind sudo, by its monitor, which obeys where the kernel refuses the
+/// signal.
+///
+/// # Errors
+/// As [`Ward::terminate`] has them; nor does its monitor answer.
+pub fn terminate(ward: &Ward, run: &RunFolder) -> io::Result<Delivery> {
+    ward.terminate(run).or_else(|error| {
+        let quits = quit(run).map(|()| Delivery::Made);
+        quits.map_err(|_| error)
+    })
+}
+
+/// By its monitor alone.
 pub(super) fn quit(run: &RunFolder) -> Result<()> {
     Ok(connect(run)?.quit()?)
 }

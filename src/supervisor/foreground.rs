@@ -19,7 +19,7 @@ use super::launch::spawn_qemu;
 use super::watch::{Patience, Turn, Watch};
 use crate::domain::{Answer, Event, Process, Verb};
 use crate::journal::Journal;
-use crate::operation::{Delivery, Prepared, Ward, actor};
+use crate::operation::{Delivery, Prepared, Ward, actor, terminate};
 use crate::store::Log;
 use crate::sys;
 
@@ -182,7 +182,7 @@ struct Ending {
 /// Whom our signals have reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Reached {
-    /// Nobody yet: it is another user's, say (sudo). What ends it now is not us.
+    /// Nobody yet: it is another user's, say (sudo), and its monitor does not answer. What ends it now is not us.
     #[default]
     Nobody,
     /// One that had ended already.
@@ -205,28 +205,31 @@ impl Ending {
 
     fn ask(&mut self, watch: &mut Watch, timed_out: TimedOut) {
         self.because_of_time = Some(timed_out);
-        self.next_at = Some(Instant::now() + TERM_GRACE);
-        let verb = self.verb();
-        let actor = actor();
-        let pid = actor.pid;
+        let (verb, actor) = (self.verb(), actor());
         // Written or not, the guest is ended: that is what the signal was sent for.
         let _ = watch.note(&Event::Asked {
             verb,
             actor,
             job: None,
         });
+        self.deliver(watch);
+    }
+
+    fn deliver(&mut self, watch: &mut Watch) {
         let target = watch.target();
         self.asked = target.map(Ward::process);
-        match target.map(|ward| ward.terminate(watch.run())) {
+        match target.map(|ward| terminate(ward, watch.run())) {
             Some(Ok(Delivery::Made)) => self.sent(watch),
             Some(Ok(Delivery::Late)) => {
                 self.reached = Reached::Dead;
                 // A wrapper may have ended that leaves QEMU behind: then there will be somebody to ask.
                 self.next_at = Some(Instant::now() + RETRY_INTERVAL);
+                let (verb, pid) = (self.verb(), std::process::id());
                 let message = "QEMU had ended already".to_owned();
                 let _ = watch.note(&Event::Failed { verb, pid, message });
             }
-            Some(Err(_)) | None => {}
+            // Another user's, which does not listen yet.
+            Some(Err(_)) | None => self.next_at = Some(Instant::now() + RETRY_INTERVAL),
         }
     }
 
@@ -238,9 +241,16 @@ impl Ending {
         {
             return self.ask(watch, timed_out);
         }
+        if self.reached == Reached::Nobody {
+            return self.deliver(watch);
+        }
         self.next_at = Some(Instant::now() + RETRY_INTERVAL);
         let target = watch.target();
         let delivery = target.map(|ward| ward.kill(watch.run()));
+        if matches!(delivery, Some(Err(_))) {
+            // Nothing but its monitor can end another user's.
+            let _ = watch.target().map(|ward| terminate(ward, watch.run()));
+        }
         if matches!(delivery, Some(Ok(Delivery::Made))) && !self.is_killed {
             self.is_killed = true;
             self.reached = Reached::Qemu;
@@ -251,6 +261,7 @@ impl Ending {
     }
 
     fn sent(&mut self, watch: &mut Watch) {
+        self.next_at = Some(Instant::now() + TERM_GRACE);
         self.reached = Reached::Qemu;
         let (verb, pid) = (self.verb(), std::process::id());
         let _ = watch.note(&Event::Sent { verb, pid });

@@ -88,6 +88,11 @@ impl Recorder {
         let folder = File::open(run.path())?;
         let journal = Journal::open(run.path())?;
         let replay = replay(run)?;
+        // What the one before us feared is on record only now.
+        let loss = match Journal::is_loss_feared(run.path()) {
+            true => Loss::Feared,
+            false => Loss::None,
+        };
         Ok(Self {
             run: run.clone(),
             folder,
@@ -103,7 +108,7 @@ impl Recorder {
             saved: None,
             retry_at: None,
             checkpoint_end: None,
-            loss: Loss::None,
+            loss,
         })
     }
 
@@ -164,7 +169,7 @@ impl Recorder {
     pub(super) fn record_exit(&mut self, end: &End) -> io::Result<()> {
         let recorded = self.try_to_record_exit(end);
         if recorded.is_err() {
-            self.loss = Loss::Feared;
+            self.fear_loss();
         }
         recorded
     }
@@ -257,8 +262,17 @@ impl Recorder {
                 // A full disk: what there is must do, and is asked for again at the next event.
                 Err(_) if self.journal.has_room() => {}
                 // Nor has QEMU any, and what it cannot write it forgets.
-                Err(_) => self.loss = Loss::Feared,
+                Err(_) => self.fear_loss(),
             }
+        }
+    }
+
+    /// Readers are to know at once, and whoever comes after us.
+    fn fear_loss(&mut self) {
+        if self.loss == Loss::None {
+            self.loss = Loss::Feared;
+            // One that nobody may write to at all says so itself.
+            let _ = self.journal.set_loss_feared(true);
         }
     }
 
@@ -266,6 +280,7 @@ impl Recorder {
         if self.loss == Loss::Feared {
             self.append(&Event::Gap)?;
             self.loss = Loss::None;
+            let _ = self.journal.set_loss_feared(false);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What an adversary broke once: each story was a false answer, a hang or a panic.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -9,6 +9,7 @@ use serde_json::json;
 use super::harness::{
     Host, Said, finish, finish_child, is_alive, is_root, send, spawn, until, with_argv,
 };
+use super::process::adopter_of;
 
 /// A paused guest that may neither reboot nor let QEMU exit, after the reset button: QEMU stays and tells nobody.
 fn reset_and_stayed() -> Host {
@@ -52,20 +53,7 @@ fn a_guest_whose_process_cannot_be_opened_is_not_taken_for_dead() {
         let mut guest = host.start("v", &[]);
         host.kill_supervisor("v");
         // A supervisor that gets no descriptor of QEMU, as under a sandbox that knows no pidfd_open.
-        let run = host.run_folder("v");
-        let trace = host.folder().join("trace");
-        let mut command = Command::new("strace");
-        command.args(["-o", trace.to_str().unwrap(), "-e"]);
-        command.arg(format!("inject=pidfd_open:error={error}"));
-        let script = r#"exec -a domstate-supervisor "$0" watch "$1" 1"#;
-        command.args(["bash", "-c", script, env!("CARGO_BIN_EXE_domstate")]);
-        command.arg(run).stderr(Stdio::null());
-        let mut adopter = command.spawn().unwrap();
-        until("its sleep", || {
-            let trace = fs::read_to_string(&trace).unwrap_or_default();
-            trace.contains("INJECTED")
-                && trace.lines().last().is_some_and(|l| l.starts_with("poll("))
-        });
+        let mut adopter = adopter_of("v", &host, &format!("pidfd_open:error={error}"));
         assert_eq!(host.answer("v"), "running (booted)", "{error}");
         assert!(!host.journal("v").contains("DOMSTATE_EXITED"));
         guest.press('o');

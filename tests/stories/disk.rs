@@ -14,6 +14,8 @@ use super::monitor::Monitor;
 
 /// The same on other file systems.
 mod file_systems;
+/// The same of a quota.
+mod quota;
 /// The same of a disk that may not be written.
 mod read_only;
 /// The disk.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::harness::{
     Guest, Host, Said, finish_child, qemu, send, spawn, until, what_qemu_calls_itself, with_argv,
 };
+use super::monitor::Monitor;
 
 /// What comes between a `run` and the end that it asks for.
 mod overtaken;
@@ -320,25 +321,45 @@ fn a_stdout_that_is_full_costs_the_answer_and_not_the_status() {
     assert_eq!(child.wait().unwrap().code(), Some(3));
 }
 
-#[test]
-fn a_run_that_may_not_signal_its_qemu_is_not_said_to_have_ended_it() {
-    let host = Host::new();
+/// A `run` that may not signal its QEMU, as one behind sudo may not.
+fn run_without_signals(host: &Host, timeout: &str) -> (Child, Guest) {
     let line = host.line("v");
-    let trace = host.path("trace");
     let mut run = Command::new("strace");
-    run.args(["-e", "trace=pidfd_send_signal", "-o", &trace]);
+    run.args(["-e", "trace=pidfd_send_signal", "-o", &host.path("trace")]);
     run.args(["-e", "inject=pidfd_send_signal:error=EPERM"]);
     run.arg(env!("CARGO_BIN_EXE_domstate"));
     run.args(with_argv(
-        &["run", "v", "--timeout", "300ms"],
+        &["run", "v", "--timeout", timeout],
         &host.argv("v", &[]),
     ));
     run.env("DOMSTATE_DIR", host.state_dir());
     let run = spawn(run);
-    let _guest = Guest::connected(&line);
+    (run, Guest::connected(&line))
+}
+
+#[test]
+fn a_run_that_may_not_signal_its_qemu_ends_it_by_its_monitor() {
+    let host = Host::new();
+    let (run, _guest) = run_without_signals(&host, "300ms");
+    let told = finish_child(run);
+    assert_eq!(told.code, Some(124), "{told:?}");
+    let json = host.json("v");
+    assert_eq!(json["reason"], "destroyed", "{json}");
+    assert_eq!(json["cause"]["verb"], "run --timeout", "{json}");
+    assert_eq!(json["certainty"], "witnessed", "{json}");
+    assert_eq!(host.journal("v").matches("DOMSTATE_SENT").count(), 1);
+    assert!(host.journal("v").contains("host-qmp-quit"), "{json}");
+}
+
+#[test]
+fn a_run_that_reaches_its_qemu_in_no_way_is_not_said_to_have_ended_it() {
+    let host = Host::new();
+    let (run, _guest) = run_without_signals(&host, "1s");
     let qemu = host.qemu_pid("v");
+    // QEMU listens to one at a time.
+    let _held = Monitor::connect(&host.run_folder("v").join("qmp.sock"));
     until("the refusal", || {
-        fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("INJECTED"))
+        fs::read_to_string(host.path("trace")).is_ok_and(|trace| trace.contains("INJECTED"))
     });
     send(qemu, Signal::SIGKILL);
     let told = finish_child(run);

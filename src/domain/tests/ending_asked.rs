@@ -314,12 +314,20 @@ fn who_sends_his_signal_when_the_guest_has_ended_by_itself_did_not_end_it() {
         late(asks().then(watchdog)).ends(STATUS_0).0,
         "shut off (crashed)"
     );
-    // What a signal brings about is his.
-    assert_witnessed([(
-        late(asks().shut(HostSignal)).ends(STATUS_0),
-        "destroyed",
-        asked_for(Verb::Destroy),
-    )]);
+    // What a signal brings about is his, also of a guest that is to stand for its panic, before QEMU says that it does.
+    let stays = || panicked(PanicAction::Pause);
+    let ends = [
+        asks(),
+        asks().then(stays()),
+        Story::booted().then(stays()).then(asked(Verb::Destroy)),
+    ];
+    for story in ends {
+        assert_witnessed([(
+            late(story.shut(HostSignal)).ends(STATUS_0),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        )]);
+    }
 }
 
 #[test]

@@ -169,7 +169,8 @@ impl Guest {
         };
         let leaves = shut_down && !self.stays && !self.outlives_power_off();
         let powered_off = self.watchdog == Some(Watchdog::PoweredOff);
-        leaves || powered_off || self.panicked && !self.panic_stands || crashed
+        let panics_away = self.panicked && !self.panic_stands && self.state != State::Crashed;
+        leaves || powered_off || panics_away || crashed
     }
 
     /// Jobs that leave the guest here are over and done with.
