@@ -35,7 +35,7 @@ use crate::act::{Act, Theme};
 use crate::failure::Failure;
 use crate::harness::{Host, is_alive, send_to, until};
 use crate::journey::Role;
-use crate::judge::Spoken;
+use crate::judge::{Spoken, words};
 use crate::objection::Objection;
 use crate::peer;
 use crate::story::Story;
@@ -144,6 +144,8 @@ struct Stage<'a> {
     is_obscure: bool,
     /// The same, of what was done since the last end that was witnessed.
     is_run_obscure: bool,
+    /// The file that a guest was saved in last may have been taken up, or away.
+    may_lack_image: bool,
     is_gone: bool,
     is_undefined: bool,
     /// What was done and what came of it, for people.
@@ -175,6 +177,7 @@ impl<'a> Stage<'a> {
             after_boot: Mutex::default(),
             is_obscure: story.theme != Theme::Plain,
             is_run_obscure: story.theme != Theme::Plain,
+            may_lack_image: false,
             is_gone: false,
             is_undefined: false,
             log: Mutex::default(),
@@ -245,6 +248,17 @@ impl<'a> Stage<'a> {
         for act in group {
             self.notes(act);
         }
+        let takes = ["start", "restore", "snapshot-revert", "undefine"];
+        let does = |verbs: &[&str]| {
+            group
+                .iter()
+                .filter_map(words)
+                .any(|w| verbs.contains(&w[0]))
+        };
+        self.may_lack_image = match does(&["save", "managedsave"]) {
+            true => does(&takes),
+            false => self.may_lack_image || does(&takes),
+        };
         *self.spoken.lock().unwrap() = None;
         let this = &*self;
         let took: Vec<Result<Option<(String, Duration)>, Objection>> =

@@ -6,10 +6,10 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use super::adopter::adopter_of;
 use super::harness::{
     Host, Said, finish, finish_child, is_alive, is_root, send, spawn, until, with_argv,
 };
-use super::process::adopter_of;
 
 /// A paused guest that may neither reboot nor let QEMU exit, after the reset button: QEMU stays and tells nobody.
 fn reset_and_stayed() -> Host {

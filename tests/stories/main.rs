@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+/// A supervisor in which something fails.
+mod adopter;
 /// A guest at the other end of its serial line.
 mod guest;
 /// Hosts and bounded waits that the stories share.

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use super::harness::{Host, PATIENCE, until};
+use super::harness::PATIENCE;
 
 /// How a command of domstate ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,21 +97,4 @@ pub(crate) fn processes_with(text: &str) -> Vec<i32> {
         String::from_utf8_lossy(&line).contains(text)
     })
     .collect()
-}
-
-/// Gives a domain that has no supervisor one to which strace does this, and waits until it has been done and it sleeps.
-pub(crate) fn adopter_of(domain: &str, host: &Host, injected: &str) -> Child {
-    let trace = host.path("adopter");
-    let mut command = Command::new("strace");
-    command.args(["-o", &trace, "-e", &format!("inject={injected}")]);
-    let script = r#"exec -a domstate-supervisor "$0" watch "$1" 1"#;
-    command.args(["bash", "-c", script, env!("CARGO_BIN_EXE_domstate")]);
-    command.arg(host.run_folder(domain)).stderr(Stdio::null());
-    let adopter = command.spawn().unwrap();
-    until("its sleep", || {
-        let trace = fs::read_to_string(&trace).unwrap_or_default();
-        let sleeps = |line: &str| line.starts_with("poll(");
-        trace.contains("INJECTED") && trace.lines().last().is_some_and(sleeps)
-    });
-    adopter
 }

@@ -65,6 +65,8 @@ impl Spoken {
             "snapshot-create-as" => told.state != State::Paused(Paused::CreatingSnapshot),
             "suspend" => status != Some("running") && !matches!(told.state, State::Running(_)),
             "resume" => status != Some("paused") && told.state != State::Paused(Paused::User),
+            // There is nothing that could be told.
+            "undefine" => false,
             "start" | "restore" => told.state != State::ShutOff(ShutOff::Failed),
             _ => true,
         }

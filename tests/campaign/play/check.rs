@@ -13,6 +13,7 @@ use domstate::store::encode::time_text;
 use super::Stage;
 use super::calm::Calm;
 use crate::act::{Act, Theme};
+use crate::journey::Role;
 use crate::judge::{Life, Other, judge_manners, words};
 use crate::machine::Wrapper;
 use crate::objection::Objection;
@@ -267,20 +268,16 @@ impl Stage<'_> {
         Ok(judged.map_err(|why| format!("{why}: domstate tells {told:?}; {outside:?}"))?)
     }
 
-    /// Whether a guest that is told to be in a file is: as long as nothing was done behind that.
+    /// Whether a guest that is told to be in a file is, unless somebody may have taken it up or away since.
     fn is_kept(&self, told: &Told) -> Result<(), String> {
-        let is_last = |act: &Act| {
-            let kept = ["save", "managedsave"];
-            words(act).is_some_and(|words| kept.contains(&words[0])) || act.leaves_alone()
-        };
-        if told.state != State::ShutOff(ShutOff::Saved)
-            || !self.acts.iter().rev().take(1).all(is_last)
-        {
+        if told.state != State::ShutOff(ShutOff::Saved) || self.may_lack_image {
             return Ok(());
         }
         let folder = self.host.state_dir().join(self.domain);
         let place = match told.cause["verb"].as_str() {
             Some("managedsave") => folder.join("managed.save"),
+            // The other end's as well.
+            _ if self.role != Role::Alone => return Ok(()),
             _ => self.host.folder().join("file"),
         };
         let is_there = |place: &Path| {

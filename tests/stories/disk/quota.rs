@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::journal_path;
+use crate::adopter::adopter_of;
 use crate::harness::{Host, is_alive, send, until};
-use crate::process::adopter_of;
 
 /// A guest whose supervisor gets no room for anything, and that has none left for its last words.
 fn without_room() -> (Host, std::process::Child) {
