@@ -9,7 +9,9 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, is_alive, is_root, processes_with, s, send, until};
+use super::harness::{
+    Guest, Host, finish_child, is_alive, is_root, processes_with, s, send, spawn, until,
+};
 use super::monitor::Monitor;
 
 /// The same on other file systems.
@@ -314,6 +316,42 @@ fn start_where_it_may_fail(host: &Host, why: &str) -> bool {
         "{why}: {names:?}"
     );
     false
+}
+
+#[test]
+fn a_start_that_fails_where_nobody_can_write_it_down_is_unknown() {
+    if !is_root("a_start_that_fails_where_nobody_can_write_it_down_is_unknown") {
+        return;
+    }
+    let host = Host::new();
+    let disk = Disk::mount(&host, "size=2m");
+    // It uses up all room there is, that for the last words as well, and ends.
+    let script = r#"cat /dev/zero > "$0"/.filler; yes '' >> "$0"/v/runs/00000001/journal; exit 7"#;
+    let state_dir = host.state_dir().display().to_string();
+    let start = ["start", "v", "--", "sh", "-c", script, &state_dir];
+    let starts = spawn(host.command(&start));
+    until("an end", || {
+        let told = host.domstate(&["--format", "json", "v"]).stdout;
+        serde_json::from_str::<Value>(&told).is_ok_and(|told| told["state"] == "shut off")
+    });
+    assert!(!host.journal("v").contains("DOMSTATE_EXITED"));
+    let told = host.json("v");
+    assert_eq!(
+        (&told["reason"], &told["certainty"], &told["cause"]["kind"]),
+        (
+            &json!("unknown"),
+            &json!("unknown"),
+            &json!("journal-damaged")
+        ),
+        "{told}"
+    );
+    disk.make_room();
+    settled(&host);
+    let said = finish_child(starts);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    // It may have said more than there was room for.
+    assert_eq!(host.answer("v"), "shut off (unknown)");
+    assert_eq!(host.json("v")["cause"]["kind"], "journal-damaged");
 }
 
 fn ended_on(host: &Host, options: &str) -> Disk {

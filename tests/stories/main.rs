@@ -31,6 +31,8 @@ mod ends;
 mod foreground;
 /// The guest image is what its source says.
 mod guest_image;
+/// A QEMU that hangs.
+mod hung;
 /// Guests that end in their very first instruction.
 mod instant;
 /// What a domain goes through while it lives, and what it may be told then.

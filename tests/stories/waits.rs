@@ -1,6 +1,7 @@
 //! `wait`: for what, for whom, how long, and what its exit status says.
 
-use std::process::Child;
+use std::fs;
+use std::process::{Child, Command};
 
 use nix::sys::signal::Signal;
 
@@ -130,7 +131,7 @@ fn a_start_that_came_and_went_between_two_looks_is_waited_for_no_more() {
 /// Waits until the first look is over.
 fn until_it_watches(waiter: &Child) {
     until("its sleep", || {
-        let sleeps_in = std::fs::read_to_string(format!("/proc/{}/wchan", waiter.id()));
+        let sleeps_in = fs::read_to_string(format!("/proc/{}/wchan", waiter.id()));
         sleeps_in.is_ok_and(|function| function.contains("poll"))
     });
 }
@@ -175,6 +176,34 @@ fn a_wait_that_is_shorter_than_the_patience_with_a_supervisor_tells_the_end_that
         );
     }
     send(supervisor, Signal::SIGCONT);
+}
+
+#[test]
+fn a_wait_does_not_start_supervisors_without_end_nor_looks_without_pause() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    host.kill_supervisor("v");
+    // Each of them dies as soon as it writes anything.
+    let trace = host.path("trace");
+    let mut wait = Command::new("strace");
+    wait.args(["-f", "-e", "trace=execve,poll", "-o", &trace]);
+    wait.args(["prlimit", "--fsize=0", env!("CARGO_BIN_EXE_domstate")]);
+    wait.args(["wait", "v", "--timeout", "7s"]);
+    wait.env("DOMSTATE_DIR", host.state_dir());
+    let said = finish_child(spawn(wait));
+    assert_eq!(
+        (said.code, &*said.stdout),
+        (Some(124), "running (booted)\n"),
+        "{said:?}"
+    );
+    let trace = fs::read_to_string(trace).unwrap();
+    let of = |word: &str| trace.lines().filter(|line| line.contains(word)).count();
+    // As many as may die, and the one that the wait began with.
+    assert_eq!(of("execve(\"/proc/self/exe\""), 11, "{trace}");
+    assert!(of("poll(") < 200, "{trace}");
+    // The next command's lives.
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
 }
 
 #[test]
