@@ -185,6 +185,23 @@ fn a_managed_image_that_was_taken_up_already_is_never_taken_up_again() {
 }
 
 #[test]
+fn a_managed_image_that_was_taken_up_is_swept_by_every_start_while_the_run_that_did_is_known() {
+    for options in [&["start", "v"][..], &["start", "v", "--force-boot"]] {
+        let host = Host::new();
+        saved_managed(&host, &[]);
+        let copy = host.folder().join("copy");
+        fs::copy(managed(&host), &copy).unwrap();
+        drop(host.takes_up(&["start", "v"], "Domain 'v' started\n"));
+        fs::copy(&copy, managed(&host)).unwrap();
+        host.ok(&["destroy", "v"]);
+        // Eleven of these would take that run away.
+        let said = host.domstate(&[options, &["--", "false"]].concat());
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(!managed(&host).exists(), "{options:?}");
+    }
+}
+
+#[test]
 fn a_managed_image_is_kept_where_it_cannot_be_known_whether_it_was_taken_up() {
     let host = Host::new();
     saved_managed(&host, &[]);
