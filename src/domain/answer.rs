@@ -44,39 +44,6 @@ pub struct Answer {
     pub certainty: Certainty,
 }
 
-impl Answer {
-    /// The same where nothing can be written down: that a verb sends a signal may be what nobody had room for, and so may all that
-    /// a QEMU said whose guest ran.
-    pub fn without_room(self) -> Self {
-        if let Some(Cause::StartFailure { message: None, .. }) = self.cause {
-            return Self {
-                state: State::ShutOff(ShutOff::Unknown),
-                cause: Some(Cause::JournalDamaged {
-                    file: "journal".to_owned(),
-                    why: "lines may be lost before the guest ran".to_owned(),
-                }),
-                certainty: Certainty::Unknown,
-                ..self
-            };
-        }
-        let is_a_verbs = matches!(self.cause, Some(Cause::Signal { signal: 9 | 15, .. }));
-        let certainty = match is_a_verbs && self.certainty == Certainty::Witnessed {
-            true => Certainty::Inferred,
-            false => self.certainty,
-        };
-        Self { certainty, ..self }
-    }
-
-    /// The same of a QEMU that lives, where nothing that it says can be written down: what it said last may be lost.
-    pub fn unheard(self) -> Self {
-        let certainty = match self.certainty {
-            Certainty::Witnessed | Certainty::Inferred => Certainty::Inferred,
-            Certainty::Unknown => Certainty::Unknown,
-        };
-        Self { certainty, ..self }
-    }
-}
-
 /// Whether QEMU was there when somebody looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Life {

@@ -52,6 +52,9 @@ impl Fold {
         self.resumed = at;
         if std::mem::take(&mut self.stopped_asleep) {
             // QEMU 10 and 11: STOP and RESUME on top of S3 lead back into it.
+            if !self.is_written_for_job() {
+                self.may_leave();
+            }
             self.enter(State::PmSuspended, at);
         } else if std::mem::take(&mut self.suspended) {
             // Without a STOP before it: another state was loaded (loadvm on 7.2).

@@ -75,6 +75,11 @@ pub enum Event {
         verb: Verb,
         pid: u32,
     },
+    /// What was said to be carried out is going to be undone: from here on it is not.
+    TakenBack {
+        verb: Verb,
+        pid: u32,
+    },
     /// It saw that what it asked for came true.
     Done {
         verb: Verb,

@@ -153,6 +153,7 @@ impl Fold {
                 self.stream_answered(*verb, *pid, *answer);
             }
             Event::Sent { verb, pid } => self.advanced(*verb, *pid, Progress::Sent, at),
+            Event::TakenBack { verb, pid } => self.taken_back(*verb, *pid),
             Event::Done { verb, pid } => self.advanced(*verb, *pid, Progress::Done, at),
             Event::Failed { verb, pid, message } => self.failed(*verb, *pid, message, at),
             Event::Exited {

@@ -96,6 +96,21 @@ impl Fold {
         }
     }
 
+    /// A job is not carried out any more, but is to be undone. Of a guest whose QEMU has ended there is nothing but what was
+    /// written: that stays what it is.
+    pub(super) fn taken_back(&mut self, verb: Verb, pid: u32) {
+        if self.has_end() {
+            return;
+        }
+        let ours = |job: &&mut PendingJob| {
+            (job.verb, job.job.worker.pid, job.progress) == (verb, pid, Progress::Sent)
+        };
+        if let Some(job) = self.job.as_mut().filter(ours) {
+            job.progress = Progress::Asked;
+            self.intents.advance(verb, pid, Progress::Asked);
+        }
+    }
+
     /// The job is over: a guest that still stands does not stand for that.
     pub(super) fn stands_no_more(&mut self, verb: Verb, at: Option<Timestamp>) {
         if stands_for(verb).is_some_and(|stands| self.live == State::Paused(stands)) {

@@ -125,6 +125,10 @@ fn sent(verb: Verb) -> Event {
     sent_by(USER, verb)
 }
 
+fn taken_back(verb: Verb) -> Event {
+    Event::TakenBack { verb, pid: USER }
+}
+
 fn done_by(pid: u32, verb: Verb) -> Event {
     Event::Done { verb, pid }
 }

@@ -47,6 +47,7 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
             )
         }
         Event::Sent { verb, pid } => ("SENT", json!({"verb": verb.word(), "pid": pid})),
+        Event::TakenBack { verb, pid } => ("TAKEN_BACK", json!({"verb": verb.word(), "pid": pid})),
         Event::Done { verb, pid } => ("DONE", json!({"verb": verb.word(), "pid": pid})),
         Event::Failed { verb, pid, message } => (
             "FAILED",
@@ -266,6 +267,7 @@ mod tests {
             answered(StreamAnswer::Taken),
             answered(StreamAnswer::Refused),
             Event::Sent { verb, pid: 2 },
+            Event::TakenBack { verb, pid: 2 },
             Event::Done { verb, pid: 2 },
             Event::Failed {
                 verb,

@@ -20,11 +20,11 @@ pub const JOURNAL_FILE: &str = "journal";
 const RESERVE_BYTES: u64 = 64 * 1024;
 
 /// What a line may take: QEMU's have a few hundred bytes.
-const LINE_ROOM_BYTES: u64 = 4096;
+pub const LINE_ROOM_BYTES: u64 = 4096;
 
-/// Set among a journal's mode bits while lines may be lost that left no trace: who owns it may "execute" it. The one thing that
-/// can be said where no line has room, be it that the disk is full or its owner's quota (which statfs(2) does not tell).
-const LOSS_FEARED: u32 = 0o100;
+/// The sticky bit, set in a journal's mode while lines may be lost that left no trace. It means nothing else there, and takes no
+/// room where a line would, be it that the disk is full or its owner's quota (of which statfs(2) tells nothing).
+const LOSS_FEARED: u32 = 0o1000;
 
 /// An open journal. Appends are one `write(2)` each, with O_APPEND, beside QEMU's own.
 #[derive(Debug)]
@@ -111,9 +111,9 @@ impl Journal {
         self.allocate(RESERVE_BYTES)
     }
 
-    /// Whether there is room for a line behind the end: kept before, or to be had now.
-    pub fn has_room(&self) -> bool {
-        self.allocate(LINE_ROOM_BYTES).is_ok()
+    /// Keeps room for one line there, and returns up to where it reaches.
+    pub fn keep_line_room(&self) -> io::Result<u64> {
+        self.allocate(LINE_ROOM_BYTES)
     }
 
     /// Whether room for a line was kept behind the end, as far as the file's size tells.
@@ -125,7 +125,7 @@ impl Journal {
 
     /// Says in the file's mode whether lines may be lost for want of room. That takes none.
     pub fn set_loss_feared(&self, is_feared: bool) -> io::Result<()> {
-        let mode = self.file.metadata()?.mode() & 0o777;
+        let mode = self.file.metadata()?.mode() & 0o7777;
         let wanted = match is_feared {
             true => mode | LOSS_FEARED,
             false => mode & !LOSS_FEARED,
@@ -136,9 +136,9 @@ impl Journal {
         self.file.set_permissions(Permissions::from_mode(wanted))
     }
 
-    /// Whether a supervisor has said so and nobody has taken it back.
-    pub fn is_loss_feared(folder: &Path) -> bool {
-        let found = std::fs::metadata(folder.join(JOURNAL_FILE));
+    /// Whether somebody has said so and nobody has taken it back.
+    pub fn is_loss_feared(&self) -> bool {
+        let found = self.file.metadata();
         found.is_ok_and(|found| found.mode() & LOSS_FEARED != 0)
     }
 

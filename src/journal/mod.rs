@@ -20,7 +20,9 @@ mod trace_json;
 
 pub use encode::{asked_data, encode};
 pub use evidence::{EvidenceLine, read_evidence};
-pub use file::{JOURNAL_FILE, Journal, open_own, open_to_read, open_users_to_read, punch_hole};
+pub use file::{
+    JOURNAL_FILE, Journal, LINE_ROOM_BYTES, open_own, open_to_read, open_users_to_read, punch_hole,
+};
 pub use fold_json::{FOLD_FORMAT, fold_from_json, fold_to_json, rules_from_json, rules_to_json};
 pub use os_text::{os_from_json, os_to_json};
 pub use parse::parse_line;

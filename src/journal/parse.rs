@@ -149,6 +149,10 @@ fn own_event(name: &str, data: &Map<String, Value>) -> Option<Event> {
             verb: verb(data)?,
             pid: unsigned(data, "pid")?,
         },
+        "TAKEN_BACK" => Event::TakenBack {
+            verb: verb(data)?,
+            pid: unsigned(data, "pid")?,
+        },
         "DONE" => Event::Done {
             verb: verb(data)?,
             pid: unsigned(data, "pid")?,

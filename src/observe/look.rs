@@ -125,14 +125,15 @@ pub fn look(domain: &DomainFolder) -> Result<Observation> {
 
 /// Looks at one run of the domain.
 pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation> {
-    let replay = replay(run)?;
+    let mut replay = replay(run)?;
     let mut life = life(domain, run, &replay.fold)?;
-    let mut replay = replay;
     if matches!(life, Life::Gone(_)) && !replay.fold.has_end() {
         // QEMU, or the supervisor, may have written its last lines between the reading and the look at /proc.
         let seen = |replay: &Replay| (replay.fold.qemu, replay.fold.launcher);
         let before = seen(&replay);
+        let was_feared = replay.is_loss_feared;
         replay = self::replay(run)?;
+        replay.is_loss_feared |= was_feared;
         let later = self::life(domain, run, &replay.fold)?;
         life = if seen(&replay) == before {
             life.and_later(later)
@@ -140,25 +141,19 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
             later
         };
     }
-    let is_lost = match life {
+    let is_cut = match life {
         // Whoever broke off in that line is gone, and what it was about to say is lost.
         Life::Gone(_) => replay.unfinished && !replay.fold.has_end(),
         Life::Lives | Life::MayLive => replay.unfinished && is_stump(run, &replay),
     };
-    if is_lost {
+    let may_be_lost = || replay.is_loss_feared || !has_room(run) && !keeps_room(run);
+    if is_cut || !replay.fold.has_end() && may_be_lost() {
         replay.apply(&gap());
     }
     let mut answer = match &replay.damage {
         Some(damage) => replay.fold.answer_despite(damage, &life),
         None => replay.fold.answer(&life),
     };
-    if !replay.fold.has_end() && !has_room(run) {
-        answer = match life {
-            Life::Gone(_) => answer.without_room(),
-            Life::Lives | Life::MayLive if keeps_room(run) => answer,
-            Life::Lives | Life::MayLive => answer.unheard(),
-        };
-    }
     if let Some(Cause::JournalDamaged { file, .. }) = &mut answer.cause {
         // The fold does not know where its run lies.
         *file = run.relative(JOURNAL_FILE);
@@ -184,6 +179,8 @@ pub struct Replay {
     pub unfinished: bool,
     /// Why the journal cannot be believed whole.
     pub damage: Option<Damage>,
+    /// Lines may be lost that left no trace.
+    is_loss_feared: bool,
     /// Up to here nothing was read: it had been given back, or a checkpoint stands for it.
     front: u64,
 }
@@ -225,7 +222,10 @@ fn replay_once(run: &RunFolder) -> Result<Replay> {
         })
     };
     let read = Journal::open_read_only(run.path()).and_then(|journal| {
-        let replay = read(&journal, checkpoint.as_ref(), &damage)?;
+        // Before it is read: whoever takes that back has written there first.
+        let is_loss_feared = journal.is_loss_feared();
+        let mut replay = read(&journal, checkpoint.as_ref(), &damage)?;
+        replay.is_loss_feared = is_loss_feared;
         Ok((replay, journal))
     });
     let (mut replay, journal) = match read {
@@ -303,13 +303,13 @@ fn is_stump(run: &RunFolder, seen: &Replay) -> bool {
     !has_its_end
 }
 
-/// Whether something can be written there, as far as the file system and the run's supervisor tell.
+/// Whether something can be written there, as far as the file system tells.
 fn has_room(run: &RunFolder) -> bool {
     let told = statfs(run.path());
     told.is_ok_and(|told| {
         // Some have no end that they would tell of.
         let is_full = told.blocks() > 0 && told.blocks_available() == 0;
-        !is_full && !is_read_only(run, &told) && !Journal::is_loss_feared(run.path())
+        !is_full && !is_read_only(run, &told)
     })
 }
 
@@ -344,6 +344,7 @@ fn start(checkpoint: Option<&StoredCheckpoint>) -> Replay {
         last_at: checkpoint.and_then(|c| c.last_at),
         unfinished: false,
         damage: None,
+        is_loss_feared: false,
         front: 0,
     }
 }

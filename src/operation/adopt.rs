@@ -83,7 +83,7 @@ impl Succession {
     pub(super) fn go_on(&mut self, domain: &DomainFolder, seen: &Observation) -> Result<Instant> {
         let look_at = Instant::now() + ADOPTION_WAIT;
         if self.run != seen.run {
-            self.deaths = 0;
+            (self.newest, self.deaths) = (None, 0);
             self.run.clone_from(&seen.run);
         }
         if let Some(newest) = &mut self.newest {

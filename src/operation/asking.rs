@@ -65,7 +65,11 @@ impl Asking {
         let unwritten = match written {
             Ok(()) => None,
             // A full disk must not keep anybody from ending a guest: it may be what fills it.
-            Err(error) if verb == Verb::Destroy && is_full(&error) => Some(asked),
+            Err(error) if verb == Verb::Destroy && is_full(&error) => {
+                // Nor may what QEMU says have any.
+                let _ = journal.set_loss_feared(true);
+                Some(asked)
+            }
             Err(error) => return Err(error).with_context(context),
         };
         Ok(Self {
@@ -131,6 +135,18 @@ impl Asking {
     pub fn carried_out(&self) -> Result<()> {
         let (verb, pid) = (self.verb, self.pid);
         let written = self.journal.append(now(), &Event::Sent { verb, pid });
+        written
+            .and_then(|()| self.journal.sync())
+            .context("cannot write the journal")
+    }
+
+    /// It is going to be undone. On return that is on the disk: whoever comes in between must not finish what is half undone.
+    ///
+    /// # Errors
+    /// When it is not sure to be: then nothing of it may be undone.
+    pub fn taken_back(&self) -> Result<()> {
+        let (verb, pid) = (self.verb, self.pid);
+        let written = self.journal.append(now(), &Event::TakenBack { verb, pid });
         written
             .and_then(|()| self.journal.sync())
             .context("cannot write the journal")

@@ -215,7 +215,8 @@ impl Dump<'_> {
         let placed = match written {
             Ok(placed) => placed,
             Err(error) => {
-                take_back(self.domain, self.run, self.job.before, Verb::Dump, &error)?;
+                let (domain, run, before) = (self.domain, self.run, self.job.before);
+                take_back(domain, run, before, Verb::Dump, &self.asking, &error)?;
                 let _ = discard_dump(&self.job.file, &self.owner());
                 self.asking.failed_durably(&one_line(&error));
                 return Err(error);

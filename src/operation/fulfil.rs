@@ -116,7 +116,11 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
             }
             Ok(Placed::Unsynced(_)) => tell_done(run, pending),
             // There is no place for it: the guest goes on instead.
-            Err(_) => undo_for(domain, run, &mut control, pending),
+            Err(_) => {
+                let (verb, pid) = (pending.verb, pending.job.worker.pid);
+                append(run, &Event::TakenBack { verb, pid })?;
+                undo_for(domain, run, &mut control, pending)
+            }
         },
         (Duty::FinishRevert, Some(pending)) => finish_revert(domain, run, &mut control, pending),
         (Duty::LetGo, _) => let_go(run, &mut control),

@@ -98,7 +98,7 @@ pub fn migrate(
             MayGo::NotYet => error,
             MayGo::Yes => maybe_there(domain, &run, error),
         };
-        let undone = take_back(domain, &run, before, Verb::Migrate, &error);
+        let undone = take_back(domain, &run, before, Verb::Migrate, &asking, &error);
         let undone = undone.map_err(where_it_is)?;
         // Where nothing has begun, QEMU's word is of an earlier one: of a dump, or of the guest's own arrival.
         if undone == Undone::Yes || !has_begun {

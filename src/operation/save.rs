@@ -116,7 +116,7 @@ pub fn save(
     let placed = match placed {
         Ok(placed) => placed,
         Err(error) => {
-            take_back(domain, &run, before, to.verb(), &error)?;
+            take_back(domain, &run, before, to.verb(), &asking, &error)?;
             let _ = discard(&place, &owner);
             asking.failed_durably(&one_line(&error));
             return Err(error);

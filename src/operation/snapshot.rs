@@ -16,7 +16,7 @@ use super::settle::{Held, hold};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::stream::clear_capabilities;
-use super::undo::{is_left_to_others, left_to_others};
+use super::undo::recall;
 use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out, throws_away};
 use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
 use crate::observe::{Observation, look_at_run};
@@ -112,7 +112,7 @@ pub fn create_snapshot(
     let placed = match made {
         Ok(placed) => placed,
         Err(error) => {
-            create.take_back(&mut control, &error)?;
+            create.take_back(&mut control, &asking, &error)?;
             asking.failed_durably(&one_line(&error));
             return Err(error);
         }
@@ -231,20 +231,13 @@ impl Create<'_> {
     ///
     /// # Errors
     /// It cannot be: then the job is left for whoever looks next.
-    fn take_back(&self, control: &mut Control, why: &anyhow::Error) -> Result<()> {
+    fn take_back(&self, control: &mut Control, asking: &Asking, why: &anyhow::Error) -> Result<()> {
         let (place, owner) = (&self.job.file, self.owner());
         let (domain, run, before) = (self.domain, self.run, self.job.before);
-        // Before anything of it is deleted.
-        if is_left_to_others(&look_at_run(domain, run)?) {
-            bail!(left_to_others(why));
-        }
+        recall(domain, run, asking, why)?;
         let Err(error) = undo_create(domain, run, control, place, &owner, before) else {
             return Ok(());
         };
-        // QEMU ended before the guest was let go on: that comes before anything is deleted.
-        if before == Before::Ran && is_left_to_others(&look_at_run(domain, run)?) {
-            bail!(left_to_others(why));
-        }
         if error.is::<ControlError>() && !look_at_run(self.domain, self.run)?.is_active() {
             return clean_without_qemu(place, &owner);
         }

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::asking::Asking;
 use super::limits::restore_limit;
 use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
 use super::worker::came_to_an_end;
-use crate::domain::{Before, Duty, Life, Transfer, Verb, Worker};
+use crate::domain::{Before, Duty, Life, PendingJob, Transfer, Verb, Worker};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -96,8 +97,10 @@ pub(super) fn take_back(
     run: &RunFolder,
     before: Before,
     verb: Verb,
+    asking: &Asking,
     why: &anyhow::Error,
 ) -> Result<Undone> {
+    recall(domain, run, asking, why)?;
     let undone = connect(run)
         .map_err(anyhow::Error::from)
         .and_then(|mut control| undo(domain, run, &mut control, before, verb));
@@ -105,26 +108,43 @@ pub(super) fn take_back(
         Ok(undone) => return Ok(undone),
         Err(error) => error,
     };
-    if error.downcast_ref::<ControlError>().is_some() {
-        let seen = look_at_run(domain, run)?;
-        if is_left_to_others(&seen) {
-            return Err(error.context(left_to_others(why)));
-        }
-        if !seen.is_active() {
-            return Ok(Undone::Yes);
-        }
+    if error.downcast_ref::<ControlError>().is_some() && !look_at_run(domain, run)?.is_active() {
+        return Ok(Undone::Yes);
     }
     Err(error.context(format!("{why:#}; and the guest cannot be let go on")))
 }
 
+/// Writes down that a job is not carried out any more, before anything of it is undone.
+///
+/// # Errors
+/// It cannot be written, or QEMU is gone: then what was written stays what it is, and is put in its place by the next command.
+pub(super) fn recall(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    asking: &Asking,
+    why: &anyhow::Error,
+) -> Result<()> {
+    let seen = look_at_run(domain, run)?;
+    if is_left_to_others(&seen) {
+        bail!(left_to_others(why));
+    }
+    // One that was sent away is where QEMU says.
+    let carried_out = |job: &PendingJob| job.is_committed() && job.verb != Verb::Migrate;
+    if !seen.fold.job.as_ref().is_some_and(carried_out) {
+        return Ok(());
+    }
+    let written = asking.taken_back();
+    written.with_context(|| format!("{why:#}; the next command tries again"))
+}
+
 /// Whether QEMU is gone, and the guest is in what we have written for a job that is carried out, and nowhere else: it is put in
 /// its place by whoever looks next, once we are gone.
-pub(super) fn is_left_to_others(seen: &Observation) -> bool {
+fn is_left_to_others(seen: &Observation) -> bool {
     let is_gone = matches!(seen.life, Life::Gone(_));
     is_gone && seen.fold.duty(&seen.life, Worker::Gone) == Some(Duty::PlaceFile)
 }
 
-pub(super) fn left_to_others(why: &anyhow::Error) -> String {
+fn left_to_others(why: &anyhow::Error) -> String {
     format!(
         "{why:#}; its QEMU is gone, and what was written is put in its place by the next command"
     )

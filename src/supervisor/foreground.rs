@@ -30,6 +30,9 @@ const TERM_GRACE: Duration = Duration::from_secs(10);
 /// that was not there yet is asked to end.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long its monitor may take meanwhile: we have other things to do.
+const MONITOR_GRACE: Duration = Duration::from_secs(1);
+
 /// How soon it is tried again to write to a stderr that nobody reads.
 const STDERR_RETRY: Duration = Duration::from_millis(50);
 
@@ -216,9 +219,8 @@ impl Ending {
     }
 
     fn deliver(&mut self, watch: &mut Watch) {
-        let target = watch.target();
-        self.asked = target.map(Ward::process);
-        match target.map(|ward| terminate(ward, watch.run())) {
+        self.asked = watch.target().map(Ward::process);
+        match terminated(watch) {
             Some(Ok(Delivery::Made)) => self.sent(watch),
             Some(Ok(Delivery::Late)) => {
                 self.reached = Reached::Dead;
@@ -249,7 +251,7 @@ impl Ending {
         let delivery = target.map(|ward| ward.kill(watch.run()));
         if matches!(delivery, Some(Err(_))) {
             // Nothing but its monitor can end another user's.
-            let _ = watch.target().map(|ward| terminate(ward, watch.run()));
+            let _ = terminated(watch);
         }
         if matches!(delivery, Some(Ok(Delivery::Made))) && !self.is_killed {
             self.is_killed = true;
@@ -273,6 +275,13 @@ impl Ending {
             Some(TimedOut::No) | None => Verb::Run,
         }
     }
+}
+
+/// Asks QEMU, or what is to become it, to end.
+fn terminated(watch: &Watch) -> Option<io::Result<Delivery>> {
+    let deadline = Instant::now() + MONITOR_GRACE;
+    let ward = watch.target()?;
+    Some(terminate(ward, watch.run(), watch.folder(), deadline))
 }
 
 /// Repeats what is appended to the log.

@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::domain::{
     Answer, BootId, Checkpoint, Event, Exit, Exited, Fold, Life, OomKill, Record, Rules, Timestamp,
 };
-use crate::journal::Journal;
+use crate::journal::{Journal, LINE_ROOM_BYTES};
 use crate::observe::{boot_id, now, replay};
 use crate::store::{Log, RunFolder, StoredCheckpoint, Sync};
 
@@ -80,6 +80,8 @@ pub(super) struct Recorder {
     checkpoint_end: Option<u64>,
     qemu_spoke: bool,
     loss: Loss,
+    /// The end of a process is in the journal, and not on the disk yet.
+    is_exit_written: bool,
 }
 
 impl Recorder {
@@ -89,7 +91,7 @@ impl Recorder {
         let journal = Journal::open(run.path())?;
         let replay = replay(run)?;
         // What the one before us feared is on record only now.
-        let loss = match Journal::is_loss_feared(run.path()) {
+        let loss = match journal.is_loss_feared() {
             true => Loss::Feared,
             false => Loss::None,
         };
@@ -109,6 +111,7 @@ impl Recorder {
             retry_at: None,
             checkpoint_end: None,
             loss,
+            is_exit_written: false,
         })
     }
 
@@ -167,22 +170,31 @@ impl Recorder {
 
     /// Puts an end on the disk.
     pub(super) fn record_exit(&mut self, end: &End) -> io::Result<()> {
-        let recorded = self.try_to_record_exit(end);
-        if recorded.is_err() {
-            self.fear_loss();
+        if !self.is_exit_written {
+            let written = self.write_exit(end);
+            if written.is_err() {
+                self.fear_loss();
+            }
+            written?;
         }
-        recorded
+        // What is written and not on the disk is not written again.
+        self.is_exit_written = true;
+        self.journal.sync()?;
+        self.is_exit_written = false;
+        Ok(())
     }
 
-    fn try_to_record_exit(&mut self, end: &End) -> io::Result<()> {
+    fn write_exit(&mut self, end: &End) -> io::Result<()> {
         self.note_loss()?;
         let event = self.exited(end);
-        self.append(&event)?;
-        self.journal.sync()
+        self.append(&event)
     }
 
     /// Takes an end as known that could not be written down.
     pub(super) fn presume_exit(&mut self, end: &End) {
+        if std::mem::take(&mut self.is_exit_written) {
+            return;
+        }
         let event = self.exited(end);
         let at = Some(now());
         for event in [Event::Gap, event] {
@@ -253,14 +265,24 @@ impl Recorder {
         if self.offset.saturating_sub(self.front) > JOURNAL_BYTES_MAX {
             let _ = self.give_up_front();
         }
-        if self.offset + RESERVE_BYTES_MIN > self.reserved_to {
+        if self.loss == Loss::Feared || self.offset + RESERVE_BYTES_MIN > self.reserved_to {
             match self.journal.reserve() {
                 Ok(reserved_to) => {
                     self.reserved_to = reserved_to;
                     let _ = self.note_loss();
                 }
-                // A full disk: what there is must do, and is asked for again at the next event.
-                Err(_) if self.journal.has_room() => {}
+                Err(_) => self.make_do(),
+            }
+        }
+    }
+
+    /// On a full disk what room there is must do; more is asked for at the next event.
+    fn make_do(&mut self) {
+        let needed_to = self.offset + LINE_ROOM_BYTES;
+        // To ask is news to all who watch the folder, us among them: not twice for the same.
+        if needed_to > self.reserved_to {
+            match self.journal.keep_line_room() {
+                Ok(reserved_to) => self.reserved_to = reserved_to,
                 // Nor has QEMU any, and what it cannot write it forgets.
                 Err(_) => self.fear_loss(),
             }
@@ -277,7 +299,8 @@ impl Recorder {
     }
 
     fn note_loss(&mut self) -> io::Result<()> {
-        if self.loss == Loss::Feared {
+        // A verb may have found that it has no room.
+        if self.loss == Loss::Feared || self.journal.is_loss_feared() {
             self.append(&Event::Gap)?;
             self.loss = Loss::None;
             let _ = self.journal.set_loss_feared(false);

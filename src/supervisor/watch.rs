@@ -147,6 +147,11 @@ impl Watch {
         &self.run
     }
 
+    /// The run's folder, whatever its path leads to by now.
+    pub(super) fn folder(&self) -> BorrowedFd<'_> {
+        self.recorder.folder()
+    }
+
     pub(super) fn fold(&self) -> &Fold {
         self.recorder.fold()
     }

@@ -156,6 +156,7 @@ fn of_ours() -> impl Strategy<Value = Event> {
             Event::StreamAnswered { verb, pid, answer }
         }),
         (verbs(), pids()).prop_map(|(verb, pid)| Event::Sent { verb, pid }),
+        (verbs(), pids()).prop_map(|(verb, pid)| Event::TakenBack { verb, pid }),
         (verbs(), pids()).prop_map(|(verb, pid)| Event::Done { verb, pid }),
         (verbs(), pids()).prop_map(|(verb, pid)| {
             let message = "no".to_owned();

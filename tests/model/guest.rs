@@ -161,6 +161,9 @@ impl Guest {
                     self.watchdog = None;
                 }
                 if self.state == State::PmSuspended {
+                    if !self.stopped_asleep {
+                        self.goes_on();
+                    }
                     self.run(Running::EventWakeup);
                 }
                 self.asleep = false;
@@ -192,6 +195,7 @@ impl Guest {
                     self.reverted();
                 }
             }
+            Event::TakenBack { verb, pid } => self.is_undone(*verb, *pid),
             Event::Done { verb, pid } => {
                 self.acted(*verb, *pid);
                 self.done(*verb);

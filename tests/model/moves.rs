@@ -165,7 +165,13 @@ impl Machine {
         if !self.job {
             moves.extend([Move::SendAway, Move::SendInVain, Move::Keep]);
             moves.extend(JOBS.iter().map(|verb| Move::Ask(*verb)));
-            moves.extend([Verb::Save, Verb::Migrate].map(Move::AskInVain));
+            let in_vain = [
+                Verb::Save,
+                Verb::Migrate,
+                Verb::SnapshotHalt,
+                Verb::DumpCrash,
+            ];
+            moves.extend(in_vain.map(Move::AskInVain));
             moves.push(Move::AskToStand(Verb::SnapshotRevert));
         }
         moves
@@ -183,7 +189,7 @@ impl Machine {
         if !self.job {
             moves.extend([Move::SendAway, Move::Keep]);
             moves.extend([Verb::Save, Verb::Dump, Verb::SnapshotHalt].map(Move::Ask));
-            moves.push(Move::AskInVain(Verb::Save));
+            moves.extend([Verb::Save, Verb::SnapshotHalt].map(Move::AskInVain));
         }
         moves
     }

@@ -135,6 +135,14 @@ impl Machine {
         };
         let steps = match verb {
             Verb::Save => vec![stop, word("setup"), word("failed")],
+            // There is no place to put it in once it is carried out.
+            Verb::SnapshotHalt | Verb::DumpCrash => {
+                let [sent, taken_back] =
+                    [Event::Sent { verb, pid }, Event::TakenBack { verb, pid }];
+                let mut steps = self.job_steps(verb, Step::Line(sent), Step::Line(taken_back));
+                steps.pop();
+                steps
+            }
             _ => vec![word("setup"), word("active"), stop, word("cancelled")],
         };
         self.begin_job(verb, pid, None, [steps, go_on, vec![failed]].concat())

@@ -53,6 +53,29 @@ fn a_save_or_dump_without_its_worker_is_undone_or_finished() {
                 &[begun(Verb::Save), Stopped, sent(Verb::Save), Resumed],
                 Some(Duty::UndoJob),
             ),
+            // Or there was no place to put it in. It cannot be done by who died before that.
+            (
+                &[
+                    begun(Verb::Save),
+                    Stopped,
+                    sent(Verb::Save),
+                    taken_back(Verb::Save),
+                    done(Verb::Save),
+                ],
+                Some(Duty::UndoJob),
+            ),
+            (
+                &[
+                    begun(Verb::Save),
+                    Stopped,
+                    sent(Verb::Save),
+                    TakenBack {
+                        verb: Verb::Save,
+                        pid: USER + 1,
+                    },
+                ],
+                Some(Duty::PlaceFile),
+            ),
             (&[begun(Verb::Dump), Stopped, Resumed], Some(Duty::UndoJob)),
             (
                 &[

@@ -21,6 +21,39 @@ fn completed(_: Verb) -> Event {
 }
 
 #[test]
+fn a_guest_whose_job_was_taken_back_did_not_end_with_it_unless_it_had_ended_by_then() {
+    let kept = || {
+        let story = Story::booted().then(begun(Verb::SnapshotHalt));
+        story.then(Event::Stopped).then(sent(Verb::SnapshotHalt))
+    };
+    let takes_back = || taken_back(Verb::SnapshotHalt);
+    assert_witnessed([
+        (kept().then(takes_back()).ends(KILLED), "crashed", SIGKILL),
+        (
+            kept()
+                .then(exited(Some(10), KILLED))
+                .then(takes_back())
+                .ends(KILLED),
+            "from snapshot",
+            asked_for(Verb::SnapshotHalt),
+        ),
+    ]);
+    let goes_on = kept().then(takes_back()).then(Event::Resumed).0;
+    assert_eq!(goes_on.live.to_string(), "running (unpaused)");
+}
+
+#[test]
+fn a_guest_that_sleeps_on_may_be_sent_away_without_a_word() {
+    let sleeps = || Story::booted().then(Event::Suspended).then(Event::Stopped);
+    let sent_away = sleeps().then(Event::Gap).then(status("setup"));
+    let (state, cause, _) = sent_away.then(Event::Resumed).ends(KILLED);
+    assert_eq!(
+        (&*state, cause),
+        ("shut off (unknown)", Cause::MaybeMigrated)
+    );
+}
+
+#[test]
 fn a_guest_whose_job_was_carried_out_ended_with_it() {
     assert_witnessed([
         (

@@ -122,36 +122,32 @@ fn what_is_lost_behind_an_end_on_record_takes_nothing_from_it() {
 }
 
 #[test]
-fn where_nothing_can_be_written_a_signal_that_a_verb_sends_and_a_start_that_failed_are_doubted() {
-    let seen = |exit| {
-        let exited = Exited {
-            exit,
-            boot: boot_id("b"),
-            ..Exited::default()
-        };
-        Life::Gone(exited)
-    };
-    let reset = Story::booted().shut(ShutdownCause::GuestReset);
+fn where_lines_may_be_lost_a_signal_that_a_verb_sends_and_a_start_that_failed_are_doubted() {
     let segfault = Some(Exit::Signal {
         signal: 11,
         core_dumped: false,
     });
-    for (story, exit, certainty) in [
-        (Story::booted(), KILLED, Certainty::Inferred),
-        (Story::booted(), segfault, Certainty::Witnessed),
-        (reset, STATUS_0, Certainty::Witnessed),
+    for (exit, certainty) in [
+        (KILLED, Certainty::Inferred),
+        (segfault, Certainty::Witnessed),
     ] {
-        let answer = story.0.answer(&seen(exit));
-        assert_eq!(answer.certainty, Certainty::Witnessed);
-        let state = answer.state;
-        let doubted = answer.without_room();
-        assert_eq!((doubted.state, doubted.certainty), (state, certainty));
+        let seen = Life::Gone(Exited {
+            exit,
+            boot: boot_id("b"),
+            ..Exited::default()
+        });
+        for (story, certainty) in [
+            (Story::booted(), Certainty::Witnessed),
+            (Story::booted().then(Event::Gap), certainty),
+        ] {
+            let answer = story.0.answer(&seen);
+            assert_eq!(answer.state, State::ShutOff(ShutOff::Crashed));
+            assert_eq!(answer.certainty, certainty);
+        }
+        let failed = Story::launched(false).then(Event::Gap).0.answer(&seen);
+        let unknown = (State::ShutOff(ShutOff::Unknown), Certainty::Unknown);
+        assert_eq!((failed.state, failed.certainty), unknown);
     }
-    let failed = Story::launched(false).0.answer(&seen(KILLED));
-    assert_eq!(failed.state, State::ShutOff(ShutOff::Failed));
-    let doubted = failed.without_room();
-    let unknown = (State::ShutOff(ShutOff::Unknown), Certainty::Unknown);
-    assert_eq!((doubted.state, doubted.certainty), unknown);
 }
 
 #[test]

@@ -109,11 +109,22 @@ impl Guest {
             self.asked
                 .retain(|asked| (asked.verb, asked.pid) != (verb, pid));
         }
-        let is_too_late = ends_guest(verb) && self.is_in_vain(verb);
+        let is_too_late = ends_guest(verb) && (self.end.is_some() || self.is_in_vain(verb));
         let mut asked = self.asked.iter_mut().rev();
         if let Some(asked) = asked.find(|asked| (asked.verb, asked.pid) == (verb, pid)) {
             asked.void |= is_too_late;
             asked.acted = !asked.void || asked.acted;
+        }
+    }
+
+    /// The last of them has acted for nothing, as long as anything is left of the guest but what he made of it.
+    pub(super) fn is_undone(&mut self, verb: Verb, pid: u32) {
+        if self.end.is_some() {
+            return;
+        }
+        let mut asked = self.asked.iter_mut().rev();
+        if let Some(asked) = asked.find(|asked| (asked.verb, asked.pid) == (verb, pid)) {
+            asked.acted = false;
         }
     }
 

@@ -24,7 +24,7 @@ fn without_room() -> (Host, std::process::Child) {
 }
 
 fn is_marked(host: &Host) -> bool {
-    fs::metadata(journal_path(host)).unwrap().mode() & 0o777 == 0o700
+    fs::metadata(journal_path(host)).unwrap().mode() & 0o7777 == 0o1600
 }
 
 #[test]

@@ -235,3 +235,68 @@ fn a_guest_that_is_told_to_be_saved_is_not_thrown_away_because_its_file_cannot_b
     host.ok(&["restore", &file]);
     assert_eq!(host.answer("v"), "running (restored)");
 }
+
+/// A `save` of which all is written, whose file nobody can give its name.
+fn save_without_place(host: &Host, file: &str, injected: &[&str]) -> Command {
+    let mut save = Command::new("strace");
+    save.args(["-o", "/dev/null", "-e", "inject=/^rename:error=EIO"]);
+    save.args(injected);
+    save.args([env!("CARGO_BIN_EXE_domstate"), "save", "v", file]);
+    save.env("DOMSTATE_DIR", host.state_dir());
+    save
+}
+
+#[test]
+fn a_save_that_cannot_be_placed_is_taken_back_before_the_guest_goes_on() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    let file = host.path("v.save");
+    let said = finish(save_without_place(&host, &file, &[]));
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains("v.save: I/O error"), "{said:?}");
+    host.assert_is("v", "running (save canceled)", &Value::Null, "witnessed");
+    guest.answers();
+    assert!(!fs::exists(&file).unwrap() && !part_of(&file).exists());
+    let journal = host.journal("v");
+    let of = |event: &str| journal.rfind(event).unwrap();
+    let order = ["_SENT", "_TAKEN_BACK", "\"RESUME\"", "_FAILED"].map(of);
+    assert!(order.is_sorted(), "{journal}");
+}
+
+#[test]
+fn a_save_that_is_killed_while_it_is_taken_back_has_happened_or_not() {
+    let mut ended = [0, 0];
+    for number in 1.. {
+        let host = Host::new();
+        let mut guest = host.start("v", &[]);
+        // No RESUME tells that it was undone.
+        host.ok(&["suspend", "v"]);
+        let file = host.path("v.save");
+        let dies = format!("inject=fdatasync:signal=SIGKILL:when={number}");
+        let said = finish(save_without_place(&host, &file, &["-e", &dies]));
+        let journal = host.journal("v");
+        let says = |event: &str| {
+            let mut lines = journal.lines();
+            lines.any(|line| line.contains(event) && line.contains(r#""verb":"save""#))
+        };
+        let (was_sent, was_taken_back) = (says("_SENT"), says("_TAKEN_BACK"));
+        // The next command does what is left to be done.
+        host.domstate(&["resume", "v"]);
+        let is_there = (fs::exists(&file).unwrap(), part_of(&file).exists());
+        if was_sent && !was_taken_back {
+            assert_eq!(host.answer("v"), "shut off (saved)", "{number}");
+            assert_eq!(is_there, (true, false), "{number}");
+        } else {
+            let answer = host.answer("v");
+            assert!(answer.starts_with("running ("), "{number}: {answer}");
+            assert_eq!(is_there, (false, false), "{number}");
+            guest.answers();
+        }
+        ended[usize::from(was_taken_back)] += 1;
+        if said.code == Some(1) {
+            break;
+        }
+    }
+    // At least once behind each of the two words.
+    assert!(ended[0] > 1 && ended[1] > 1, "{ended:?}");
+}
