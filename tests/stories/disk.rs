@@ -9,9 +9,7 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{
-    Guest, Host, finish_child, is_alive, is_root, processes_with, s, send, spawn, until,
-};
+use super::harness::{Guest, Host, is_alive, is_root, processes_with, s, send, until};
 use super::monitor::Monitor;
 
 /// The same on other file systems.
@@ -20,6 +18,8 @@ mod file_systems;
 mod quota;
 /// The same of a disk that may not be written.
 mod read_only;
+/// The last of the room.
+mod room;
 /// The disk.
 pub(super) mod volume;
 
@@ -42,6 +42,14 @@ fn use_up_reserve(host: &Host) {
 
 fn supervisors(host: &Host) -> Vec<i32> {
     processes_with(&host.state_dir().to_string_lossy())
+}
+
+/// How often it has slept.
+fn looks(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mut lines = status.lines();
+    let sleeps = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    sleeps.unwrap().trim().parse().unwrap()
 }
 
 /// Waits until everything is written down, and what other programs read says so too.
@@ -248,12 +256,7 @@ fn where_lines_of_qemus_had_no_room_that_is_on_record_as_soon_as_there_is_room()
     disk.fill(0);
     use_up_reserve(&host);
     // It has looked since, and looks again.
-    let looks = || -> u64 {
-        let status = fs::read_to_string(format!("/proc/{supervisor}/status")).unwrap();
-        let mut lines = status.lines();
-        let sleeps = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        sleeps.unwrap().trim().parse().unwrap()
-    };
+    let looks = || looks(supervisor);
     let before = looks();
     until("a supervisor that looks again", || looks() > before + 2);
     let mut monitor = Monitor::connect(&host.run_folder("v").join("qmp.sock"));
@@ -316,42 +319,6 @@ fn start_where_it_may_fail(host: &Host, why: &str) -> bool {
         "{why}: {names:?}"
     );
     false
-}
-
-#[test]
-fn a_start_that_fails_where_nobody_can_write_it_down_is_unknown() {
-    if !is_root("a_start_that_fails_where_nobody_can_write_it_down_is_unknown") {
-        return;
-    }
-    let host = Host::new();
-    let disk = Disk::mount(&host, "size=2m");
-    // It uses up all room there is, that for the last words as well, and ends.
-    let script = r#"cat /dev/zero > "$0"/.filler; yes '' >> "$0"/v/runs/00000001/journal; exit 7"#;
-    let state_dir = host.state_dir().display().to_string();
-    let start = ["start", "v", "--", "sh", "-c", script, &state_dir];
-    let starts = spawn(host.command(&start));
-    until("an end", || {
-        let told = host.domstate(&["--format", "json", "v"]).stdout;
-        serde_json::from_str::<Value>(&told).is_ok_and(|told| told["state"] == "shut off")
-    });
-    assert!(!host.journal("v").contains("DOMSTATE_EXITED"));
-    let told = host.json("v");
-    assert_eq!(
-        (&told["reason"], &told["certainty"], &told["cause"]["kind"]),
-        (
-            &json!("unknown"),
-            &json!("unknown"),
-            &json!("journal-damaged")
-        ),
-        "{told}"
-    );
-    disk.make_room();
-    settled(&host);
-    let said = finish_child(starts);
-    assert_eq!(said.code, Some(1), "{said:?}");
-    // It may have said more than there was room for.
-    assert_eq!(host.answer("v"), "shut off (unknown)");
-    assert_eq!(host.json("v")["cause"]["kind"], "journal-damaged");
 }
 
 fn ended_on(host: &Host, options: &str) -> Disk {
