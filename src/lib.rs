@@ -61,7 +61,7 @@
 //! lock on job.lock says, whatever namespace it died in. SENT, on the disk too, is the commit line: what was written is
 //! whole. Who finds a job without its worker undoes it before that line and finishes it behind it
 //! ([`domain::PendingJob`]); there is no state in which both could be done. What is whole and has no place (the rename fails) is
-//! undone too, but behind a line that says so: TAKEN_BACK, on the disk before the guest goes on. Its RESUME would say the same, if
+//! undone too, but behind a line that says so (FAILED with `taken_back`), on the disk before the guest goes on. Its RESUME would say the same, if
 //! it were sure to be written; the disk that has no place may have no room for that either, and then whoever comes when it has
 //! would end a guest that runs, as saved.
 //!

@@ -47,7 +47,16 @@ fn own_event(event: &Event) -> Option<(&'static str, Value)> {
             )
         }
         Event::Sent { verb, pid } => ("SENT", json!({"verb": verb.word(), "pid": pid})),
-        Event::TakenBack { verb, pid } => ("TAKEN_BACK", json!({"verb": verb.word(), "pid": pid})),
+        // To an older domstate it has failed, which is as good as true.
+        Event::TakenBack { verb, pid } => (
+            "FAILED",
+            json!({
+                "verb": verb.word(),
+                "pid": pid,
+                "message": "it is going to be undone",
+                "taken_back": true,
+            }),
+        ),
         Event::Done { verb, pid } => ("DONE", json!({"verb": verb.word(), "pid": pid})),
         Event::Failed { verb, pid, message } => (
             "FAILED",

@@ -149,11 +149,11 @@ fn own_event(name: &str, data: &Map<String, Value>) -> Option<Event> {
             verb: verb(data)?,
             pid: unsigned(data, "pid")?,
         },
-        "TAKEN_BACK" => Event::TakenBack {
+        "DONE" => Event::Done {
             verb: verb(data)?,
             pid: unsigned(data, "pid")?,
         },
-        "DONE" => Event::Done {
+        "FAILED" if data.get("taken_back") == Some(&Value::Bool(true)) => Event::TakenBack {
             verb: verb(data)?,
             pid: unsigned(data, "pid")?,
         },

@@ -146,13 +146,20 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         Life::Gone(_) => replay.unfinished && !replay.fold.has_end(),
         Life::Lives | Life::MayLive => replay.unfinished && is_stump(run, &replay),
     };
-    let may_be_lost = || replay.is_loss_feared || !has_room(run) && !keeps_room(run);
-    if is_cut || !replay.fold.has_end() && may_be_lost() {
+    if is_cut {
         replay.apply(&gap());
     }
+    let may_be_lost = || replay.is_loss_feared || !has_room(run) && !keeps_room(run);
+    // What is to be done about it goes by what is on record.
+    let doubted = (!replay.fold.has_end() && may_be_lost()).then(|| {
+        let mut fold = replay.fold.clone();
+        fold.apply(&gap());
+        fold
+    });
+    let fold = doubted.as_ref().unwrap_or(&replay.fold);
     let mut answer = match &replay.damage {
-        Some(damage) => replay.fold.answer_despite(damage, &life),
-        None => replay.fold.answer(&life),
+        Some(damage) => fold.answer_despite(damage, &life),
+        None => fold.answer(&life),
     };
     if let Some(Cause::JournalDamaged { file, .. }) = &mut answer.cause {
         // The fold does not know where its run lies.

@@ -1,6 +1,6 @@
 //! The trace that a verb leaves: asked, sent, done or failed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +21,8 @@ pub struct Asking {
     pid: u32,
     /// The announcement, while there is no room for it.
     unwritten: RefCell<Option<Event>>,
+    /// It was tried to say that the job is carried out: that may come true later, by the next line's newline.
+    may_be_carried_out: Cell<bool>,
     /// Says that the worker of the job lives.
     job_lock: Option<Lock>,
 }
@@ -77,6 +79,7 @@ impl Asking {
             verb,
             pid,
             unwritten: RefCell::new(unwritten),
+            may_be_carried_out: Cell::new(false),
             job_lock: None,
         })
     }
@@ -134,10 +137,13 @@ impl Asking {
     /// When that is not sure to be on the disk. Then it may be, or not.
     pub fn carried_out(&self) -> Result<()> {
         let (verb, pid) = (self.verb, self.pid);
-        let written = self.journal.append(now(), &Event::Sent { verb, pid });
-        written
-            .and_then(|()| self.journal.sync())
-            .context("cannot write the journal")
+        self.may_be_carried_out.set(true);
+        self.write_whole(&Event::Sent { verb, pid })
+    }
+
+    /// Whether it is carried out, or may be by the next line.
+    pub fn may_be_carried_out(&self) -> bool {
+        self.may_be_carried_out.get()
     }
 
     /// It is going to be undone. On return that is on the disk: whoever comes in between must not finish what is half undone.
@@ -146,8 +152,17 @@ impl Asking {
     /// When it is not sure to be: then nothing of it may be undone.
     pub fn taken_back(&self) -> Result<()> {
         let (verb, pid) = (self.verb, self.pid);
-        let written = self.journal.append(now(), &Event::TakenBack { verb, pid });
-        written
+        self.write_whole(&Event::TakenBack { verb, pid })
+    }
+
+    /// Puts a line on the disk, all of it or nothing.
+    fn write_whole(&self, event: &Event) -> Result<()> {
+        let has_room = match self.journal.keeps_room() {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => self.journal.keep_line_room().map(|_| ()),
+        };
+        has_room
+            .and_then(|()| self.journal.append(now(), event))
             .and_then(|()| self.journal.sync())
             .context("cannot write the journal")
     }

@@ -115,8 +115,10 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
                 end_qemu(domain, run)
             }
             Ok(Placed::Unsynced(_)) => tell_done(run, pending),
-            // There is no place for it: the guest goes on instead.
+            Err(error) if pending.verb == Verb::SnapshotDelete => Err(error),
+            // There is no place for it: the guest goes on instead, if there is one still.
             Err(_) => {
+                control.execute("query-status", None)?;
                 let (verb, pid) = (pending.verb, pending.job.worker.pid);
                 append(run, &Event::TakenBack { verb, pid })?;
                 undo_for(domain, run, &mut control, pending)
@@ -160,6 +162,8 @@ fn undo_for(
     control: &mut Control,
     pending: &PendingJob,
 ) -> Result<()> {
+    // That it is not carried out must not be news that a power cut takes back.
+    Journal::open(run.path())?.sync()?;
     if is_snapshot(pending.verb) {
         return undo_snapshot(domain, run, control, pending);
     }

@@ -16,7 +16,7 @@ use super::settle::{Held, hold};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::stream::clear_capabilities;
-use super::undo::recall;
+use super::undo::{is_left_to_others, left_to_others, recall};
 use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out, throws_away};
 use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
 use crate::observe::{Observation, look_at_run};
@@ -234,10 +234,14 @@ impl Create<'_> {
     fn take_back(&self, control: &mut Control, asking: &Asking, why: &anyhow::Error) -> Result<()> {
         let (place, owner) = (&self.job.file, self.owner());
         let (domain, run, before) = (self.domain, self.run, self.job.before);
-        recall(domain, run, asking, why)?;
-        let Err(error) = undo_create(domain, run, control, place, &owner, before) else {
+        let undone = recall(domain, run, control, asking)
+            .and_then(|()| undo_create(domain, run, control, place, &owner, before));
+        let Err(error) = undone else {
             return Ok(());
         };
+        if is_left_to_others(&look_at_run(domain, run)?) {
+            bail!(left_to_others(why));
+        }
         if error.is::<ControlError>() && !look_at_run(self.domain, self.run)?.is_active() {
             return clean_without_qemu(place, &owner);
         }

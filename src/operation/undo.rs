@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::asking::Asking;
@@ -10,7 +10,7 @@ use super::limits::restore_limit;
 use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
 use super::worker::came_to_an_end;
-use crate::domain::{Before, Duty, Life, PendingJob, Transfer, Verb, Worker};
+use crate::domain::{Before, Duty, Life, Transfer, Verb, Worker};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -100,51 +100,58 @@ pub(super) fn take_back(
     asking: &Asking,
     why: &anyhow::Error,
 ) -> Result<Undone> {
-    recall(domain, run, asking, why)?;
     let undone = connect(run)
         .map_err(anyhow::Error::from)
-        .and_then(|mut control| undo(domain, run, &mut control, before, verb));
+        .and_then(|mut control| {
+            // One that was sent away is where QEMU says.
+            if verb != Verb::Migrate {
+                recall(domain, run, &mut control, asking)?;
+            }
+            undo(domain, run, &mut control, before, verb)
+        });
     let error = match undone {
         Ok(undone) => return Ok(undone),
         Err(error) => error,
     };
-    if error.downcast_ref::<ControlError>().is_some() && !look_at_run(domain, run)?.is_active() {
+    let seen = look_at_run(domain, run)?;
+    if is_left_to_others(&seen) {
+        bail!(left_to_others(why));
+    }
+    if error.is::<ControlError>() && !seen.is_active() {
         return Ok(Undone::Yes);
     }
     Err(error.context(format!("{why:#}; and the guest cannot be let go on")))
 }
 
-/// Writes down that a job is not carried out any more, before anything of it is undone.
+/// Writes down that a job is not carried out any more, before anything of it is undone, as long as QEMU answers: of one that is
+/// gone, what was written is all that there is.
 ///
 /// # Errors
-/// It cannot be written, or QEMU is gone: then what was written stays what it is, and is put in its place by the next command.
+/// It cannot be written, or QEMU is gone or on its way out: then what was written stays what it is.
 pub(super) fn recall(
     domain: &DomainFolder,
     run: &RunFolder,
+    control: &mut Control,
     asking: &Asking,
-    why: &anyhow::Error,
 ) -> Result<()> {
-    let seen = look_at_run(domain, run)?;
-    if is_left_to_others(&seen) {
-        bail!(left_to_others(why));
-    }
-    // One that was sent away is where QEMU says.
-    let carried_out = |job: &PendingJob| job.is_committed() && job.verb != Verb::Migrate;
-    if !seen.fold.job.as_ref().is_some_and(carried_out) {
+    if !asking.may_be_carried_out() {
         return Ok(());
     }
-    let written = asking.taken_back();
-    written.with_context(|| format!("{why:#}; the next command tries again"))
+    control.execute("query-status", None)?;
+    if look_at_run(domain, run)?.fold.is_leaving() {
+        bail!("QEMU is on its way out");
+    }
+    asking.taken_back()
 }
 
 /// Whether QEMU is gone, and the guest is in what we have written for a job that is carried out, and nowhere else: it is put in
 /// its place by whoever looks next, once we are gone.
-fn is_left_to_others(seen: &Observation) -> bool {
+pub(super) fn is_left_to_others(seen: &Observation) -> bool {
     let is_gone = matches!(seen.life, Life::Gone(_));
     is_gone && seen.fold.duty(&seen.life, Worker::Gone) == Some(Duty::PlaceFile)
 }
 
-fn left_to_others(why: &anyhow::Error) -> String {
+pub(super) fn left_to_others(why: &anyhow::Error) -> String {
     format!(
         "{why:#}; its QEMU is gone, and what was written is put in its place by the next command"
     )

@@ -170,14 +170,15 @@ impl Recorder {
 
     /// Puts an end on the disk.
     pub(super) fn record_exit(&mut self, end: &End) -> io::Result<()> {
-        if !self.is_exit_written {
-            let written = self.write_exit(end);
-            if written.is_err() {
-                self.fear_loss();
-            }
-            written?;
+        if self.is_exit_written {
+            // Not again and again. But the kernel tells once that what was written is lost, and no second time.
+            self.journal.sync()?;
         }
-        // What is written and not on the disk is not written again.
+        let written = self.write_exit(end);
+        if written.is_err() {
+            self.fear_loss();
+        }
+        written?;
         self.is_exit_written = true;
         self.journal.sync()?;
         self.is_exit_written = false;
@@ -265,15 +266,13 @@ impl Recorder {
         if self.offset.saturating_sub(self.front) > JOURNAL_BYTES_MAX {
             let _ = self.give_up_front();
         }
-        if self.loss == Loss::Feared || self.offset + RESERVE_BYTES_MIN > self.reserved_to {
+        if self.offset + RESERVE_BYTES_MIN > self.reserved_to {
             match self.journal.reserve() {
-                Ok(reserved_to) => {
-                    self.reserved_to = reserved_to;
-                    let _ = self.note_loss();
-                }
-                Err(_) => self.make_do(),
+                Ok(reserved_to) => self.reserved_to = reserved_to,
+                Err(_) => return self.make_do(),
             }
         }
+        let _ = self.note_loss();
     }
 
     /// On a full disk what room there is must do; more is asked for at the next event.
@@ -283,6 +282,10 @@ impl Recorder {
         if needed_to > self.reserved_to {
             match self.journal.keep_line_room() {
                 Ok(reserved_to) => self.reserved_to = reserved_to,
+                // xfs wants as much again for what is kept already.
+                Err(_) if self.journal.keeps_room().unwrap_or(false) => {
+                    self.reserved_to = needed_to;
+                }
                 // Nor has QEMU any, and what it cannot write it forgets.
                 Err(_) => self.fear_loss(),
             }
@@ -290,7 +293,7 @@ impl Recorder {
     }
 
     /// Readers are to know at once, and whoever comes after us.
-    fn fear_loss(&mut self) {
+    pub(super) fn fear_loss(&mut self) {
         if self.loss == Loss::None {
             self.loss = Loss::Feared;
             // One that nobody may write to at all says so itself.

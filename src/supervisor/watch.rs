@@ -163,7 +163,11 @@ impl Watch {
 
     /// Writes an event of ours into the journal.
     pub(super) fn note(&mut self, event: &Event) -> io::Result<()> {
-        self.recorder.append(event)
+        let noted = self.recorder.append(event);
+        if noted.is_err() {
+            self.recorder.fear_loss();
+        }
+        noted
     }
 
     /// Takes note of everything that happened, then sleeps until more does, `extra` is readable, or `deadline`.
