@@ -100,10 +100,12 @@ fn a_running_domain_is_found_by_id_uuid_and_name_in_that_order() {
     );
     host.refused(&["domname", "v"], "error: failed to get domain 'v'\n");
     let widths = id.len() + 2;
-    let dashes = "-".repeat((id.len() + 3) * 2 + "running".len() + 3);
+    // A pid may be shorter than the heading of the names.
+    let names = id.len().max("Name".len()) + 2;
+    let dashes = "-".repeat(widths + names + "running".len() + 5);
     let list = host.ok(&["list", "--all"]);
     let wanted = format!(
-        " {:widths$} {:widths$} State\n{dashes}-\n {id}   {:widths$} running\n {:widths$} {id}   shut off\n",
+        " {:widths$} {:names$} State\n{dashes}-\n {id}   {:names$} running\n {:widths$} {id:names$} shut off\n",
         "Id", "Name", "v", "-"
     );
     assert_eq!(list, wanted);
