@@ -15,7 +15,7 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
         Some(Cause::IoError(error)) => describe(error),
         // The line that would tell may be lost.
         Some(Cause::JournalDamaged { .. }) => return Err(unknown()),
-        Some(_) | None if seen.fold.gap => return Err(unknown()),
+        Some(_) | None if seen.fold.gap || seen.may_lack_lines => return Err(unknown()),
         Some(_) | None => "No errors found".to_owned(),
     };
     context.printer.line(&line)?;

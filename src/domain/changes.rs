@@ -64,8 +64,8 @@ impl Fold {
         } else if !matches!(self.live, State::Running(_)) {
             self.enter(State::Running(reason), at);
         }
-        // A guest that runs again is no longer the one that a policy wanted to end.
-        self.intents.settle(&[Verb::Resume, Verb::CrashDestroy]);
+        // A policy that was just about to end a guest which panicked may be no slower than who lets it run: see `ending`.
+        self.intents.settle(&[Verb::Resume]);
         self.intents.settle_acted(Verb::Suspend);
         if is_used_up {
             self.intents.settle_oldest(Verb::Suspend, stood_since);

@@ -288,12 +288,18 @@ fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
                 _ => Cause::HostSignal(sender),
             }
         }
-        // A policy's, of a guest that somebody reset in that very moment.
-        ShutdownCause::HostQmpQuit => case
-            .fold
-            .intents
-            .recent(&[Verb::CrashDestroy], shutdown.at)
-            .map_or(Cause::QmpQuit, asked),
+        // A policy's, of a guest that somebody reset, or let run, in that very moment.
+        ShutdownCause::HostQmpQuit => {
+            let intents = &case.fold.intents;
+            match intents.recent(&[Verb::CrashDestroy], shutdown.at) {
+                // Until it says that it has, it may have been another's.
+                Some(intent) if intent.progress == Progress::Asked => {
+                    return Some(inferred(ShutOff::Destroyed, asked(intent)));
+                }
+                Some(intent) => asked(intent),
+                None => Cause::QmpQuit,
+            }
+        }
         ShutdownCause::HostUi => Cause::HostUi,
         ShutdownCause::HostError => {
             return Some(witnessed(ShutOff::Crashed, exit_cause(case.exit)));
@@ -347,9 +353,16 @@ fn killed_for_memory(case: &Case<'_>) -> Option<Verdict> {
     Some(witnessed(ShutOff::Crashed, Cause::OomKill(oom.clone())))
 }
 
+/// Whether what ended may have been a wrapper of a QEMU that ran and that nobody has identified: it may live.
+fn may_be_a_wrappers(case: &Case<'_>) -> bool {
+    let fold = case.fold;
+    fold.qemu.is_none() && fold.launcher.is_some() && fold.began.is_some()
+}
+
 fn signalled(case: &Case<'_>) -> Option<Verdict> {
     let cause = || exit_cause(case.exit);
     match case.exit? {
+        Exit::Signal { .. } if may_be_a_wrappers(case) => Some(inferred(ShutOff::Crashed, cause())),
         // The signals that a verb sends: that it would may be what was lost, or only seem to be long ago, by a clock that
         // was set since.
         Exit::Signal { signal: 9 | 15, .. }
@@ -365,7 +378,11 @@ fn signalled(case: &Case<'_>) -> Option<Verdict> {
 fn bad_status(case: &Case<'_>) -> Option<Verdict> {
     match case.exit {
         Some(Exit::Status(status)) if status != 0 => {
-            Some(witnessed(ShutOff::Crashed, Cause::ExitStatus { status }))
+            let cause = Cause::ExitStatus { status };
+            Some(match may_be_a_wrappers(case) {
+                true => inferred(ShutOff::Crashed, cause),
+                false => witnessed(ShutOff::Crashed, cause),
+            })
         }
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -88,6 +88,14 @@ impl Journal {
     /// Reads the records from `offset` on.
     pub fn read(&self, offset: u64, each: &mut dyn FnMut(Record)) -> io::Result<Position> {
         read_records(&self.file, offset, each)
+    }
+
+    /// Whether its last byte ends no line.
+    pub fn has_unfinished_line(&self) -> io::Result<bool> {
+        let mut last = [0];
+        let length = self.length()?;
+        let read = self.file.read_at(&mut last, length.saturating_sub(1))?;
+        Ok(read == 1 && last != *b"\n")
     }
 
     /// The file, for its descriptor and metadata.

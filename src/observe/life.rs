@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use anyhow::{Error, Result, bail};
 
 use super::host::{boot_id, pid_namespace};
-use super::process::{ProcessState, parent_pid, process, process_state};
+use super::process::{ProcessState, is_named_as_qemu, parent_pid, process, process_state};
 use crate::domain::{Exit, Exited, Fold, Life, Process};
 use crate::journal::{JOURNAL_FILE, open_to_read};
 use crate::qemu::listener_pid;
@@ -78,7 +78,14 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
     let same_namespace = launch.is_some_and(|l| pid_namespace().ok() == Some(l.pid_namespace));
     let known = fold.qemu.or(fold.launcher).filter(|_| same_namespace);
     match known.map(process_state) {
-        Some(ProcessState::Alive | ProcessState::Stopped) => return Ok(Life::Lives),
+        Some(ProcessState::Alive | ProcessState::Stopped) => {
+            let is_wrapper = |it: Process| fold.qemu.is_none() && !is_named_as_qemu(it);
+            // A wrapper may outlive its QEMU, of which nobody knows more than that it spoke.
+            return Ok(match known.filter(|_| fold.began.is_some()) {
+                Some(known) if is_wrapper(known) && find_qemu(run).is_none() => Life::MayLive,
+                Some(_) | None => Life::Lives,
+            });
+        }
         Some(ProcessState::Unseen) => bail!("cannot look whether QEMU lives"),
         Some(ProcessState::Zombie(exit)) if fold.qemu.is_some() || !lock_is_held()? => {
             return gone(exit);
@@ -159,6 +166,19 @@ pub fn is_of_run(run: &RunFolder, process: Process) -> bool {
         || fs::File::open(run.path())
             .and_then(|folder| listener_pid(folder.as_fd()))
             .is_ok_and(|listener| listener == pid)
+}
+
+/// Whether a process that was told to be QEMU writes to another journal than that of `run`, which is a copy of it, then. It has
+/// neither this journal nor this lock open. Where its descriptors are hidden from us nobody knows.
+pub(super) fn is_of_another_journal(run: &RunFolder, qemu: Process) -> bool {
+    let has_open = |path: PathBuf, mode| {
+        let file = fs::symlink_metadata(path);
+        file.is_ok_and(|file| has_open(qemu.pid, &file, mode))
+    };
+    let domain = run.domain();
+    fs::read_dir(format!("/proc/{}/fd", qemu.pid)).is_ok()
+        && !has_open(run.path().join(JOURNAL_FILE), Mode::WriteOnly)
+        && !domain.is_some_and(|domain| has_open(domain.lock(), Mode::Any))
 }
 
 /// How a file is open.

@@ -9,7 +9,7 @@ use nix::sys::statfs::{EXT4_SUPER_MAGIC, Statfs, statfs};
 use nix::sys::statvfs::FsFlags;
 
 use super::host::{Reach, reach};
-use super::life::{Supervised, life};
+use super::life::{Supervised, is_of_another_journal, life};
 use super::process::is_named_as_qemu;
 use super::worker::worker;
 use crate::domain::{
@@ -36,6 +36,10 @@ pub struct Observation {
     /// Whether the process that does the job, if there is one, is there.
     pub worker: Worker,
     pub supervised: Supervised,
+    /// Its QEMU lives, and writes to another journal, of which this one is a copy: nothing is to be done about it here.
+    is_copy: bool,
+    /// Lines may be lost, of which nothing is on record yet.
+    pub may_lack_lines: bool,
     pub answer: Answer,
 }
 
@@ -77,7 +81,7 @@ impl Observation {
 
     /// What is to be done about it, by whoever finds it so.
     pub fn duty(&self) -> Option<Duty> {
-        self.run.as_ref()?;
+        self.run.as_ref().filter(|_| !self.is_copy)?;
         self.fold.duty(&self.life, self.worker)
     }
 
@@ -90,7 +94,7 @@ impl Observation {
         // From another pid namespace a guest that lives cannot be told from one that is gone.
         let in_reach = || reach(launch).is_ok_and(|reach| reach != Reach::OtherNamespace);
         let is_wanted = !self.is_settled() || self.duty().is_some();
-        is_wanted && self.supervised.is_nobody() && in_reach()
+        is_wanted && self.supervised.is_nobody() && in_reach() && !self.is_copy
     }
 
     fn never_ran() -> Self {
@@ -100,6 +104,8 @@ impl Observation {
             life: Life::Gone(crate::domain::Exited::default()),
             worker: Worker::Gone,
             supervised: Supervised::Nobody,
+            is_copy: false,
+            may_lack_lines: false,
             answer: Answer {
                 state: State::ShutOff(ShutOff::Unknown),
                 since: None,
@@ -149,6 +155,16 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
     if is_cut {
         replay.apply(&gap());
     }
+    let supervised = Supervised::look(run);
+    let qemu = replay
+        .fold
+        .qemu
+        .filter(|_| life == Life::Lives && supervised.is_nobody());
+    // Its own supervisor knows better.
+    let is_copy = qemu.is_some_and(|qemu| is_of_another_journal(run, qemu));
+    if is_copy {
+        life = Life::MayLive;
+    }
     let may_be_lost = || replay.is_loss_feared || !has_room(run) && !keeps_room(run);
     // What is to be done about it goes by what is on record.
     let doubted = (!replay.fold.has_end() && may_be_lost()).then(|| {
@@ -167,7 +183,9 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
     }
     Ok(Observation {
         run: Some(run.clone()),
-        supervised: Supervised::look(run),
+        supervised,
+        is_copy,
+        may_lack_lines: doubted.is_some(),
         worker: worker(run, &replay.fold)?,
         fold: replay.fold,
         life,

@@ -13,6 +13,21 @@ use crate::store::{Lock, RunFolder};
 /// The longest command line that is kept of who asked.
 const COMMAND_BYTES_MAX: usize = 200;
 
+/// Why a line is not sure to be on the disk.
+enum NotWhole {
+    /// At most a part of it stands in the journal.
+    Unwritten(std::io::Error),
+    Unsynced(std::io::Error),
+}
+
+impl NotWhole {
+    fn into_inner(self) -> std::io::Error {
+        match self {
+            Self::Unwritten(error) | Self::Unsynced(error) => error,
+        }
+    }
+}
+
 /// A request under way.
 #[derive(Debug)]
 pub struct Asking {
@@ -137,8 +152,17 @@ impl Asking {
     /// When that is not sure to be on the disk. Then it may be, or not.
     pub fn carried_out(&self) -> Result<()> {
         let (verb, pid) = (self.verb, self.pid);
-        self.may_be_carried_out.set(true);
-        self.write_whole(&Event::Sent { verb, pid })
+        let written = self.write_whole(&Event::Sent { verb, pid });
+        // What stands there in part may come to be a line by the next one's newline. Nothing may.
+        let is_there = || self.journal.has_unfinished_line().unwrap_or(true);
+        let may_be = match &written {
+            Ok(()) | Err(NotWhole::Unsynced(_)) => true,
+            Err(NotWhole::Unwritten(_)) => is_there(),
+        };
+        self.may_be_carried_out.set(may_be);
+        written
+            .map_err(NotWhole::into_inner)
+            .context("cannot write the journal")
     }
 
     /// Whether it is carried out, or may be by the next line.
@@ -152,19 +176,22 @@ impl Asking {
     /// When it is not sure to be: then nothing of it may be undone.
     pub fn taken_back(&self) -> Result<()> {
         let (verb, pid) = (self.verb, self.pid);
-        self.write_whole(&Event::TakenBack { verb, pid })
+        let written = self.write_whole(&Event::TakenBack { verb, pid });
+        written
+            .map_err(NotWhole::into_inner)
+            .context("cannot write the journal")
     }
 
     /// Puts a line on the disk, all of it or nothing.
-    fn write_whole(&self, event: &Event) -> Result<()> {
+    fn write_whole(&self, event: &Event) -> Result<(), NotWhole> {
         let has_room = match self.journal.keeps_room() {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => self.journal.keep_line_room().map(|_| ()),
         };
         has_room
             .and_then(|()| self.journal.append(now(), event))
-            .and_then(|()| self.journal.sync())
-            .context("cannot write the journal")
+            .map_err(NotWhole::Unwritten)?;
+        self.journal.sync().map_err(NotWhole::Unsynced)
     }
 
     /// What was asked for came true.

@@ -3,6 +3,7 @@
 //! Several may be at it at once, the supervisor's servant and the next verb. Who has QEMU's monitor looks again first, so
 //! that nothing is done twice; all that counts is in the journal by then, because QEMU writes it before it answers.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -41,8 +42,13 @@ pub fn fulfil(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
         let Some(duty) = seen.duty() else {
             return Ok(());
         };
-        let verb = duty.of_standing_guest().filter(|_| seen.fold.gap);
-        match verb {
+        let verb = duty.of_standing_guest();
+        if verb.is_some() && seen.may_lack_lines && !seen.fold.gap {
+            // On record first: nobody does anything to a guest that may run, and cannot say so.
+            append(run, &Event::Gap)?;
+            continue;
+        }
+        match verb.filter(|_| seen.fold.gap) {
             // In lines that are lost it may have been reset, and run.
             Some(verb) if !stands_for(run, verb)? => tell_that_it_may_run(run, verb)?,
             _ => do_duty(domain, run, &seen, duty)?,
@@ -162,8 +168,12 @@ fn undo_for(
     control: &mut Control,
     pending: &PendingJob,
 ) -> Result<()> {
-    // That it is not carried out must not be news that a power cut takes back.
-    Journal::open(run.path())?.sync()?;
+    // That it is not carried out must not be news that a power cut takes back. Where nothing can be written any more, that
+    // is all that can be done.
+    match Journal::open_read_only(run.path())?.sync() {
+        Err(error) if error.kind() != ErrorKind::ReadOnlyFilesystem => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
     if is_snapshot(pending.verb) {
         return undo_snapshot(domain, run, control, pending);
     }

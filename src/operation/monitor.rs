@@ -39,8 +39,11 @@ pub fn resume(domain: &DomainFolder, seen: Observation) -> Result<()> {
     match seen.answer.state {
         State::ShutOff(_) => bail!(NOT_RUNNING),
         State::PmSuspended => bail!("Requested operation is not valid: domain is pmsuspended"),
-        State::Running(_) => bail!("Requested operation is not valid: domain is already running"),
-        State::Paused(_) | State::Crashed | State::InShutdown => {
+        // By what was lost of the record it may stand. QEMU lets none go on twice.
+        State::Running(_) if seen.answer.certainty == Certainty::Witnessed => {
+            bail!("Requested operation is not valid: domain is already running")
+        }
+        State::Running(_) | State::Paused(_) | State::Crashed | State::InShutdown => {
             execute_alone(domain, &seen, Verb::Resume, "cont")
         }
     }

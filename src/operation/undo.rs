@@ -6,11 +6,12 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::asking::Asking;
+use super::fulfil::append;
 use super::limits::restore_limit;
 use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
 use super::worker::came_to_an_end;
-use crate::domain::{Before, Duty, Life, Transfer, Verb, Worker};
+use crate::domain::{Before, Duty, Event, Life, State, Transfer, Verb, Worker};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -85,7 +86,19 @@ pub(super) fn undo(
             Err(error) => return Err(error.into()),
         }
     }
+    tell_if_it_runs(domain, run, control);
     Ok(Undone::Yes)
+}
+
+/// Of a guest that runs QEMU has said so, unless nothing could be written down then.
+fn tell_if_it_runs(domain: &DomainFolder, run: &RunFolder, control: &mut Control) {
+    let is_known = || {
+        let seen = look_at_run(domain, run);
+        seen.is_ok_and(|seen| seen.fold.gap || matches!(seen.fold.live, State::Running(_)))
+    };
+    if is_running(control).unwrap_or(false) && !is_known() {
+        let _ = append(run, &Event::Gap);
+    }
 }
 
 /// Lets the guest go on as if nothing had been asked.

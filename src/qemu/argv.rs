@@ -105,8 +105,10 @@ pub fn examine(argv: &[OsString], read: ReadConfig<'_>) -> Result<Facts, Refused
     if let Some(at) = nul {
         return Err(RefusedArgument::Nul(at));
     }
+    // Its boards have a device by which a guest ends QEMU, and did so without a word.
+    let is_riscv = |word: &OsString| holds(word.as_bytes(), b"qemu-system-riscv");
     let mut facts = Facts {
-        exit_device: false,
+        exit_device: argv.iter().any(is_riscv),
         debugger: false,
         bmc: false,
         starts_paused: false,
@@ -155,6 +157,10 @@ fn note_valued(facts: &mut Facts, option: &[u8], value: &[u8]) -> Result<(), Ref
         // `-set device.ID.driver=`.
         b"device" | b"set" => note_device(facts, value),
         b"gdb" => facts.debugger = value != b"none",
+        // By a word on such a line a guest ends QEMU as by isa-debug-exit (kvm-unit-tests).
+        b"chardev" | b"serial" | b"parallel" | b"monitor" | b"debugcon" => {
+            facts.exit_device |= holds(value, b"testdev");
+        }
         b"semihosting-config" => {
             let off = |part: &Vec<u8>| part == b"enable=off";
             facts.exit_device |= !parts(value).iter().any(off);

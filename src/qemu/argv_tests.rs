@@ -153,6 +153,12 @@ fn what_the_answers_depend_on_is_noted() {
     assert!(facts(&["-semihosting-config", "target=native"]).exit_device);
     assert!(!facts(&["-semihosting-config", "enable=off"]).exit_device);
     assert!(!facts(&["-append", "isa-debug-exit"]).exit_device);
+    // kvm-unit-tests, and the boards of RISC-V.
+    assert!(facts(&["-serial", "testdev"]).exit_device);
+    assert!(facts(&["-chardev", "testdev,id=t"]).exit_device);
+    assert!(!facts(&["-device", "pc-testdev"]).exit_device);
+    let riscv = argv(&["sudo", "/usr/bin/qemu-system-riscv64", "-M", "virt"]);
+    assert!(examine(&riscv).unwrap().exit_device);
 
     assert_eq!(facts(&[]).kind, LaunchKind::Boot);
     assert_eq!(facts(&["--loadvm", "t"]).kind, LaunchKind::Snapshot);

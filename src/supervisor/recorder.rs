@@ -281,7 +281,10 @@ impl Recorder {
         // To ask is news to all who watch the folder, us among them: not twice for the same.
         if needed_to > self.reserved_to {
             match self.journal.keep_line_room() {
-                Ok(reserved_to) => self.reserved_to = reserved_to,
+                Ok(reserved_to) => {
+                    self.reserved_to = reserved_to;
+                    let _ = self.note_loss();
+                }
                 // xfs wants as much again for what is kept already.
                 Err(_) if self.journal.keeps_room().unwrap_or(false) => {
                     self.reserved_to = needed_to;

@@ -251,7 +251,7 @@ fn where_lines_of_qemus_had_no_room_that_is_on_record_as_soon_as_there_is_room()
     }
     let host = Host::new();
     let disk = Disk::mount(&host, "size=2m");
-    let _guest = host.start("v", &[]);
+    let mut guest = host.start("v", &[]);
     let supervisor = host.supervisor_pid("v");
     disk.fill(0);
     use_up_reserve(&host);
@@ -261,11 +261,18 @@ fn where_lines_of_qemus_had_no_room_that_is_on_record_as_soon_as_there_is_room()
     until("a supervisor that looks again", || looks() > before + 2);
     let mut monitor = Monitor::connect(&host.run_folder("v").join("qmp.sock"));
     monitor.execute("stop", &json!({}));
+    let why = "error: whether a disk has failed cannot be known\n";
+    host.refused(&["domblkerror", "v"], why);
     disk.make_room();
     until("that lines are lost", || {
         host.journal("v").contains("DOMSTATE_GAP")
     });
     assert_eq!(host.json("v")["certainty"], "inferred");
+    // It is told as it ran, and stands.
+    drop(monitor);
+    assert_eq!(host.answer("v"), "running (booted)");
+    host.ok(&["resume", "v"]);
+    guest.answers();
 }
 
 /// Asks for a start and checks that it is answered for what it is: the guest runs, or one error is told and the old

@@ -140,20 +140,18 @@ fn what_a_policy_quits_is_not_said_to_have_been_quit_by_a_stranger() {
             .then(asked(Verb::CrashDestroy))
             .then(reset())
     };
-    let quit = |story: Story| story.shut(ShutdownCause::HostQmpQuit).ends(STATUS_0);
-    assert_witnessed([
-        (
-            quit(was_reset()),
-            "destroyed",
-            asked_for(Verb::CrashDestroy),
-        ),
-        // And let it run: whoever quits it now, no policy does.
-        (
-            quit(was_reset().then(Event::Resumed)),
-            "destroyed",
-            Cause::QmpQuit,
-        ),
-    ]);
+    // Or let it run, while the policy's servant was about to send its word.
+    for was_restarted in [was_reset(), was_reset().then(Event::Resumed)] {
+        let asked_for = asked_for(Verb::CrashDestroy);
+        let says_so = || done(Verb::CrashDestroy);
+        let end =
+            || Story(was_restarted.0.clone(), was_restarted.1).shut(ShutdownCause::HostQmpQuit);
+        assert_ends(
+            Certainty::Inferred,
+            [(end().ends(STATUS_0), "destroyed", asked_for.clone())],
+        );
+        assert_witnessed([(end().then(says_so()).ends(STATUS_0), "destroyed", asked_for)]);
+    }
 }
 
 #[test]
@@ -306,4 +304,24 @@ fn the_status_of_a_zombie_counts_although_it_was_reaped_between_two_looks() {
     assert_eq!(absent.clone().and_later(zombie.clone()), zombie);
     assert_eq!(Life::Lives.and_later(absent.clone()), absent);
     assert_eq!(zombie.and_later(Life::Lives), Life::Lives);
+}
+
+#[test]
+fn what_ended_of_a_run_whose_qemu_nobody_has_identified_may_have_been_a_wrapper() {
+    let unidentified = || {
+        let mut story = Story::booted();
+        story.0.qemu = None;
+        story
+    };
+    assert_ends(
+        Certainty::Inferred,
+        [
+            (unidentified().ends(KILLED), "crashed", SIGKILL),
+            (
+                unidentified().ends(status_of(1)),
+                "crashed",
+                Cause::ExitStatus { status: 1 },
+            ),
+        ],
+    );
 }

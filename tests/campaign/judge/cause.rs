@@ -32,7 +32,10 @@ impl Life<'_> {
             "host-signal" => self.may_have_been_told_to_end(signal) && self.is_known(&cause["pid"]),
             "qmp-quit" => self.commanded("quit") || self.quits(),
             "qmp-reset" => machine.no_reboot && self.may_have_been_reset(),
-            "asked" if verb == "on-crash destroy" => machine.on_crash.is_some() && self.did('p'),
+            // It is the default where there is any policy.
+            "asked" if verb == "on-crash destroy" => {
+                self.did('p') && (machine.on_crash.is_some() || machine.on_poweroff.is_some())
+            }
             "asked" => self.tried_as(verb),
             "start-failure" => self.may_have_failed() || !self.has_guest(),
             "journal-damaged" => self.is_obscure,
@@ -56,12 +59,16 @@ impl Life<'_> {
         let is_signalled = signals.iter().any(|signal| self.sent(signal));
         let is_reset = verb.ends_with("reset") && self.commanded("system_reset");
         told.state == State::ShutOff(ShutOff::Destroyed)
-            && (is_reset || (verb == "destroy" && is_signalled))
+            && (is_reset || (verb == "destroy" && is_signalled) || verb == "on-crash destroy")
     }
 
     /// Whether the witness has heard of it, if he can have.
     fn heard_of_shutdown(&self) -> bool {
-        let is_killed = |act: &Act| matches!(act, Act::Signal(Signal::SIGKILL) | Act::Followed(..));
+        let kills = [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT];
+        let is_killed = |act: &Act| {
+            matches!(act, Act::Followed(..))
+                || matches!(act, Act::Signal(signal) if kills.contains(signal))
+        };
         let is_cut_off = self.is_deaf || self.tried("destroy") || self.acts.iter().any(is_killed);
         is_cut_off || self.qemu.is_some_and(Qemu::has_shut_down)
     }

@@ -55,8 +55,9 @@ impl Life<'_> {
             (is_saved && self.commanded("cont"), ShutOff::Destroyed),
             (quits, ShutOff::Destroyed),
             (shuts_down, ShutOff::Shutdown),
-            // A third party's reset may come between the last look at a guest that panicked and the policy's quit.
-            (panics && self.commanded("system_reset"), ShutOff::Destroyed),
+            // A reset, or that somebody lets it run, may come between the last look at a guest that panicked and the policy's
+            // quit.
+            (panics && self.may_have_been_restarted(), ShutOff::Destroyed),
             (panics, ShutOff::Crashed),
             (watched, ShutOff::Crashed),
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
@@ -96,8 +97,18 @@ impl Life<'_> {
     /// Whether QEMU may have aborted: 7.2 does if its guest goes to sleep just as it is stopped ("invalid runstate transition:
     /// 'paused' -> 'suspended'"), or resets itself just as it is stopped for a job ("'save-vm' -> 'prelaunch'").
     pub(super) fn may_abort(&self) -> bool {
-        let resets = self.did('r') || self.did('t');
+        // Firmware that was reset may reset the machine once more.
+        let is_reset = self.tried("reset") || self.commanded("system_reset");
+        let is_restarted = self.did('p') && self.machine.on_crash == Some("restart");
+        let resets = self.did('r') || self.did('t') || is_reset || is_restarted;
         (self.did('s') && self.may_have_stopped()) || (resets && self.copies())
+    }
+
+    /// Whether somebody may have reset a guest that panicked, or let it run.
+    fn may_have_been_restarted(&self) -> bool {
+        let verbs = ["reset", "resume"];
+        let commands = ["system_reset", "cont"];
+        verbs.iter().any(|verb| self.tried(verb)) || commands.iter().any(|it| self.commanded(it))
     }
 
     /// Whether somebody may have stopped it.

@@ -9,7 +9,8 @@ use super::{Disk, settled};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{Host, finish, is_alive, is_root, send, until};
+use crate::harness::{Host, finish, finish_child, is_alive, is_root, send, spawn, until};
+use crate::jobs::UNLIMITED;
 
 /// Whether files can be made immutable here (ext4 and its like): then not even open descriptors can write.
 struct Immutable(Vec<PathBuf>);
@@ -161,4 +162,37 @@ fn a_read_only_state_directory_is_read() {
     });
     settled(&host);
     assert_eq!(host.answer("v"), "shut off (crashed)");
+}
+
+#[test]
+fn a_guest_whose_save_cannot_be_written_down_goes_on() {
+    let test = "a_guest_whose_save_cannot_be_written_down_goes_on";
+    if !is_root(test) {
+        return;
+    }
+    let host = Host::new();
+    let mut guest = host.start_slow(&[]);
+    let file = host.path("v.save");
+    let save = spawn(host.command(&["save", "v", &file]));
+    host.wait_for_event("v", "DOMSTATE_STREAM_ANSWERED");
+    let journal = host.run_folder("v").join("journal");
+    let Some(immutable) = Immutable::make(&[&journal]) else {
+        host.limit(UNLIMITED);
+        finish_child(save);
+        return;
+    };
+    host.limit(UNLIMITED);
+    let said = finish_child(save);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    guest.answers();
+    assert!(!fs::exists(&file).unwrap());
+    drop(immutable);
+    // That it goes on had no room in the record.
+    until("the job's end", || host.journal("v").contains("_FAILED"));
+    assert_eq!(host.json("v")["certainty"], "inferred");
+    // QEMU lets none go on that runs, and then it says nothing.
+    host.ok(&["suspend", "v"]);
+    host.ok(&["resume", "v"]);
+    assert_eq!(host.answer("v"), "running (unpaused)");
+    guest.answers();
 }
