@@ -169,7 +169,8 @@ pub fn is_of_run(run: &RunFolder, process: Process) -> bool {
 }
 
 /// Whether a process that was told to be QEMU writes to another journal than that of `run`, which is a copy of it, then. It has
-/// neither this journal nor this lock open. Where its descriptors are hidden from us nobody knows.
+/// neither this journal nor this lock open, nor has anybody else this journal (else that line is a forgery). Where its
+/// descriptors are hidden from us nobody knows.
 pub(super) fn is_of_another_journal(run: &RunFolder, qemu: Process) -> bool {
     let has_open = |path: PathBuf, mode| {
         let file = fs::symlink_metadata(path);
@@ -179,6 +180,7 @@ pub(super) fn is_of_another_journal(run: &RunFolder, qemu: Process) -> bool {
     fs::read_dir(format!("/proc/{}/fd", qemu.pid)).is_ok()
         && !has_open(run.path().join(JOURNAL_FILE), Mode::WriteOnly)
         && !domain.is_some_and(|domain| has_open(domain.lock(), Mode::Any))
+        && find_qemu(run).is_none()
 }
 
 /// How a file is open.
