@@ -89,7 +89,8 @@ impl Spoken {
             }
             "--reason" if is_still_told && is_settled => self.stdout.trim_end() == answer,
             "list" | "explain" if is_still_told && is_settled => self.stdout.contains(&answer),
-            "history" if is_still_told && is_settled => {
+            // Of one that never ran there is none.
+            "history" if is_still_told && is_settled && told.run.is_some() => {
                 let last = self.stdout.trim_end().lines().last();
                 last.is_some_and(|line| line.contains(&answer))
             }
