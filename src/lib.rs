@@ -61,9 +61,9 @@
 //! lock on job.lock says, whatever namespace it died in. SENT, on the disk too, is the commit line: what was written is
 //! whole. Who finds a job without its worker undoes it before that line and finishes it behind it
 //! ([`domain::PendingJob`]); there is no state in which both could be done. What is whole and has no place (the rename fails) is
-//! undone too, but behind a line that says so (FAILED with `taken_back`), on the disk before the guest goes on. Its RESUME would say the same, if
-//! it were sure to be written; the disk that has no place may have no room for that either, and then whoever comes when it has
-//! would end a guest that runs, as saved.
+//! undone too, but behind a line that says so (FAILED with `taken_back`), on the disk before the guest goes on. Its RESUME would
+//! say the same, if it were sure to be written; the disk that has no place may have no room for that either, and then whoever
+//! comes when it has would end a guest that runs, as saved.
 //!
 //! Sending a guest to another QEMU is a job too. QEMU waits before the last step (pause-before-switchover), and SENT means
 //! that it may take it: before that line the guest stays here, behind it QEMU is let go on and its word awaited. Its

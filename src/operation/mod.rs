@@ -59,5 +59,5 @@ pub use snapshot::{AfterSnapshot, create_snapshot};
 pub use snapshot_delete::delete_snapshot;
 pub use snapshot_revert::{revert_snapshot, snapshot};
 pub use start::{From, Keep, Prepared, StartOptions, await_start, prepare, spawn_supervisor};
-pub use target::{Mercy, terminate};
+pub use target::Mercy;
 pub use ward::{Delivery, Ward};

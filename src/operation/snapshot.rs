@@ -239,10 +239,11 @@ impl Create<'_> {
         let Err(error) = undone else {
             return Ok(());
         };
-        if is_left_to_others(&look_at_run(domain, run)?) {
+        let seen = look_at_run(domain, run)?;
+        if is_left_to_others(&seen) {
             bail!(left_to_others(why));
         }
-        if error.is::<ControlError>() && !look_at_run(self.domain, self.run)?.is_active() {
+        if error.is::<ControlError>() && !seen.is_active() {
             return clean_without_qemu(place, &owner);
         }
         Err(error.context(format!("{why:#}; and the guest cannot be let go on")))

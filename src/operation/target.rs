@@ -1,20 +1,16 @@
 //! The processes of a run that is to be ended: QEMU, or what was spawned for it as long as QEMU cannot be told.
 
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, anyhow, bail};
 
 use super::asking::Asking;
-use super::settle::{NOT_RUNNING, answer_by, connect};
+use super::settle::{NOT_RUNNING, connect};
 use super::ward::{Delivery, Ward};
 use crate::domain::{Exit, Life, Process};
 use crate::observe::{
     Observation, ProcessState, Watcher, find_qemu, is_of_run, look_at_run, process_state,
 };
-use crate::qemu::Control;
 use crate::store::{DomainFolder, RunFolder};
 
 /// Whether QEMU is killed if it does not end when asked.
@@ -174,14 +170,10 @@ impl Target<'_> {
         if kills {
             return Ok(ward.kill(self.run)?);
         }
-        let folder = File::open(self.run.path())?;
-        Ok(
-            terminate(ward, self.run, folder.as_fd(), answer_by()).or_else(|error| {
-                // A wrapper of which nobody can tell whose it is. The monitor is the run's.
-                let quits = quit(self.run).map(|()| Delivery::Made);
-                quits.map_err(|_| error)
-            })?,
-        )
+        Ok(ward.terminate(self.run).or_else(|error| {
+            let quits = quit(self.run).map(|()| Delivery::Made);
+            quits.map_err(|_| error)
+        })?)
     }
 
     fn wait(&self, limit: Duration) -> Result<Observation> {
@@ -227,29 +219,7 @@ fn await_death(domain: &DomainFolder, run: &RunFolder) -> Ended {
     }
 }
 
-/// Asks what runs for `run` to end: a QEMU of another user, behind sudo, by its monitor, which obeys where the kernel refuses the
-/// signal. `folder` is the run's own, whatever its path leads to by now.
-///
-/// # Errors
-/// As [`Ward::terminate`] has them; nor does its monitor answer by `deadline`.
-pub fn terminate(
-    ward: &Ward,
-    run: &RunFolder,
-    folder: BorrowedFd<'_>,
-    deadline: Instant,
-) -> io::Result<Delivery> {
-    ward.terminate(run).or_else(|error| {
-        // One that is none of the run's processes has another monitor.
-        let is_refused = error.raw_os_error().is_some();
-        let control = is_refused.then(|| Control::connect(folder, deadline).ok());
-        match control.flatten().map(Control::quit) {
-            Some(Ok(())) => Ok(Delivery::Made),
-            Some(Err(_)) | None => Err(error),
-        }
-    })
-}
-
-/// By its monitor alone.
+/// For a QEMU of another user, behind sudo: its monitor obeys where the kernel refuses the signal.
 pub(super) fn quit(run: &RunFolder) -> Result<()> {
     Ok(connect(run)?.quit()?)
 }

@@ -19,7 +19,8 @@ use super::launch::spawn_qemu;
 use super::watch::{Patience, Turn, Watch};
 use crate::domain::{Answer, Event, Process, Verb};
 use crate::journal::Journal;
-use crate::operation::{Delivery, Prepared, Ward, actor, terminate};
+use crate::operation::{Delivery, Prepared, Ward, actor};
+use crate::qemu::Control;
 use crate::store::Log;
 use crate::sys;
 
@@ -277,11 +278,16 @@ impl Ending {
     }
 }
 
-/// Asks QEMU, or what is to become it, to end.
+/// Asks QEMU, or what is to become it, to end; one that the kernel lets us send no signal, another user's, by its monitor.
 fn terminated(watch: &Watch) -> Option<io::Result<Delivery>> {
-    let deadline = Instant::now() + MONITOR_GRACE;
-    let ward = watch.target()?;
-    Some(terminate(ward, watch.run(), watch.folder(), deadline))
+    let delivery = watch.target()?.terminate(watch.run());
+    Some(delivery.or_else(|error| {
+        // One that is none of the run's processes has another monitor. The folder is ours, whatever its path leads to by now.
+        let is_refused = error.raw_os_error().is_some();
+        let control = || Control::connect(watch.folder(), Instant::now() + MONITOR_GRACE);
+        let quits = is_refused && control().and_then(Control::quit).is_ok();
+        quits.then_some(Delivery::Made).ok_or(error)
+    }))
 }
 
 /// Repeats what is appended to the log.
