@@ -64,12 +64,18 @@ impl Life<'_> {
 
     /// Whether the witness has heard of it, if he can have.
     fn heard_of_shutdown(&self) -> bool {
-        let kills = [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT];
-        let is_killed = |act: &Act| {
+        let cuts = [
+            Signal::SIGKILL,
+            Signal::SIGSEGV,
+            Signal::SIGABRT,
+            // Between the two monitors that it tells.
+            Signal::SIGSTOP,
+        ];
+        let is_cut = |act: &Act| {
             matches!(act, Act::Followed(..))
-                || matches!(act, Act::Signal(signal) if kills.contains(signal))
+                || matches!(act, Act::Signal(signal) if cuts.contains(signal))
         };
-        let is_cut_off = self.is_deaf || self.tried("destroy") || self.acts.iter().any(is_killed);
+        let is_cut_off = self.is_deaf || self.tried("destroy") || self.acts.iter().any(is_cut);
         is_cut_off || self.qemu.is_some_and(Qemu::has_shut_down)
     }
 
