@@ -47,7 +47,9 @@
 //! Its pid and start time, learnt from the control socket's peer (what was spawned may be a wrapper); else the `lock`
 //! that QEMU inherited *and* a process that has the journal open for writing only, as only QEMU has it (a process left
 //! behind by a wrapper may hold the lock, our own processes have the journal open to read as well). From another pid
-//! namespace such a process may be out of sight: then the lock alone counts, and the answer is inferred. See `observe::life`.
+//! namespace such a process may be out of sight: then the lock alone counts, and the answer is inferred. A journal that is not the
+//! file its first line names (device, inode) is a copy of the state directory: it is told as such, and nobody acts by it, or it
+//! would undo what the original has finished since. See `observe::life`.
 //!
 //! # Waiting
 //! `observe::alarm` sleeps by dnotify and pidfds. Not by inotify: closing such a descriptor takes the kernel 14 ms, and

@@ -138,6 +138,8 @@ pub struct Launch {
     pub boot: BootId,
     /// Inode number of the pid namespace that the run's pids belong to.
     pub pid_namespace: u64,
+    /// The journal itself, by which a copy of it is known; `None` of a run that an older domstate has started.
+    pub journal: Option<FileId>,
     /// Whether the machine has a device by which the guest can end QEMU with a status of its own.
     pub exit_device: bool,
     /// Whether a debugger may attach (`-s`, `-gdb`): QEMU 11 calls its kill a guest-shutdown.
@@ -169,6 +171,13 @@ pub enum Begin {
 /// The kernel's name for one boot of the host (`/proc/sys/kernel/random/boot_id`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootId(pub String);
+
+/// What stat(2) calls a file, whatever its name is. Device numbers hold for one boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    pub device: u64,
+    pub inode: u64,
+}
 
 /// A process that cannot be mistaken for a later one with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

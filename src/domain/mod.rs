@@ -25,9 +25,9 @@ pub use answer::{Answer, Certainty, Damage, Life};
 pub use cause::{Cause, IoError, OomKill, OomScope};
 pub use duty::Duty;
 pub use event::{
-    Actor, Begin, BootId, Checkpoint, Event, Exit, Launch, LaunchKind, LogWords, PanicAction,
-    Process, Record, ResetBy, Rules, RunStatus, ShutdownCause, SignalSender, StreamAnswer,
-    Timestamp, Verb, WatchdogAction,
+    Actor, Begin, BootId, Checkpoint, Event, Exit, FileId, Launch, LaunchKind, LogWords,
+    PanicAction, Process, Record, ResetBy, Rules, RunStatus, ShutdownCause, SignalSender,
+    StreamAnswer, Timestamp, Verb, WatchdogAction,
 };
 pub use fold::Fold;
 pub use intent::{Intent, Intents, Progress};

@@ -41,6 +41,7 @@ fn launch(kind: LaunchKind, begin: Begin) -> Launch {
         begin,
         boot: boot_id("b"),
         pid_namespace: 1,
+        journal: None,
         exit_device: false,
         debugger: false,
         bmc: false,

@@ -132,7 +132,7 @@ pub(super) fn job_fields(job: &Job) -> Map<String, Value> {
 }
 
 pub(super) fn launch_to_json(launch: &Launch) -> Value {
-    json!({
+    let mut fields = json!({
         "run": launch.run,
         "kind": match launch.kind {
             LaunchKind::Boot => "boot",
@@ -152,7 +152,12 @@ pub(super) fn launch_to_json(launch: &Launch) -> Value {
         "on_crash": launch.lifecycle.on_crash.word(),
         "on_poweroff": launch.lifecycle.on_poweroff.word(),
         "on_reboot": launch.lifecycle.on_reboot.word(),
-    })
+    });
+    if let (Some(fields), Some(journal)) = (fields.as_object_mut(), launch.journal) {
+        fields.insert("journal_device".to_owned(), json!(journal.device));
+        fields.insert("journal_inode".to_owned(), json!(journal.inode));
+    }
+    fields
 }
 
 pub(super) fn process_to_json(process: Process) -> Value {
@@ -194,7 +199,31 @@ pub(super) fn oom_to_json(oom: &OomKill) -> Value {
 mod tests {
     use super::super::parse_line;
     use super::*;
-    use crate::domain::{BootId, Checkpoint, Fold, Lifecycle, OnCrash, OomScope, Record, Rules};
+    use crate::domain::{
+        BootId, Checkpoint, FileId, Fold, Lifecycle, OnCrash, OomScope, Record, Rules,
+    };
+
+    fn launch(actor: Actor) -> Launch {
+        Launch {
+            run: 7,
+            kind: LaunchKind::Incoming,
+            begin: Begin::Paused,
+            boot: BootId("b".into()),
+            pid_namespace: 5,
+            journal: Some(FileId {
+                device: 8,
+                inode: 9,
+            }),
+            exit_device: true,
+            debugger: true,
+            bmc: true,
+            lifecycle: Lifecycle {
+                on_crash: OnCrash::Preserve,
+                ..Lifecycle::default()
+            },
+            actor,
+        }
+    }
 
     #[test]
     fn what_domstate_writes_it_reads_back() {
@@ -205,21 +234,7 @@ mod tests {
             pid: 3,
             start_ticks: 4,
         };
-        let launch = Launch {
-            run: 7,
-            kind: LaunchKind::Incoming,
-            begin: Begin::Paused,
-            boot: BootId("b".into()),
-            pid_namespace: 5,
-            exit_device: true,
-            debugger: true,
-            bmc: true,
-            lifecycle: Lifecycle {
-                on_crash: OnCrash::Preserve,
-                ..Lifecycle::default()
-            },
-            actor: actor.clone(),
-        };
+        let launch = launch(actor.clone());
         let job = Job {
             worker: Process {
                 pid: 2,

@@ -11,7 +11,7 @@ use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use super::encode::encode;
 use super::reader::{Position, read_records, skip_hole};
-use crate::domain::{Event, Record, Timestamp};
+use crate::domain::{Event, FileId, Record, Timestamp};
 
 /// The journal's name in its run's folder.
 pub const JOURNAL_FILE: &str = "journal";
@@ -64,6 +64,15 @@ impl Journal {
         options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let opened = options.open(folder.join(JOURNAL_FILE));
         opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+
+    /// Which file it is.
+    pub fn id(&self) -> io::Result<FileId> {
+        let found = self.file.metadata()?;
+        Ok(FileId {
+            device: found.dev(),
+            inode: found.ino(),
+        })
     }
 
     /// Opens it to read only.

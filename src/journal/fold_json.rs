@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::encode::launch_to_json;
 use super::fields::{optional, time, time_from};
-use super::parse::{begin, launch_kind, lifecycle_from, text};
+use super::parse::{begin, file_id, launch_kind, lifecycle_from, text};
 use super::request_json::{
     intent_from_json, intent_to_json, job_to_json, pending_job_from_json, transfer_from,
     transfer_word,
@@ -149,7 +149,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
 }
 
 /// What every checkpoint holds goes into lists: a quarter of what a query costs is reading keys.
-const LAUNCH_KEYS: [&str; 14] = [
+const LAUNCH_KEYS: [&str; 16] = [
     "run",
     "kind",
     "begin",
@@ -164,6 +164,8 @@ const LAUNCH_KEYS: [&str; 14] = [
     "on_reboot",
     "debugger",
     "bmc",
+    "journal_device",
+    "journal_inode",
 ];
 
 fn launch_to_list(launch: &Launch) -> Value {
@@ -192,6 +194,7 @@ fn launch_from_list(value: &Value) -> Option<Launch> {
         // Older ones end here.
         debugger: field.next().and_then(Value::as_bool) == Some(true),
         bmc: field.next().and_then(Value::as_bool) == Some(true),
+        journal: file_id(&mut |_| field.next()),
     })
 }
 

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::domain::{
-    Before, Begin, Copying, Core, Exit, Exited, IoError, Job, LaunchKind, Lifecycle, LogWords,
-    Machine, OnPoweroff, OomKill, OomScope, Panic, Paused, PendingJob, Progress, Restart, Running,
-    Shutdown, ShutdownCause, StopCause, Stream, Transfer, Verb,
+    Before, Begin, Copying, Core, Exit, Exited, FileId, IoError, Job, LaunchKind, Lifecycle,
+    LogWords, Machine, OnPoweroff, OomKill, OomScope, Panic, Paused, PendingJob, Progress, Restart,
+    Running, Shutdown, ShutdownCause, StopCause, Stream, Transfer, Verb,
 };
 
 #[test]
@@ -26,6 +26,10 @@ fn a_fold_comes_back_as_it_went() {
         begin: Begin::Paused,
         boot: BootId("b".into()),
         pid_namespace: 5,
+        journal: Some(FileId {
+            device: 8,
+            inode: 9,
+        }),
         exit_device: true,
         debugger: true,
         bmc: true,

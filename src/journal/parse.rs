@@ -8,9 +8,10 @@ use super::fold_json::{FOLD_FORMAT, fold_from_json, rules_from_json};
 use super::os_text::os_from_json;
 use super::trace_json::shutdown_cause;
 use crate::domain::{
-    Actor, Before, Begin, BootId, Checkpoint, Event, Exit, IoError, Job, Launch, LaunchKind,
-    Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, OomKill, OomScope, PanicAction, Process,
-    Record, ResetBy, RunStatus, SignalSender, StreamAnswer, Timestamp, Verb, WatchdogAction,
+    Actor, Before, Begin, BootId, Checkpoint, Event, Exit, FileId, IoError, Job, Launch,
+    LaunchKind, Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, OomKill, OomScope, PanicAction,
+    Process, Record, ResetBy, RunStatus, SignalSender, StreamAnswer, Timestamp, Verb,
+    WatchdogAction,
 };
 
 /// The ids of the recorder's own commands, whose replies tell something.
@@ -209,8 +210,19 @@ fn launch_from_json(data: &Map<String, Value>) -> Option<Launch> {
         // A run that was started before domstate looked for them is believed as it was then.
         debugger: data.get("debugger").and_then(Value::as_bool) == Some(true),
         bmc: data.get("bmc").and_then(Value::as_bool) == Some(true),
+        journal: file_id(&mut |key| data.get(key)),
         lifecycle: lifecycle_from(&mut |key| data.get(key))?,
         actor: actor_from_json(data)?,
+    })
+}
+
+/// What an older domstate has not written is not known.
+pub(super) fn file_id<'a>(
+    field: &mut impl FnMut(&'static str) -> Option<&'a Value>,
+) -> Option<FileId> {
+    Some(FileId {
+        device: field("journal_device")?.as_u64()?,
+        inode: field("journal_inode")?.as_u64()?,
     })
 }
 

@@ -67,6 +67,7 @@ mod tests {
             begin: Begin::Running,
             boot: boot_id().unwrap(),
             pid_namespace: pid_namespace().unwrap(),
+            journal: None,
             exit_device: false,
             debugger: false,
             bmc: false,

@@ -1,7 +1,5 @@
 //! One look at a domain.
 
-use std::fs::File;
-use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,22 +7,20 @@ use nix::sys::statfs::{EXT4_SUPER_MAGIC, Statfs, statfs};
 use nix::sys::statvfs::FsFlags;
 
 use super::host::{Reach, reach};
-use super::life::{Supervised, is_of_another_journal, life};
+use super::life::{Supervised, is_copy, life};
 use super::process::is_named_as_qemu;
+use super::replay::{Replay, gap, replay};
 use super::worker::worker;
-use crate::domain::{
-    Answer, Cause, Certainty, Damage, Duty, Event, Fold, Life, Record, Rules, ShutOff, State,
-    Timestamp, Worker,
-};
+use crate::domain::{Answer, Cause, Certainty, Damage, Duty, Fold, Life, ShutOff, State, Worker};
 use crate::journal::{JOURNAL_FILE, Journal};
-use crate::store::{Agreement, DomainFolder, RunFolder, StoredCheckpoint};
+use crate::store::{DomainFolder, RunFolder};
 
 /// Far longer than it takes to write a line, unless its writer waits for a processor: then the answer is only less
 /// certain than it might be.
 const LINE_TAKES: Duration = Duration::from_millis(1);
 
-/// So often a journal is read again whose front went meanwhile; each time its supervisor has written megabytes more.
-const REREADS_MAX: usize = 3;
+/// Why a copy cannot be believed whose guest has ended since.
+const COPIED: &str = "it seems to be a copy, which may lack what was written since";
 
 /// What one look saw.
 #[derive(Clone, Debug)]
@@ -36,7 +32,7 @@ pub struct Observation {
     /// Whether the process that does the job, if there is one, is there.
     pub worker: Worker,
     pub supervised: Supervised,
-    /// Its QEMU lives, and writes to another journal, of which this one is a copy: nothing is to be done about it here.
+    /// Its QEMU writes, or wrote, to another journal, of which this one is a copy: nothing is to be done about it here.
     is_copy: bool,
     /// Lines may be lost, of which nothing is on record yet.
     pub may_lack_lines: bool,
@@ -74,7 +70,8 @@ impl Observation {
     pub fn is_settled(&self) -> bool {
         match (&self.run, &self.life) {
             (None, _) => true,
-            (Some(_), Life::Gone(_)) => self.fold.has_end(),
+            // In a copy nobody writes it down.
+            (Some(_), Life::Gone(_)) => self.fold.has_end() || self.is_copy,
             (Some(_), Life::Lives | Life::MayLive) => false,
         }
     }
@@ -138,7 +135,7 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         let seen = |replay: &Replay| (replay.fold.qemu, replay.fold.launcher);
         let before = seen(&replay);
         let was_feared = replay.is_loss_feared;
-        replay = self::replay(run)?;
+        replay = super::replay::replay(run)?;
         replay.is_loss_feared |= was_feared;
         let later = self::life(domain, run, &replay.fold)?;
         life = if seen(&replay) == before {
@@ -156,14 +153,20 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         replay.apply(&gap());
     }
     let supervised = Supervised::look(run);
-    let qemu = replay
-        .fold
-        .qemu
-        .filter(|_| life == Life::Lives && supervised.is_nobody());
-    // Its own supervisor knows better.
-    let is_copy = qemu.is_some_and(|qemu| is_of_another_journal(run, qemu));
-    if is_copy {
-        life = Life::MayLive;
+    // Of an end on record nothing can be lost, unless something is left to be done.
+    let is_over = matches!(life, Life::Gone(_)) && replay.fold.has_end();
+    let may_matter = !is_over || replay.fold.job.is_some();
+    let is_copy =
+        may_matter && supervised.is_nobody() && is_copy(run, &replay.fold, &life).unwrap_or(false);
+    match life {
+        Life::Lives if is_copy => life = Life::MayLive,
+        Life::Gone(_) if is_copy && !replay.fold.has_end() => {
+            replay.damage.get_or_insert_with(|| Damage {
+                file: run.relative(JOURNAL_FILE),
+                why: COPIED.to_owned(),
+            });
+        }
+        Life::Lives | Life::MayLive | Life::Gone(_) => {}
     }
     let may_be_lost = || replay.is_loss_feared || !has_room(run) && !keeps_room(run);
     // What is to be done about it goes by what is on record.
@@ -190,131 +193,6 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         fold: replay.fold,
         life,
         answer,
-    })
-}
-
-/// A run's journal, folded.
-#[derive(Clone, Debug)]
-pub struct Replay {
-    pub fold: Fold,
-    /// The first byte of the journal that is not in `fold`.
-    pub offset: u64,
-    pub last_at: Option<Timestamp>,
-    /// A line without its end stands behind `offset`.
-    pub unfinished: bool,
-    /// Why the journal cannot be believed whole.
-    pub damage: Option<Damage>,
-    /// Lines may be lost that left no trace.
-    is_loss_feared: bool,
-    /// Up to here nothing was read: it had been given back, or a checkpoint stands for it.
-    front: u64,
-}
-
-impl Replay {
-    fn apply(&mut self, record: &Record) {
-        self.fold.apply(record);
-        self.last_at = record.at.or(self.last_at);
-    }
-}
-
-/// Folds the journal of `run`, from its checkpoint on where that can be believed.
-///
-/// # Errors
-/// A checkpoint in a newer format. A journal that cannot be read is damage, which the answer tells of.
-pub fn replay(run: &RunFolder) -> Result<Replay> {
-    let mut replay = replay_once(run)?;
-    // Its front may have been given up meanwhile, for a checkpoint that was written behind what was read.
-    for _ in 0..REREADS_MAX {
-        if replay.fold.launch.is_some() && !replay.fold.gap {
-            break;
-        }
-        let journal = Journal::open_read_only(run.path());
-        if !journal.is_ok_and(|journal| journal.front() > replay.front) {
-            break;
-        }
-        replay = replay_once(run)?;
-    }
-    Ok(replay)
-}
-
-fn replay_once(run: &RunFolder) -> Result<Replay> {
-    let checkpoint =
-        StoredCheckpoint::load(run).with_context(|| format!("{}", run.checkpoint().display()))?;
-    let damage = |why: String| {
-        Some(Damage {
-            file: run.relative(JOURNAL_FILE),
-            why,
-        })
-    };
-    let read = Journal::open_read_only(run.path()).and_then(|journal| {
-        // Before it is read: whoever takes that back has written there first.
-        let is_loss_feared = journal.is_loss_feared();
-        let mut replay = read(&journal, checkpoint.as_ref(), &damage)?;
-        replay.is_loss_feared = is_loss_feared;
-        Ok((replay, journal))
-    });
-    let (mut replay, journal) = match read {
-        Ok(read) => read,
-        Err(error) => {
-            let mut replay = start(checkpoint.as_ref());
-            replay.damage = damage(error.to_string());
-            return Ok(replay);
-        }
-    };
-    if replay.fold.launch.is_none() && replay.damage.is_none() {
-        replay.damage = damage(describe(journal.file()));
-    }
-    Ok(replay)
-}
-
-/// Folds `journal` on top of `checkpoint`, as far as they fit together.
-fn read(
-    journal: &Journal,
-    checkpoint: Option<&StoredCheckpoint>,
-    damage: &dyn Fn(String) -> Option<Damage>,
-) -> io::Result<Replay> {
-    let read = |replay: &mut Replay, newer_than: Option<Timestamp>| -> io::Result<()> {
-        // What a checkpoint stands for is not read.
-        replay.front = match replay.offset {
-            0 => journal.front(),
-            offset => offset,
-        };
-        let end = journal.read(replay.offset, &mut |record| {
-            if newer_than.is_none_or(|last| record.at.is_some_and(|at| at > last)) {
-                replay.apply(&record);
-            }
-        })?;
-        (replay.offset, replay.unfinished) = (end.offset, end.unfinished);
-        Ok(())
-    };
-    let agreement = checkpoint.map(|c| c.compare(journal.file()));
-    // Of what others have told of an end there may be no more than that.
-    let is_believed = checkpoint.is_some_and(|c| {
-        let is_all = || c.fold.has_end() && journal.has_lost_front();
-        c.rules == Rules::Ours || is_all()
-    });
-    Ok(match agreement.transpose()? {
-        Some(Agreement::Agrees) if is_believed => {
-            let mut replay = start(checkpoint);
-            read(&mut replay, None)?;
-            replay
-        }
-        Some(Agreement::Differs(why)) => {
-            // What the checkpoint knew, and what was written since into whatever the journal is now.
-            let mut replay = start(checkpoint);
-            replay.damage = damage(why);
-            replay.apply(&gap());
-            let last = replay.last_at.unwrap_or_default();
-            replay.offset = 0;
-            read(&mut replay, Some(last))?;
-            replay
-        }
-        // What others have folded is there to be folded by our rules.
-        Some(Agreement::Agrees | Agreement::Overtaken) | None => {
-            let mut replay = start(None);
-            read(&mut replay, None)?;
-            replay
-        }
     })
 }
 
@@ -349,35 +227,4 @@ fn is_read_only(run: &RunFolder, told: &Statfs) -> bool {
     let is_said = told.flags().contains(FsFlags::ST_RDONLY);
     let may_hide_it = told.filesystem_type() == EXT4_SUPER_MAGIC;
     is_said || may_hide_it && Journal::is_read_only(run.path())
-}
-
-fn gap() -> Record {
-    Record {
-        at: None,
-        event: Event::Gap,
-    }
-}
-
-fn start(checkpoint: Option<&StoredCheckpoint>) -> Replay {
-    Replay {
-        fold: match checkpoint.map(|c| (c.rules, &c.fold)) {
-            Some((Rules::Ours, fold)) => fold.clone(),
-            Some((Rules::Others, fold)) => fold.of_others(),
-            None => Fold::default(),
-        },
-        offset: checkpoint.map_or(0, |c| c.offset),
-        last_at: checkpoint.and_then(|c| c.last_at),
-        unfinished: false,
-        damage: None,
-        is_loss_feared: false,
-        front: 0,
-    }
-}
-
-fn describe(journal: &File) -> String {
-    match journal.metadata() {
-        Ok(metadata) if metadata.len() == 0 => "it is empty".to_owned(),
-        Ok(_) => "its beginning cannot be read".to_owned(),
-        Err(error) => error.to_string(),
-    }
 }

@@ -10,6 +10,7 @@ mod kernel_log;
 mod life;
 mod look;
 mod process;
+mod replay;
 mod watcher;
 mod worker;
 
@@ -17,9 +18,10 @@ pub use alarm::{Alarm, Sight};
 pub use host::{Reach, boot_id, now, pid_namespace, reach};
 pub use kernel_log::KernelLog;
 pub use life::{Supervised, find_qemu, is_newest, is_of_run, lock_is_held};
-pub use look::{Observation, look, look_at_run, replay};
+pub use look::{Observation, look, look_at_run};
 pub use process::{
     ProcessState, exit_of_wait_status, is_named_as_qemu, process, process_state, start_ticks,
 };
+pub use replay::replay;
 pub use watcher::Watcher;
 pub use worker::worker;

@@ -17,7 +17,7 @@ use super::settle::connect;
 use super::snapshot_duty::{
     finish_revert, is_snapshot, place_snapshot, remove_snapshot, undo_snapshot,
 };
-use super::undo::{Undone, undo};
+use super::undo::{Undone, is_running, undo};
 use crate::domain::{Duty, Event, Life, OnPoweroff, PendingJob, Transfer, Verb};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, look_at_run, now};
@@ -48,6 +48,12 @@ pub fn fulfil(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
             append(run, &Event::Gap)?;
             continue;
         }
+        if duty.ends_what_stands() && may_have_gone_on(run, &seen) {
+            bail!(
+                "Requested operation is not valid: it was to end, but lines of the record are lost, and QEMU has the \
+                 guest running"
+            );
+        }
         match verb.filter(|_| seen.fold.gap) {
             // In lines that are lost it may have been reset, and run.
             Some(verb) if !stands_for(run, verb)? => tell_that_it_may_run(run, verb)?,
@@ -55,6 +61,13 @@ pub fn fulfil(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
         }
     }
     bail!("there is always something left to be done")
+}
+
+/// Whether a guest runs, in spite of the record, which lacks lines. One that cannot be asked does nothing.
+fn may_have_gone_on(run: &RunFolder, seen: &Observation) -> bool {
+    let is_doubtful = (seen.fold.gap || seen.may_lack_lines) && seen.is_active();
+    let runs = || is_running(&mut connect(run)?);
+    is_doubtful && runs().unwrap_or(false)
 }
 
 /// Whether QEMU keeps a guest that panicked, or has shut down, by its own word.

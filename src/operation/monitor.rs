@@ -10,6 +10,7 @@ use super::settle::{
     NOT_RUNNING, connect, refuse_unless_whole, refuse_while_busy, settled, settled_active,
 };
 use super::stream::SENT_BY_ANOTHER;
+use super::undo::is_running;
 use crate::domain::{Certainty, OnPoweroff, OnReboot, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -86,12 +87,14 @@ pub fn shutdown(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let seen = settled(domain, seen)?;
     match seen.answer.state {
         State::Running(_) => power_down(&seen),
-        State::ShutOff(_)
-        | State::Paused(_)
-        | State::Crashed
-        | State::InShutdown
-        | State::PmSuspended => {
-            bail!(NOT_RUNNING)
+        State::ShutOff(_) => bail!(NOT_RUNNING),
+        State::Paused(_) | State::Crashed | State::InShutdown | State::PmSuspended => {
+            // By what was lost of the record it may run.
+            let is_sure = seen.answer.certainty == Certainty::Witnessed;
+            match seen.run.as_ref().filter(|_| !is_sure) {
+                Some(run) if is_running(&mut connect(run)?)? => power_down(&seen),
+                Some(_) | None => bail!(NOT_RUNNING),
+            }
         }
     }
 }

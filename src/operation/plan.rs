@@ -91,6 +91,8 @@ impl Plan {
             begin: self.begin,
             boot: boot_id()?,
             pid_namespace: pid_namespace()?,
+            // There is none yet.
+            journal: None,
             exit_device: self.facts.exit_device,
             debugger: self.facts.debugger,
             bmc: self.facts.bmc,

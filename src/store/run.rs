@@ -87,7 +87,9 @@ impl NewRun {
 
     fn try_publish(&self, at: Timestamp, launch: &Launch) -> io::Result<()> {
         let journal = Journal::open(&self.temporary)?;
-        journal.append(at, &Event::Launched(Box::new(launch.clone())))?;
+        let mut launch = launch.clone();
+        launch.journal = Some(journal.id()?);
+        journal.append(at, &Event::Launched(Box::new(launch)))?;
         journal.file().sync_all()?;
         sync_folder(&self.temporary)?;
         // What needs room comes before the step that every reader sees.

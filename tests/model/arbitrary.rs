@@ -55,6 +55,7 @@ fn launches() -> impl Strategy<Value = Event> {
                 begin,
                 boot: lines::boot(),
                 pid_namespace: 1,
+                journal: None,
                 exit_device,
                 debugger: false,
                 bmc: false,

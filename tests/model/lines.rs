@@ -45,6 +45,7 @@ pub(crate) fn launched(setup: &Setup) -> Event {
         begin: setup.begin,
         boot: boot(),
         pid_namespace: 1,
+        journal: None,
         exit_device: setup.exit_device,
         debugger: false,
         bmc: false,

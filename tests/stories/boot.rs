@@ -274,35 +274,3 @@ fn a_wait_in_another_pid_namespace_ends_with_a_guest_that_nobody_supervises() {
         (Some(0), "shut off (crashed)")
     );
 }
-
-#[test]
-fn a_copy_of_the_state_directory_is_told_as_it_is_and_nothing_is_done_by_it() {
-    let host = Host::new();
-    let mut guest = host.start("v", &[]);
-    let supervisor = host.supervisor_pid("v");
-    let copy = host.copied_state();
-    host.ok(&["suspend", "v"]);
-    let told = host.domstate_in(&copy, &["--format", "json", "v"]);
-    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-    assert_eq!(
-        (&told["state"], &told["certainty"]),
-        (&"running".into(), &"inferred".into()),
-        "{told}"
-    );
-    for verb in ["destroy", "resume", "reset"] {
-        let said = host.domstate_in(&copy, &[verb, "v"]);
-        assert_eq!(
-            (said.code, &*said.stdout),
-            (Some(1), ""),
-            "{verb}: {said:?}"
-        );
-    }
-    assert_eq!(processes_with(&copy.to_string_lossy()), [] as [i32; 0]);
-    assert_eq!(host.answer("v"), "paused (user)");
-    // Nor is it taken for one where nobody looks after the guest.
-    send(supervisor, Signal::SIGKILL);
-    until("the supervisor's death", || !is_alive(supervisor));
-    assert_eq!(host.json("v")["certainty"], "witnessed");
-    host.ok(&["resume", "v"]);
-    guest.answers();
-}

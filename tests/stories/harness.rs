@@ -303,12 +303,21 @@ impl Host {
 
     /// Appends a line to the journal of the domain's newest run as domstate writes it, this long ago.
     pub(crate) fn note(&self, domain: &str, age: Duration, event: &str, data: &Value) {
+        self.append(domain, age, &format!("DOMSTATE_{event}"), data);
+    }
+
+    /// The same as QEMU writes it.
+    pub(crate) fn note_of_qemu(&self, domain: &str, event: &str) {
+        self.append(domain, Duration::ZERO, event, &Value::Null);
+    }
+
+    fn append(&self, domain: &str, age: Duration, event: &str, data: &Value) {
         let at = std::time::SystemTime::now() - age;
         let at = at.duration_since(std::time::UNIX_EPOCH).unwrap();
         let (seconds, micros) = (at.as_secs(), at.subsec_micros());
         let line = format!(
             "\n{{\"timestamp\":{{\"seconds\":{seconds},\"microseconds\":{micros}}},\
-             \"event\":\"DOMSTATE_{event}\",\"data\":{data}}}\n"
+             \"event\":\"{event}\",\"data\":{data}}}\n"
         );
         let path = self.run_folder(domain).join("journal");
         let mut journal = fs::OpenOptions::new().append(true).open(path).unwrap();

@@ -83,6 +83,8 @@ mod bounds;
 mod caller;
 /// A QEMU that has few rights, and what domstate executes.
 mod confined;
+/// A copy of the state directory.
+mod copies;
 /// What a QEMU that a guest broke out of may write.
 mod forged;
 /// Verbs that are killed at each of their system calls.
@@ -96,6 +98,8 @@ mod disk;
 mod doubts;
 /// The order in which things reach the disk.
 mod durable;
+/// What is done to a guest of whose record lines are lost.
+mod lost_lines;
 /// The power goes at any moment.
 mod power_cuts;
 /// Runs that are too long ago are removed whole.

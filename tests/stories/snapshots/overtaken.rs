@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::harness::{Guest, Said, finish_child, send, spawn, until};
+use crate::harness::{Guest, Said, finish_child, processes_with, send, spawn, until};
 
 const CREATE: [&str; 3] = ["snapshot-create-as", "v", "s1"];
 const HALT: [&str; 4] = ["snapshot-create-as", "v", "s1", "--halt"];
@@ -130,6 +130,32 @@ fn a_snapshot_that_is_whole_is_kept_though_its_guest_ends_before_that_is_said() 
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(stage.host.answer("v"), "shut off (shutdown)");
     assert!(stage.is_held("s1") && stage.listed() == ["s1"]);
+    stage.revert("s1", &[], "running (from snapshot)");
+    Guest::taken(&stage.line).answers();
+}
+
+#[test]
+fn a_copy_that_was_made_meanwhile_deletes_nothing_of_a_snapshot_that_was_taken_since() {
+    let (stage, mut guest) = started(&CREATE);
+    let held = Held::has_asked(&stage, &CREATE);
+    let copy = stage.host.copied_state();
+    let said = held.goes_on(&stage);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    guest.press('o');
+    assert_eq!(stage.host.wait("v"), "shut off (shutdown)");
+    for args in [
+        &["v"][..],
+        &["--reason", "v"],
+        &["wait", "v"],
+        &["snapshot-list", "v"],
+        &["snapshot-delete", "v", "s2"],
+        &["undefine", "v"],
+    ] {
+        let said = stage.host.domstate_in(&copy, args);
+        let of_copy = processes_with(&copy.to_string_lossy());
+        assert_eq!(of_copy, [] as [i32; 0], "{args:?}: {said:?}");
+        assert!(stage.is_held("s1"), "{args:?}: {said:?}");
+    }
     stage.revert("s1", &[], "running (from snapshot)");
     Guest::taken(&stage.line).answers();
 }
