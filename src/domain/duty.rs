@@ -70,11 +70,6 @@ impl Duty {
             | Self::DisarmReboot => None,
         }
     }
-
-    /// Whether it ends a guest of which nothing is left to be done but that.
-    pub fn ends_what_stands(self) -> bool {
-        matches!(self, Self::EndAfterJob | Self::EndAfterPoweroff)
-    }
 }
 
 impl Fold {

@@ -138,7 +138,8 @@ pub struct Launch {
     pub boot: BootId,
     /// Inode number of the pid namespace that the run's pids belong to.
     pub pid_namespace: u64,
-    /// The journal itself, by which a copy of it is known; `None` of a run that an older domstate has started.
+    /// The journal itself, by which a copy of it is known; `None` of a run that an older domstate has started, and where files do
+    /// not tell when they were made.
     pub journal: Option<FileId>,
     /// Whether the machine has a device by which the guest can end QEMU with a status of its own.
     pub exit_device: bool,
@@ -172,11 +173,14 @@ pub enum Begin {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootId(pub String);
 
-/// What stat(2) calls a file, whatever its name is. Device numbers hold for one boot.
+/// What statx(2) calls a file, whatever its name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
+    /// Holds for one boot, and as long as its file system is mounted.
     pub device: u64,
     pub inode: u64,
+    /// When it was made: the next one may have the same number.
+    pub born: Timestamp,
 }
 
 /// A process that cannot be mistaken for a later one with the same number.

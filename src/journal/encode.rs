@@ -156,6 +156,7 @@ pub(super) fn launch_to_json(launch: &Launch) -> Value {
     if let (Some(fields), Some(journal)) = (fields.as_object_mut(), launch.journal) {
         fields.insert("journal_device".to_owned(), json!(journal.device));
         fields.insert("journal_inode".to_owned(), json!(journal.inode));
+        fields.insert("journal_born".to_owned(), json!(journal.born.0));
     }
     fields
 }
@@ -213,6 +214,7 @@ mod tests {
             journal: Some(FileId {
                 device: 8,
                 inode: 9,
+                born: Timestamp(10),
             }),
             exit_device: true,
             debugger: true,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
-use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+use rustix::fs::{AtFlags, IFlags, StatxFlags, ioctl_getflags, ioctl_setflags, statx};
 
 use super::encode::encode;
 use super::reader::{Position, read_records, skip_hole};
@@ -66,13 +66,18 @@ impl Journal {
         opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
     }
 
-    /// Which file it is.
-    pub fn id(&self) -> io::Result<FileId> {
-        let found = self.file.metadata()?;
-        Ok(FileId {
-            device: found.dev(),
-            inode: found.ino(),
-        })
+    /// Which file it is; `None` where nobody knows when it was made. Such a file system may number its files anew, too.
+    pub fn id(&self) -> io::Result<Option<FileId>> {
+        let found = statx(&self.file, c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME)?;
+        let has_birth = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+        let seconds = u64::try_from(found.stx_btime.tv_sec).ok();
+        let seconds = seconds.filter(|_| has_birth);
+        let metadata = self.file.metadata()?;
+        Ok(seconds.map(|seconds| FileId {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            born: Timestamp(seconds * 1_000_000 + u64::from(found.stx_btime.tv_nsec) / 1000),
+        }))
     }
 
     /// Opens it to read only.

@@ -149,7 +149,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
 }
 
 /// What every checkpoint holds goes into lists: a quarter of what a query costs is reading keys.
-const LAUNCH_KEYS: [&str; 16] = [
+const LAUNCH_KEYS: [&str; 17] = [
     "run",
     "kind",
     "begin",
@@ -166,6 +166,7 @@ const LAUNCH_KEYS: [&str; 16] = [
     "bmc",
     "journal_device",
     "journal_inode",
+    "journal_born",
 ];
 
 fn launch_to_list(launch: &Launch) -> Value {

@@ -29,6 +29,7 @@ fn a_fold_comes_back_as_it_went() {
         journal: Some(FileId {
             device: 8,
             inode: 9,
+            born: Timestamp(10),
         }),
         exit_device: true,
         debugger: true,

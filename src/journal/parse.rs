@@ -223,6 +223,7 @@ pub(super) fn file_id<'a>(
     Some(FileId {
         device: field("journal_device")?.as_u64()?,
         inode: field("journal_inode")?.as_u64()?,
+        born: Timestamp(field("journal_born")?.as_u64()?),
     })
 }
 

@@ -9,14 +9,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 
 use anyhow::{Error, Result, bail};
 
-use super::host::{Reach, boot_id, pid_namespace, reach};
+use super::host::{boot_id, pid_namespace};
 use super::process::{ProcessState, is_named_as_qemu, parent_pid, process, process_state};
 use crate::domain::{Exit, Exited, Fold, Life, Process};
-use crate::journal::{JOURNAL_FILE, Journal, open_to_read};
+use crate::journal::{JOURNAL_FILE, open_to_read};
 use crate::qemu::listener_pid;
 use crate::store::{DomainFolder, Log, RunFolder, is_held};
 
@@ -153,65 +152,27 @@ pub fn is_of_run(run: &RunFolder, process: Process) -> bool {
         Supervised::By(Some(supervisor)) => parent_pid(pid) == Some(supervisor),
         Supervised::By(None) | Supervised::Nobody => false,
     };
-    let has_open = |path: PathBuf, mode| {
-        let file = fs::symlink_metadata(path);
-        file.is_ok_and(|file| has_open(pid, &file, mode))
-    };
     is_child()
-        || has_open(run.path().join(JOURNAL_FILE), Mode::WriteOnly)
-        || run
-            .domain()
-            .is_some_and(|domain| has_open(domain.lock(), Mode::Any))
+        || writes_to(run, pid)
+        || has_lock_open(run, pid)
         // Last, because it may take a second: one whose descriptors are hidden from us.
         || fs::File::open(run.path())
             .and_then(|folder| listener_pid(folder.as_fd()))
             .is_ok_and(|listener| listener == pid)
 }
 
-/// Whether a process that was told to be QEMU writes to another journal than that of `run`, which is a copy of it, then. It has
-/// neither this journal nor this lock open, nor has anybody else this journal (else that line is a forgery). Where its
-/// descriptors are hidden from us nobody knows.
-fn is_of_another_journal(run: &RunFolder, qemu: Process) -> bool {
-    let has_open = |path: PathBuf, mode| {
-        let file = fs::symlink_metadata(path);
-        file.is_ok_and(|file| has_open(qemu.pid, &file, mode))
-    };
-    let domain = run.domain();
-    fs::read_dir(format!("/proc/{}/fd", qemu.pid)).is_ok()
-        && !has_open(run.path().join(JOURNAL_FILE), Mode::WriteOnly)
-        && !domain.is_some_and(|domain| has_open(domain.lock(), Mode::Any))
-        && find_qemu(run).is_none()
+/// Whether a process has the journal of `run` open as QEMU has it.
+pub(super) fn writes_to(run: &RunFolder, pid: u32) -> bool {
+    let journal = fs::symlink_metadata(run.path().join(JOURNAL_FILE));
+    journal.is_ok_and(|journal| has_open(pid, &journal, Mode::WriteOnly))
 }
 
-/// Whether the journal of `run` is a copy of the one that its run writes, or wrote: so nothing is to be done about it. Only of this
-/// boot's is that told, and of a guest that lives its own supervisor knows better.
-///
-/// # Errors
-/// The journal, or the host's boot id, cannot be read.
-pub(super) fn is_copy(run: &RunFolder, fold: &Fold, life: &Life) -> Result<bool> {
-    match (life, fold.qemu) {
-        (Life::Lives, Some(qemu)) => Ok(is_of_another_journal(run, qemu)),
-        (Life::Lives, None) => Ok(is_another_file(run, fold)? && find_qemu(run).is_none()),
-        (Life::MayLive | Life::Gone(_), _) => is_another_file(run, fold),
-    }
-}
-
-/// Whether the journal of `run` is not the file that its first line was written to. A container's file system has another
-/// device number each time that it starts, and inode numbers are kept.
-fn is_another_file(run: &RunFolder, fold: &Fold) -> Result<bool> {
-    let Some(launch) = fold.launch.as_ref() else {
-        return Ok(false);
-    };
-    let Some(was) = launch.journal else {
-        return Ok(false);
-    };
-    let reach = reach(launch)?;
-    if reach == Reach::OtherBoot {
-        return Ok(false);
-    }
-    let found = Journal::open_read_only(run.path())?.id()?;
-    let is_elsewhere = reach == Reach::Same && found.device != was.device;
-    Ok(found.inode != was.inode || is_elsewhere)
+/// Whether a process has the lock open that the QEMU of `run` has inherited.
+pub(super) fn has_lock_open(run: &RunFolder, pid: u32) -> bool {
+    let lock = run
+        .domain()
+        .and_then(|domain| fs::symlink_metadata(domain.lock()).ok());
+    lock.is_some_and(|lock| has_open(pid, &lock, Mode::Any))
 }
 
 /// How a file is open.

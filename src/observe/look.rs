@@ -7,7 +7,8 @@ use nix::sys::statfs::{EXT4_SUPER_MAGIC, Statfs, statfs};
 use nix::sys::statvfs::FsFlags;
 
 use super::host::{Reach, reach};
-use super::life::{Supervised, is_copy, life};
+use super::life::{Supervised, life};
+use super::origin::{Origin, life_by_copy, origin, origin_by_qemu};
 use super::process::is_named_as_qemu;
 use super::replay::{Replay, gap, replay};
 use super::worker::worker;
@@ -32,8 +33,8 @@ pub struct Observation {
     /// Whether the process that does the job, if there is one, is there.
     pub worker: Worker,
     pub supervised: Supervised,
-    /// Its QEMU writes, or wrote, to another journal, of which this one is a copy: nothing is to be done about it here.
-    is_copy: bool,
+    /// Whether it is its run's own journal that was looked at.
+    pub origin: Origin,
     /// Lines may be lost, of which nothing is on record yet.
     pub may_lack_lines: bool,
     pub answer: Answer,
@@ -71,14 +72,14 @@ impl Observation {
         match (&self.run, &self.life) {
             (None, _) => true,
             // In a copy nobody writes it down.
-            (Some(_), Life::Gone(_)) => self.fold.has_end() || self.is_copy,
+            (Some(_), Life::Gone(_)) => self.fold.has_end() || self.is_copy(),
             (Some(_), Life::Lives | Life::MayLive) => false,
         }
     }
 
     /// What is to be done about it, by whoever finds it so.
     pub fn duty(&self) -> Option<Duty> {
-        self.run.as_ref().filter(|_| !self.is_copy)?;
+        self.run.as_ref().filter(|_| !self.is_copy())?;
         self.fold.duty(&self.life, self.worker)
     }
 
@@ -91,7 +92,11 @@ impl Observation {
         // From another pid namespace a guest that lives cannot be told from one that is gone.
         let in_reach = || reach(launch).is_ok_and(|reach| reach != Reach::OtherNamespace);
         let is_wanted = !self.is_settled() || self.duty().is_some();
-        is_wanted && self.supervised.is_nobody() && in_reach() && !self.is_copy
+        is_wanted && self.supervised.is_nobody() && in_reach() && !self.is_copy()
+    }
+
+    fn is_copy(&self) -> bool {
+        self.origin == Origin::Copy
     }
 
     fn never_ran() -> Self {
@@ -101,7 +106,7 @@ impl Observation {
             life: Life::Gone(crate::domain::Exited::default()),
             worker: Worker::Gone,
             supervised: Supervised::Nobody,
-            is_copy: false,
+            origin: Origin::Untold,
             may_lack_lines: false,
             answer: Answer {
                 state: State::ShutOff(ShutOff::Unknown),
@@ -153,14 +158,19 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         replay.apply(&gap());
     }
     let supervised = Supervised::look(run);
-    // Of an end on record nothing can be lost, unless something is left to be done.
-    let is_over = matches!(life, Life::Gone(_)) && replay.fold.has_end();
-    let may_matter = !is_over || replay.fold.job.is_some();
-    let is_copy =
-        may_matter && supervised.is_nobody() && is_copy(run, &replay.fold, &life).unwrap_or(false);
+    let mut origin = match is_certain(&replay.fold, &life, supervised) {
+        true => Origin::Untold,
+        false => origin(run, &replay.fold).unwrap_or(Origin::Untold),
+    };
     match life {
-        Life::Lives if is_copy => life = Life::MayLive,
-        Life::Gone(_) if is_copy && !replay.fold.has_end() => {
+        Life::Lives if supervised.is_nobody() => {
+            origin = origin_by_qemu(run, &replay.fold, origin);
+            if origin == Origin::Copy {
+                life = Life::MayLive;
+            }
+        }
+        Life::Gone(_) if origin == Origin::Copy && !replay.fold.has_end() => {
+            life = life_by_copy(&replay.fold, life);
             replay.damage.get_or_insert_with(|| Damage {
                 file: run.relative(JOURNAL_FILE),
                 why: COPIED.to_owned(),
@@ -187,13 +197,22 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
     Ok(Observation {
         run: Some(run.clone()),
         supervised,
-        is_copy,
+        origin,
         may_lack_lines: doubted.is_some(),
         worker: worker(run, &replay.fold)?,
         fold: replay.fold,
         life,
         answer,
     })
+}
+
+/// Whether it is of no moment where a run's journal comes from: its supervisor knows better, or all is done.
+fn is_certain(fold: &Fold, life: &Life, supervised: Supervised) -> bool {
+    match life {
+        Life::Lives => !supervised.is_nobody(),
+        Life::MayLive => false,
+        Life::Gone(_) => fold.has_end() && fold.job.is_none(),
+    }
 }
 
 /// Whether the line without an end is one that QEMU could not write whole (a full disk): it does not come back to it, and

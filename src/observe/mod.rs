@@ -9,6 +9,7 @@ mod host;
 mod kernel_log;
 mod life;
 mod look;
+mod origin;
 mod process;
 mod replay;
 mod watcher;
@@ -19,6 +20,7 @@ pub use host::{Reach, boot_id, now, pid_namespace, reach};
 pub use kernel_log::KernelLog;
 pub use life::{Supervised, find_qemu, is_newest, is_of_run, lock_is_held};
 pub use look::{Observation, look, look_at_run};
+pub use origin::Origin;
 pub use process::{
     ProcessState, exit_of_wait_status, is_named_as_qemu, process, process_state, start_ticks,
 };

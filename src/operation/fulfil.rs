@@ -3,28 +3,23 @@
 //! Several may be at it at once, the supervisor's servant and the next verb. Who has QEMU's monitor looks again first, so
 //! that nothing is done twice; all that counts is in the journal by then, because QEMU writes it before it answers.
 
-use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::asking::{Asking, one_line};
 use super::destroy::{end_qemu, end_qemu_by};
-use super::dump::{dump_core, is_dump, is_save};
+use super::dump::{dump_core, is_save};
+use super::job_duty::{may_have_gone_on, place, take_back, tell_done, undo_for, without_qemu};
 use super::migrate::switch_over;
 use super::settle::connect;
-use super::snapshot_duty::{
-    finish_revert, is_snapshot, place_snapshot, remove_snapshot, undo_snapshot,
-};
-use super::undo::{Undone, is_running, undo};
-use crate::domain::{Duty, Event, Life, OnPoweroff, PendingJob, Transfer, Verb};
+use super::snapshot_duty::finish_revert;
+use crate::domain::{Duty, Event, Life, OnPoweroff, Transfer, Verb};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, look_at_run, now};
 use crate::qemu::{Control, ControlError};
-use crate::store::{
-    DomainFolder, Owner, Placed, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
-};
+use crate::store::{DomainFolder, Placed, RunFolder};
 
 /// How long QEMU may take to say what became of a guest that was let go.
 const DEPARTURE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,16 +38,11 @@ pub fn fulfil(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
             return Ok(());
         };
         let verb = duty.of_standing_guest();
-        if verb.is_some() && seen.may_lack_lines && !seen.fold.gap {
+        let stands = verb.is_some() || duty == Duty::EndAfterPoweroff;
+        if stands && seen.may_lack_lines && !seen.fold.gap {
             // On record first: nobody does anything to a guest that may run, and cannot say so.
             append(run, &Event::Gap)?;
             continue;
-        }
-        if duty.ends_what_stands() && may_have_gone_on(run, &seen) {
-            bail!(
-                "Requested operation is not valid: it was to end, but lines of the record are lost, and QEMU has the \
-                 guest running"
-            );
         }
         match verb.filter(|_| seen.fold.gap) {
             // In lines that are lost it may have been reset, and run.
@@ -61,13 +51,6 @@ pub fn fulfil(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
         }
     }
     bail!("there is always something left to be done")
-}
-
-/// Whether a guest runs, in spite of the record, which lacks lines. One that cannot be asked does nothing.
-fn may_have_gone_on(run: &RunFolder, seen: &Observation) -> bool {
-    let is_doubtful = (seen.fold.gap || seen.may_lack_lines) && seen.is_active();
-    let runs = || is_running(&mut connect(run)?);
-    is_doubtful && runs().unwrap_or(false)
 }
 
 /// Whether QEMU keeps a guest that panicked, or has shut down, by its own word.
@@ -92,7 +75,7 @@ fn tell_that_it_may_run(run: &RunFolder, verb: Verb) -> Result<()> {
 fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Duty) -> Result<()> {
     if matches!(seen.life, Life::Gone(_)) {
         return match &seen.fold.job {
-            Some(pending) => without_qemu(domain, run, pending, duty),
+            Some(pending) => without_qemu(domain, run, pending, duty, seen.origin),
             None => Ok(()),
         };
     }
@@ -126,6 +109,9 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
             drop(control);
             await_departure(domain, run)
         }
+        (Duty::PlaceFile, Some(pending)) if may_have_gone_on(&seen, pending, &mut control)? => {
+            take_back(run, pending)
+        }
         (Duty::PlaceFile, Some(pending)) => match place(domain, run, pending) {
             Ok(Placed::Durably) => tell_done(run, pending),
             // The image has its name, and the guest must not be there twice. Its folder is synced when QEMU is gone.
@@ -138,8 +124,7 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
             // There is no place for it: the guest goes on instead, if there is one still.
             Err(_) => {
                 control.execute("query-status", None)?;
-                let (verb, pid) = (pending.verb, pending.job.worker.pid);
-                append(run, &Event::TakenBack { verb, pid })?;
+                take_back(run, pending)?;
                 undo_for(domain, run, &mut control, pending)
             }
         },
@@ -154,49 +139,6 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
         (Duty::DisarmReboot, _) => disarm(run, &mut control, &seen),
         _ => Ok(()),
     }
-}
-
-/// The end of a job of a QEMU that is gone: only its file is left.
-fn without_qemu(
-    domain: &DomainFolder,
-    run: &RunFolder,
-    pending: &PendingJob,
-    duty: Duty,
-) -> Result<()> {
-    if duty == Duty::PlaceFile {
-        return match place(domain, run, pending)? {
-            Placed::Durably => tell_done(run, pending),
-            Placed::Unsynced(error) => Err(error).with_context(|| {
-                format!("cannot sync the folder of {}", pending.job.file.display())
-            }),
-        };
-    }
-    remove(domain, run, pending)?;
-    tell_failed(run, pending, "it ended before that was done")
-}
-
-fn undo_for(
-    domain: &DomainFolder,
-    run: &RunFolder,
-    control: &mut Control,
-    pending: &PendingJob,
-) -> Result<()> {
-    // That it is not carried out must not be news that a power cut takes back. Where nothing can be written any more, that
-    // is all that can be done.
-    match Journal::open_read_only(run.path())?.sync() {
-        Err(error) if error.kind() != ErrorKind::ReadOnlyFilesystem => return Err(error.into()),
-        Ok(()) | Err(_) => {}
-    }
-    if is_snapshot(pending.verb) {
-        return undo_snapshot(domain, run, control, pending);
-    }
-    let undone = undo(domain, run, control, pending.job.before, pending.verb)?;
-    // Else QEMU's word is of an earlier one: of a dump, or of the guest's own arrival.
-    if undone == Undone::TooLate && look_at_run(domain, run)?.fold.transfer == Transfer::Left {
-        return Ok(());
-    }
-    remove(domain, run, pending)?;
-    tell_failed(run, pending, "the process died before it was done")
 }
 
 /// Waits until QEMU says what became of a guest that was let go, or for as long as that may take.
@@ -220,59 +162,6 @@ fn await_departure(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
 fn go_on(control: &mut Control) -> Result<()> {
     control.execute("cont", None)?;
     Ok(())
-}
-
-/// Gives the file of a job that was carried out its name.
-fn place(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<Placed> {
-    let file = &pending.job.file;
-    let owner = Owner::new(domain, run, &pending.job);
-    let placed = if is_dump(pending.verb) {
-        put_dump_in_place(file, &owner).map_err(anyhow::Error::from)
-    } else if is_save(pending.verb) {
-        put_in_place(file, &owner)
-    } else if is_snapshot(pending.verb) {
-        place_snapshot(domain, pending, &owner)
-    } else {
-        Ok(Placed::Durably)
-    };
-    placed.with_context(|| format!("cannot write {}", file.display()))
-}
-
-fn tell_done(run: &RunFolder, pending: &PendingJob) -> Result<()> {
-    append(
-        run,
-        &Event::Done {
-            verb: pending.verb,
-            pid: pending.job.worker.pid,
-        },
-    )
-}
-
-fn remove(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
-    let file = &pending.job.file;
-    let owner = Owner::new(domain, run, &pending.job);
-    if is_snapshot(pending.verb) {
-        return remove_snapshot(domain, pending, &owner);
-    }
-    let removed = if is_dump(pending.verb) {
-        discard_dump(file, &owner)
-    } else if is_save(pending.verb) {
-        discard(file, &owner)
-    } else {
-        Ok(())
-    };
-    removed.with_context(|| format!("cannot remove what is left of {}", file.display()))
-}
-
-pub(super) fn tell_failed(run: &RunFolder, pending: &PendingJob, why: &str) -> Result<()> {
-    append(
-        run,
-        &Event::Failed {
-            verb: pending.verb,
-            pid: pending.job.worker.pid,
-            message: why.to_owned(),
-        },
-    )
 }
 
 pub(super) fn append(run: &RunFolder, event: &Event) -> Result<()> {
@@ -335,11 +224,22 @@ pub(super) fn set_poweroff_ends(control: &mut Control, seen: &Observation) -> Re
 
 /// Ends QEMU, also one whose monitor does not answer, unless somebody has reset the guest meanwhile: then there is no reason.
 fn end_for(domain: &DomainFolder, run: &RunFolder, duty: Duty) -> Result<()> {
-    let control = connect(run);
-    if look_at_run(domain, run)?.duty() != Some(duty) {
+    let mut control = connect(run);
+    let seen = look_at_run(domain, run)?;
+    if seen.duty() != Some(duty) {
         return Ok(());
     }
     if duty != Duty::EndAfterPanic {
+        if let Some(pending) = &seen.fold.job
+            && (seen.fold.gap || seen.may_lack_lines)
+        {
+            // One that cannot be asked is left alone, too.
+            let mut asked = control?;
+            if may_have_gone_on(&seen, pending, &mut asked)? {
+                return take_back(run, pending);
+            }
+            control = Ok(asked);
+        }
         return end_qemu_by(domain, run, control);
     }
     let asking = Asking::begin(run, Verb::CrashDestroy)?;

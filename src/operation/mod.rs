@@ -13,6 +13,7 @@ mod feed;
 mod folder;
 mod fulfil;
 mod interrupts;
+mod job_duty;
 mod jobs;
 mod limits;
 mod managed;

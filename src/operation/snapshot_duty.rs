@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::fulfil::{append, tell_failed};
+use super::fulfil::append;
+use super::job_duty::tell_failed;
 use super::snapshot::disks;
 use super::snapshot_delete::{delete_from_files, delete_from_nodes};
 use super::snapshot_job::{Ended, JobError, dismiss, settle_job};

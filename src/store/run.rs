@@ -88,7 +88,7 @@ impl NewRun {
     fn try_publish(&self, at: Timestamp, launch: &Launch) -> io::Result<()> {
         let journal = Journal::open(&self.temporary)?;
         let mut launch = launch.clone();
-        launch.journal = Some(journal.id()?);
+        launch.journal = journal.id().ok().flatten();
         journal.append(at, &Event::Launched(Box::new(launch)))?;
         journal.file().sync_all()?;
         sync_folder(&self.temporary)?;

@@ -2,6 +2,7 @@
 //! for dead that lives, or for alive that is dead.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -13,22 +14,33 @@ use super::harness::{
 
 /// Runs domstate as if the host had booted anew.
 fn after_boot(host: &Host, boot: &str, args: &[&str]) -> Said {
-    let file = host.folder().join("boot_id");
+    after_boot_in(&host.state_dir(), boot, args)
+}
+
+/// The same in another state directory than the host's.
+pub(super) fn after_boot_in(state_dir: &Path, boot: &str, args: &[&str]) -> Said {
+    let file = state_dir.with_file_name("boot_id");
     fs::write(&file, format!("{boot}\n")).unwrap();
     let script = r#"mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec "$@""#;
-    in_namespace(host, &["-m", "sh", "-c", script, "sh"], file.to_str(), args)
+    let unshare = ["-m", "sh", "-c", script, "sh"];
+    in_namespace(state_dir, &unshare, file.to_str(), args)
 }
 
 /// Runs domstate where other pids are in use.
 fn among_other_pids(host: &Host, args: &[&str]) -> Said {
-    in_namespace(host, &["-p", "-f", "--mount-proc"], None, args)
+    among_other_pids_in(&host.state_dir(), args)
 }
 
-fn in_namespace(host: &Host, unshare: &[&str], file: Option<&str>, args: &[&str]) -> Said {
+/// The same in another state directory than the host's.
+pub(super) fn among_other_pids_in(state_dir: &Path, args: &[&str]) -> Said {
+    in_namespace(state_dir, &["-p", "-f", "--mount-proc"], None, args)
+}
+
+fn in_namespace(state_dir: &Path, unshare: &[&str], file: Option<&str>, args: &[&str]) -> Said {
     let mut command = Command::new("unshare");
     command.args(unshare).args(file);
     command.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
-    command.env("DOMSTATE_DIR", host.state_dir());
+    command.env("DOMSTATE_DIR", state_dir);
     finish(command)
 }
 
@@ -37,7 +49,7 @@ fn answer(said: &Said) -> &str {
     said.stdout.trim_end()
 }
 
-const SECOND: &str = "22222222-2222-4222-8222-222222222222";
+pub(super) const SECOND: &str = "22222222-2222-4222-8222-222222222222";
 const THIRD: &str = "33333333-3333-4333-8333-333333333333";
 
 #[test]

@@ -1,9 +1,25 @@
 //! A copy of the state directory: what was written to the journal since is not in it, and nobody acts by it.
 
+use std::fs;
+use std::process::Command;
+
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Host, is_alive, processes_with, send, until};
+use super::boot::among_other_pids_in;
+use super::harness::{Host, Said, finish, is_alive, is_root, processes_with, send, until};
+
+fn is_unknown(said: &Said) {
+    let told: Value = serde_json::from_str(&said.stdout).unwrap();
+    let cause = json!({
+        "kind": "journal-damaged",
+        "file": "runs/00000001/journal",
+        "why": "it seems to be a copy, which may lack what was written since",
+    });
+    let state = [&told["state"], &told["reason"], &told["certainty"]];
+    assert_eq!(state, ["shut off", "unknown", "unknown"], "{told}");
+    assert_eq!(told["cause"], cause, "{told}");
+}
 
 #[test]
 fn a_copy_is_told_as_it_is_and_nothing_is_done_by_it() {
@@ -44,28 +60,7 @@ fn a_copy_whose_guest_has_ended_since_does_not_tell_how() {
     let copy = host.copied_state();
     guest.press('o');
     assert_eq!(host.wait("v"), "shut off (shutdown)");
-    let told = host.domstate_in(&copy, &["--format", "json", "v"]);
-    let told: Value = serde_json::from_str(&told.stdout).unwrap();
-    let cause = json!({
-        "kind": "journal-damaged",
-        "file": "runs/00000001/journal",
-        "why": "it seems to be a copy, which may lack what was written since",
-    });
-    assert_eq!(
-        (
-            &told["state"],
-            &told["reason"],
-            &told["certainty"],
-            &told["cause"]
-        ),
-        (
-            &"shut off".into(),
-            &"unknown".into(),
-            &"unknown".into(),
-            &cause
-        ),
-        "{told}"
-    );
+    is_unknown(&host.domstate_in(&copy, &["--format", "json", "v"]));
     let waited = host.domstate_in(&copy, &["wait", "v"]);
     assert_eq!(waited.stdout, "shut off (unknown)\n", "{waited:?}");
     assert_eq!(processes_with(&copy.to_string_lossy()), [] as [i32; 0]);
@@ -78,4 +73,39 @@ fn a_copy_whose_guest_has_ended_since_does_not_tell_how() {
     host.domstate_in(&copy, &["destroy", "v"]);
     let told = host.domstate_in(&copy, &["--reason", "v"]);
     assert_eq!(told.stdout, "shut off (destroyed)\n", "{told:?}");
+}
+
+#[test]
+fn what_is_put_back_from_a_copy_is_one() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    let copy = host.copied_state();
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    let folder = host.folder().to_string_lossy().into_owned();
+    until("everybody's end", || processes_with(&folder).is_empty());
+    fs::remove_dir_all(host.state_dir()).unwrap();
+    let mut cp = Command::new("cp");
+    cp.arg("-a").arg(&copy).arg(host.state_dir());
+    assert_eq!(finish(cp).code, Some(0));
+    is_unknown(&host.domstate(&["--format", "json", "v"]));
+    assert_eq!(processes_with(&folder), [] as [i32; 0]);
+}
+
+#[test]
+fn a_copy_whose_guest_cannot_be_seen_is_not_told_to_have_ended() {
+    if !is_root("a_copy_whose_guest_cannot_be_seen_is_not_told_to_have_ended") {
+        return;
+    }
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let copy = host.copied_state();
+    let said = among_other_pids_in(&copy, &["--format", "json", "v"]);
+    let told: Value = serde_json::from_str(&said.stdout).unwrap();
+    let state = [&told["state"], &told["certainty"]];
+    assert_eq!(state, ["running", "inferred"], "{told}");
+    for verb in [["start", "v"], ["undefine", "v"]] {
+        let said = among_other_pids_in(&copy, &verb);
+        assert_eq!(said.code, Some(1), "{verb:?}: {said:?}");
+    }
 }

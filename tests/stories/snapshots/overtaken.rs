@@ -6,7 +6,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::harness::{Guest, Said, finish_child, processes_with, send, spawn, until};
+use crate::boot::{SECOND, after_boot_in};
+use crate::harness::{Guest, Said, finish_child, is_root, processes_with, send, spawn, until};
 
 const CREATE: [&str; 3] = ["snapshot-create-as", "v", "s1"];
 const HALT: [&str; 4] = ["snapshot-create-as", "v", "s1", "--halt"];
@@ -137,9 +138,9 @@ fn a_snapshot_that_is_whole_is_kept_though_its_guest_ends_before_that_is_said() 
 #[test]
 fn a_copy_that_was_made_meanwhile_deletes_nothing_of_a_snapshot_that_was_taken_since() {
     let (stage, mut guest) = started(&CREATE);
-    let held = Held::has_asked(&stage, &CREATE);
+    let held = Held::is_about_to_commit(&stage, &CREATE);
     let copy = stage.host.copied_state();
-    let said = held.goes_on(&stage);
+    let said = held.says_so_too_late(&stage);
     assert_eq!(said.code, Some(0), "{said:?}");
     guest.press('o');
     assert_eq!(stage.host.wait("v"), "shut off (shutdown)");
@@ -158,6 +159,22 @@ fn a_copy_that_was_made_meanwhile_deletes_nothing_of_a_snapshot_that_was_taken_s
     }
     stage.revert("s1", &[], "running (from snapshot)");
     Guest::taken(&stage.line).answers();
+}
+
+#[test]
+fn nor_does_it_once_the_host_has_booted_anew() {
+    if !is_root("nor_does_it_once_the_host_has_booted_anew") {
+        return;
+    }
+    let (stage, mut guest) = started(&CREATE);
+    let held = Held::is_about_to_commit(&stage, &CREATE);
+    let copy = stage.host.copied_state();
+    assert_eq!(held.says_so_too_late(&stage).code, Some(0));
+    guest.press('o');
+    assert_eq!(stage.host.wait("v"), "shut off (shutdown)");
+    let said = after_boot_in(&copy, SECOND, &["undefine", "v"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(stage.is_held("s1"));
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! Is a journal the one that its run wrote, or a copy?
+
+use std::fs;
+
+use anyhow::Result;
+
+use super::host::{Reach, boot_id, reach};
+use super::life::{find_qemu, has_lock_open, writes_to};
+use crate::domain::{Fold, Life, Process};
+use crate::journal::Journal;
+use crate::store::RunFolder;
+
+/// What a journal is, by the file that its first line names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody has looked; or that line names none, of an older domstate, or where files do not tell when they were made.
+    Untold,
+    /// The one that its run writes, or wrote.
+    Own,
+    /// It may be a copy: it is another file since the host booted, or the same on another device, in a snapshot of its file
+    /// system, say. Or it was put back from one, or its file system was mounted anew. Nothing is deleted for it that the other
+    /// may have finished.
+    Doubtful,
+    /// A copy: nothing is to be done about it.
+    Copy,
+}
+
+/// Compares the journal of `run` with what its first line says of it.
+///
+/// # Errors
+/// It, or the host's boot id, cannot be read.
+pub(super) fn origin(run: &RunFolder, fold: &Fold) -> Result<Origin> {
+    let Some(launch) = fold.launch.as_ref() else {
+        return Ok(Origin::Untold);
+    };
+    let found = Journal::open_read_only(run.path())?.id()?;
+    let (Some(was), Some(found)) = (launch.journal, found) else {
+        return Ok(Origin::Untold);
+    };
+    let is_same_file = (found.inode, found.born) == (was.inode, was.born);
+    let is_same_boot = launch.boot == boot_id()?;
+    Ok(match (is_same_file, is_same_boot) {
+        // Device numbers are given anew.
+        (true, false) => Origin::Own,
+        (true, true) if found.device == was.device => Origin::Own,
+        (true, true) | (false, false) => Origin::Doubtful,
+        (false, true) => Origin::Copy,
+    })
+}
+
+/// The same of a run whose QEMU lives, if nobody looks after it: QEMU tells where it writes.
+pub(super) fn origin_by_qemu(run: &RunFolder, fold: &Fold, origin: Origin) -> Origin {
+    let is_elsewhere = match (origin, fold.qemu) {
+        (Origin::Own, _) | (Origin::Untold | Origin::Doubtful, None) => return origin,
+        (Origin::Untold | Origin::Doubtful, Some(qemu)) => is_of_another_journal(run, qemu),
+        // No file system keeps its numbers for files that nobody has open, and some have no others.
+        (Origin::Copy, _) => find_qemu(run).is_none(),
+    };
+    match (origin, is_elsewhere) {
+        (_, true) => Origin::Copy,
+        (Origin::Copy, false) => Origin::Own,
+        (origin, false) => origin,
+    }
+}
+
+/// What is known of the QEMU of a copy that seems to be gone: where it cannot be seen, by its pid, it may live.
+pub(super) fn life_by_copy(fold: &Fold, life: Life) -> Life {
+    let is_in_reach = |launch| reach(launch).is_ok_and(|reach| reach == Reach::Same);
+    let launch = fold.launch.as_ref();
+    match fold.qemu.is_some() && launch.is_some_and(is_in_reach) {
+        true => life,
+        false => Life::MayLive,
+    }
+}
+
+/// Whether a process that was told to be QEMU writes to another journal than that of `run`, which is a copy of it, then. It has
+/// neither this journal nor this lock open, nor has anybody else this journal (else that line is a forgery). Where its
+/// descriptors are hidden from us nobody knows: be it that they can be listed.
+fn is_of_another_journal(run: &RunFolder, qemu: Process) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", qemu.pid));
+    let are_seen = descriptors.is_ok_and(|descriptors| {
+        let mut all = descriptors.filter_map(Result::ok);
+        all.any(|descriptor| fs::metadata(descriptor.path()).is_ok())
+    });
+    are_seen
+        && !writes_to(run, qemu.pid)
+        && !has_lock_open(run, qemu.pid)
+        && find_qemu(run).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Actor, Begin, BootId, Launch, LaunchKind, Lifecycle, Timestamp};
+
+    #[test]
+    fn a_journal_is_known_by_its_number_and_its_birth_and_within_a_boot_by_its_device() {
+        let folder = std::env::temp_dir().join(format!("domstate-origin-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        let own = Journal::create(&folder).unwrap().id().unwrap().unwrap();
+        let run = RunFolder::at(folder.clone(), 1);
+        let (mut device, mut inode, mut born) = (own, own, own);
+        device.device += 1;
+        inode.inode += 1;
+        born.born = Timestamp(born.born.0 - 1);
+        let here = boot_id().unwrap();
+        let another = BootId("another".into());
+        for (journal, boot, wanted) in [
+            (None, &here, Origin::Untold),
+            (Some(own), &here, Origin::Own),
+            (Some(device), &here, Origin::Doubtful),
+            (Some(inode), &here, Origin::Copy),
+            // Numbers are used again.
+            (Some(born), &here, Origin::Copy),
+            (Some(own), &another, Origin::Own),
+            (Some(device), &another, Origin::Own),
+            (Some(inode), &another, Origin::Doubtful),
+            (Some(born), &another, Origin::Doubtful),
+        ] {
+            let launch = Launch {
+                run: 1,
+                kind: LaunchKind::Boot,
+                begin: Begin::Running,
+                boot: boot.clone(),
+                pid_namespace: 1,
+                journal,
+                exit_device: false,
+                debugger: false,
+                bmc: false,
+                lifecycle: Lifecycle::default(),
+                actor: Actor {
+                    uid: 0,
+                    pid: 1,
+                    command: String::new(),
+                },
+            };
+            let fold = Fold {
+                launch: Some(launch),
+                ..Fold::default()
+            };
+            let told = origin(&run, &fold).unwrap();
+            assert_eq!(told, wanted, "{journal:?} {boot:?}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,139 @@
+//! What is to be done about a job whose worker died: it is undone, or its file gets its name.
+
+use std::io::ErrorKind;
+
+use anyhow::{Context, Result};
+
+use super::dump::{is_dump, is_save};
+use super::fulfil::append;
+use super::snapshot_duty::{is_snapshot, place_snapshot, remove_snapshot, undo_snapshot};
+use super::undo::{Undone, is_running, undo};
+use crate::domain::{Duty, Event, PendingJob, Transfer};
+use crate::journal::Journal;
+use crate::observe::{Observation, Origin, look_at_run};
+use crate::qemu::Control;
+use crate::store::{
+    DomainFolder, Owner, Placed, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
+};
+
+/// Whether a guest that is to end with its job runs, in spite of the record, which lacks lines.
+pub(super) fn may_have_gone_on(
+    seen: &Observation,
+    pending: &PendingJob,
+    control: &mut Control,
+) -> Result<bool> {
+    let is_doubtful = seen.fold.gap || seen.may_lack_lines;
+    Ok(is_doubtful && pending.ends_its_guest() && is_running(control)?)
+}
+
+/// Writes down that what was written for a job is not what its guest is any more. Undoing it is due then.
+pub(super) fn take_back(run: &RunFolder, pending: &PendingJob) -> Result<()> {
+    let (verb, pid) = (pending.verb, pending.job.worker.pid);
+    append(run, &Event::TakenBack { verb, pid })
+}
+
+/// The end of a job of a QEMU that is gone: only its file is left.
+pub(super) fn without_qemu(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    pending: &PendingJob,
+    duty: Duty,
+    origin: Origin,
+) -> Result<()> {
+    if duty == Duty::PlaceFile {
+        return match place(domain, run, pending)? {
+            Placed::Durably => tell_done(run, pending),
+            Placed::Unsynced(error) => Err(error).with_context(|| {
+                format!("cannot sync the folder of {}", pending.job.file.display())
+            }),
+        };
+    }
+    if origin == Origin::Doubtful {
+        // By the journal that this may be a copy of, it may have been finished.
+        let why = "it ended before that was done; this may be a copy of its record, so what was written stays";
+        return tell_failed(run, pending, why);
+    }
+    remove(domain, run, pending)?;
+    tell_failed(run, pending, "it ended before that was done")
+}
+
+pub(super) fn undo_for(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    pending: &PendingJob,
+) -> Result<()> {
+    // That it is not carried out must not be news that a power cut takes back. Where nothing can be written any more, that
+    // is all that can be done.
+    match Journal::open_read_only(run.path())?.sync() {
+        Err(error) if error.kind() != ErrorKind::ReadOnlyFilesystem => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    if is_snapshot(pending.verb) {
+        return undo_snapshot(domain, run, control, pending);
+    }
+    let undone = undo(domain, run, control, pending.job.before, pending.verb)?;
+    // Else QEMU's word is of an earlier one: of a dump, or of the guest's own arrival.
+    if undone == Undone::TooLate && look_at_run(domain, run)?.fold.transfer == Transfer::Left {
+        return Ok(());
+    }
+    remove(domain, run, pending)?;
+    tell_failed(run, pending, "the process died before it was done")
+}
+
+/// Gives the file of a job that was carried out its name.
+pub(super) fn place(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    pending: &PendingJob,
+) -> Result<Placed> {
+    let file = &pending.job.file;
+    let owner = Owner::new(domain, run, &pending.job);
+    let placed = if is_dump(pending.verb) {
+        put_dump_in_place(file, &owner).map_err(anyhow::Error::from)
+    } else if is_save(pending.verb) {
+        put_in_place(file, &owner)
+    } else if is_snapshot(pending.verb) {
+        place_snapshot(domain, pending, &owner)
+    } else {
+        Ok(Placed::Durably)
+    };
+    placed.with_context(|| format!("cannot write {}", file.display()))
+}
+
+pub(super) fn tell_done(run: &RunFolder, pending: &PendingJob) -> Result<()> {
+    append(
+        run,
+        &Event::Done {
+            verb: pending.verb,
+            pid: pending.job.worker.pid,
+        },
+    )
+}
+
+fn remove(domain: &DomainFolder, run: &RunFolder, pending: &PendingJob) -> Result<()> {
+    let file = &pending.job.file;
+    let owner = Owner::new(domain, run, &pending.job);
+    if is_snapshot(pending.verb) {
+        return remove_snapshot(domain, pending, &owner);
+    }
+    let removed = if is_dump(pending.verb) {
+        discard_dump(file, &owner)
+    } else if is_save(pending.verb) {
+        discard(file, &owner)
+    } else {
+        Ok(())
+    };
+    removed.with_context(|| format!("cannot remove what is left of {}", file.display()))
+}
+
+pub(super) fn tell_failed(run: &RunFolder, pending: &PendingJob, why: &str) -> Result<()> {
+    append(
+        run,
+        &Event::Failed {
+            verb: pending.verb,
+            pid: pending.job.worker.pid,
+            message: why.to_owned(),
+        },
+    )
+}
