@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use super::duty::ends_guest;
 use super::event::{Begin, Process, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::Progress;
@@ -55,11 +54,6 @@ impl PendingJob {
     pub fn is_committed(&self) -> bool {
         self.progress != Progress::Asked
     }
-
-    /// Whether its guest ends once it was carried out, and is nowhere else.
-    pub fn ends_its_guest(&self) -> bool {
-        ends_guest(self.verb) && self.verb != Verb::Migrate
-    }
 }
 
 /// Whether the process that does a job is there.
@@ -109,7 +103,7 @@ impl Fold {
             return;
         }
         let ours = |job: &&mut PendingJob| {
-            (job.verb, job.job.worker.pid) == (verb, pid) && job.is_committed()
+            (job.verb, job.job.worker.pid, job.progress) == (verb, pid, Progress::Sent)
         };
         if let Some(job) = self.job.as_mut().filter(ours) {
             job.progress = Progress::Asked;

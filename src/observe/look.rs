@@ -8,7 +8,7 @@ use nix::sys::statvfs::FsFlags;
 
 use super::host::{Reach, reach};
 use super::life::{Supervised, life};
-use super::origin::{Origin, life_by_copy, origin, origin_by_qemu};
+use super::origin::{Origin, origin, origin_by_qemu};
 use super::process::is_named_as_qemu;
 use super::replay::{Replay, gap, replay};
 use super::worker::worker;
@@ -71,8 +71,8 @@ impl Observation {
     pub fn is_settled(&self) -> bool {
         match (&self.run, &self.life) {
             (None, _) => true,
-            // In a copy nobody writes it down.
-            (Some(_), Life::Gone(_)) => self.fold.has_end() || self.is_copy(),
+            // What nobody can know nobody writes down.
+            (Some(_), Life::Gone(_)) => self.fold.has_end() || self.origin.may_lack_lines(),
             (Some(_), Life::Lives | Life::MayLive) => false,
         }
     }
@@ -169,8 +169,7 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
                 life = Life::MayLive;
             }
         }
-        Life::Gone(_) if origin == Origin::Copy && !replay.fold.has_end() => {
-            life = life_by_copy(&replay.fold, life);
+        Life::Gone(_) if origin.may_lack_lines() && !replay.fold.has_end() => {
             replay.damage.get_or_insert_with(|| Damage {
                 file: run.relative(JOURNAL_FILE),
                 why: COPIED.to_owned(),

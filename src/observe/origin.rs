@@ -4,9 +4,9 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::host::{Reach, boot_id, reach};
+use super::host::boot_id;
 use super::life::{find_qemu, has_lock_open, writes_to};
-use crate::domain::{Fold, Life, Process};
+use crate::domain::{Fold, Process};
 use crate::journal::Journal;
 use crate::store::RunFolder;
 
@@ -17,12 +17,24 @@ pub enum Origin {
     Untold,
     /// The one that its run writes, or wrote.
     Own,
-    /// It may be a copy: it is another file since the host booted, or the same on another device, in a snapshot of its file
-    /// system, say. Or it was put back from one, or its file system was mounted anew. Nothing is deleted for it that the other
-    /// may have finished.
-    Doubtful,
+    /// The same file on another device: it is in a snapshot of its file system, or that was mounted anew. What its run has
+    /// written since is not there, perhaps.
+    OtherDevice,
+    /// Another file, since the host booted anew: a copy, or what was put back from one.
+    OtherFile,
     /// A copy: nothing is to be done about it.
     Copy,
+}
+
+impl Origin {
+    /// Whether its run may have written more than it holds.
+    pub fn may_lack_lines(self) -> bool {
+        match self {
+            Self::Copy | Self::OtherDevice => true,
+            // Of a run that the host's end has ended what is there must do.
+            Self::Untold | Self::Own | Self::OtherFile => false,
+        }
+    }
 }
 
 /// Compares the journal of `run` with what its first line says of it.
@@ -43,7 +55,8 @@ pub(super) fn origin(run: &RunFolder, fold: &Fold) -> Result<Origin> {
         // Device numbers are given anew.
         (true, false) => Origin::Own,
         (true, true) if found.device == was.device => Origin::Own,
-        (true, true) | (false, false) => Origin::Doubtful,
+        (true, true) => Origin::OtherDevice,
+        (false, false) => Origin::OtherFile,
         (false, true) => Origin::Copy,
     })
 }
@@ -51,8 +64,12 @@ pub(super) fn origin(run: &RunFolder, fold: &Fold) -> Result<Origin> {
 /// The same of a run whose QEMU lives, if nobody looks after it: QEMU tells where it writes.
 pub(super) fn origin_by_qemu(run: &RunFolder, fold: &Fold, origin: Origin) -> Origin {
     let is_elsewhere = match (origin, fold.qemu) {
-        (Origin::Own, _) | (Origin::Untold | Origin::Doubtful, None) => return origin,
-        (Origin::Untold | Origin::Doubtful, Some(qemu)) => is_of_another_journal(run, qemu),
+        (Origin::Own, _) | (Origin::Untold | Origin::OtherDevice | Origin::OtherFile, None) => {
+            return origin;
+        }
+        (Origin::Untold | Origin::OtherDevice | Origin::OtherFile, Some(qemu)) => {
+            is_of_another_journal(run, qemu)
+        }
         // No file system keeps its numbers for files that nobody has open, and some have no others.
         (Origin::Copy, _) => find_qemu(run).is_none(),
     };
@@ -60,16 +77,6 @@ pub(super) fn origin_by_qemu(run: &RunFolder, fold: &Fold, origin: Origin) -> Or
         (_, true) => Origin::Copy,
         (Origin::Copy, false) => Origin::Own,
         (origin, false) => origin,
-    }
-}
-
-/// What is known of the QEMU of a copy that seems to be gone: where it cannot be seen, by its pid, it may live.
-pub(super) fn life_by_copy(fold: &Fold, life: Life) -> Life {
-    let is_in_reach = |launch| reach(launch).is_ok_and(|reach| reach == Reach::Same);
-    let launch = fold.launch.as_ref();
-    match fold.qemu.is_some() && launch.is_some_and(is_in_reach) {
-        true => life,
-        false => Life::MayLive,
     }
 }
 
@@ -109,14 +116,14 @@ mod tests {
         for (journal, boot, wanted) in [
             (None, &here, Origin::Untold),
             (Some(own), &here, Origin::Own),
-            (Some(device), &here, Origin::Doubtful),
+            (Some(device), &here, Origin::OtherDevice),
             (Some(inode), &here, Origin::Copy),
             // Numbers are used again.
             (Some(born), &here, Origin::Copy),
             (Some(own), &another, Origin::Own),
             (Some(device), &another, Origin::Own),
-            (Some(inode), &another, Origin::Doubtful),
-            (Some(born), &another, Origin::Doubtful),
+            (Some(inode), &another, Origin::OtherFile),
+            (Some(born), &another, Origin::OtherFile),
         ] {
             let launch = Launch {
                 run: 1,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::asking::{Asking, one_line};
 use super::destroy::{end_qemu, end_qemu_by};
 use super::dump::{dump_core, is_save};
-use super::job_duty::{may_have_gone_on, place, take_back, tell_done, undo_for, without_qemu};
+use super::job_duty::{place, take_back, tell_done, undo_for, without_qemu};
 use super::migrate::switch_over;
 use super::settle::connect;
 use super::snapshot_duty::finish_revert;
@@ -38,8 +38,7 @@ pub fn fulfil(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
             return Ok(());
         };
         let verb = duty.of_standing_guest();
-        let stands = verb.is_some() || duty == Duty::EndAfterPoweroff;
-        if stands && seen.may_lack_lines && !seen.fold.gap {
+        if verb.is_some() && seen.may_lack_lines && !seen.fold.gap {
             // On record first: nobody does anything to a guest that may run, and cannot say so.
             append(run, &Event::Gap)?;
             continue;
@@ -108,9 +107,6 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
             switch_over(&mut control)?;
             drop(control);
             await_departure(domain, run)
-        }
-        (Duty::PlaceFile, Some(pending)) if may_have_gone_on(&seen, pending, &mut control)? => {
-            take_back(run, pending)
         }
         (Duty::PlaceFile, Some(pending)) => match place(domain, run, pending) {
             Ok(Placed::Durably) => tell_done(run, pending),
@@ -224,22 +220,11 @@ pub(super) fn set_poweroff_ends(control: &mut Control, seen: &Observation) -> Re
 
 /// Ends QEMU, also one whose monitor does not answer, unless somebody has reset the guest meanwhile: then there is no reason.
 fn end_for(domain: &DomainFolder, run: &RunFolder, duty: Duty) -> Result<()> {
-    let mut control = connect(run);
-    let seen = look_at_run(domain, run)?;
-    if seen.duty() != Some(duty) {
+    let control = connect(run);
+    if look_at_run(domain, run)?.duty() != Some(duty) {
         return Ok(());
     }
     if duty != Duty::EndAfterPanic {
-        if let Some(pending) = &seen.fold.job
-            && (seen.fold.gap || seen.may_lack_lines)
-        {
-            // One that cannot be asked is left alone, too.
-            let mut asked = control?;
-            if may_have_gone_on(&seen, pending, &mut asked)? {
-                return take_back(run, pending);
-            }
-            control = Ok(asked);
-        }
         return end_qemu_by(domain, run, control);
     }
     let asking = Asking::begin(run, Verb::CrashDestroy)?;

@@ -7,26 +7,16 @@ use anyhow::{Context, Result};
 use super::dump::{is_dump, is_save};
 use super::fulfil::append;
 use super::snapshot_duty::{is_snapshot, place_snapshot, remove_snapshot, undo_snapshot};
-use super::undo::{Undone, is_running, undo};
+use super::undo::{Undone, undo};
 use crate::domain::{Duty, Event, PendingJob, Transfer};
 use crate::journal::Journal;
-use crate::observe::{Observation, Origin, look_at_run};
+use crate::observe::{Origin, look_at_run};
 use crate::qemu::Control;
 use crate::store::{
     DomainFolder, Owner, Placed, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
 };
 
-/// Whether a guest that is to end with its job runs, in spite of the record, which lacks lines.
-pub(super) fn may_have_gone_on(
-    seen: &Observation,
-    pending: &PendingJob,
-    control: &mut Control,
-) -> Result<bool> {
-    let is_doubtful = seen.fold.gap || seen.may_lack_lines;
-    Ok(is_doubtful && pending.ends_its_guest() && is_running(control)?)
-}
-
-/// Writes down that what was written for a job is not what its guest is any more. Undoing it is due then.
+/// Writes down that a job is not carried out any more, before anything of it is undone.
 pub(super) fn take_back(run: &RunFolder, pending: &PendingJob) -> Result<()> {
     let (verb, pid) = (pending.verb, pending.job.worker.pid);
     append(run, &Event::TakenBack { verb, pid })
@@ -48,13 +38,22 @@ pub(super) fn without_qemu(
             }),
         };
     }
-    if origin == Origin::Doubtful {
-        // By the journal that this may be a copy of, it may have been finished.
+    if may_be_finished_elsewhere(pending, origin) {
         let why = "it ended before that was done; this may be a copy of its record, so what was written stays";
         return tell_failed(run, pending, why);
     }
     remove(domain, run, pending)?;
     tell_failed(run, pending, "it ended before that was done")
+}
+
+/// Whether it may have been finished by the journal that this may be a copy of. A file that is finished loses the name that is
+/// removed here, unless its worker is still at it.
+fn may_be_finished_elsewhere(pending: &PendingJob, origin: Origin) -> bool {
+    match origin {
+        Origin::OtherDevice => true,
+        Origin::OtherFile => is_snapshot(pending.verb),
+        Origin::Untold | Origin::Own | Origin::Copy => false,
+    }
 }
 
 pub(super) fn undo_for(

@@ -64,18 +64,6 @@ fn a_save_or_dump_without_its_worker_is_undone_or_finished() {
                 ],
                 Some(Duty::UndoJob),
             ),
-            // Its guest was let run in lines that are lost.
-            (
-                &[
-                    begun(Verb::Save),
-                    Stopped,
-                    sent(Verb::Save),
-                    done(Verb::Save),
-                    Gap,
-                    taken_back(Verb::Save),
-                ],
-                Some(Duty::UndoJob),
-            ),
             (
                 &[
                     begun(Verb::Save),
