@@ -64,18 +64,14 @@ pub(super) fn origin(run: &RunFolder, fold: &Fold) -> Result<Origin> {
 /// The same of a run whose QEMU lives, if nobody looks after it: QEMU tells where it writes.
 pub(super) fn origin_by_qemu(run: &RunFolder, fold: &Fold, origin: Origin) -> Origin {
     let is_elsewhere = match (origin, fold.qemu) {
-        (Origin::Own, _) | (Origin::Untold | Origin::OtherDevice | Origin::OtherFile, None) => {
-            return origin;
-        }
-        (Origin::Untold | Origin::OtherDevice | Origin::OtherFile, Some(qemu)) => {
-            is_of_another_journal(run, qemu)
-        }
-        // No file system keeps its numbers for files that nobody has open, and some have no others.
-        (Origin::Copy, _) => find_qemu(run).is_none(),
+        (Origin::Own, _) | (Origin::Untold | Origin::OtherFile, None) => return origin,
+        (Origin::Untold | Origin::OtherFile, Some(qemu)) => is_of_another_journal(run, qemu),
+        // Unless it has this one open: some file systems number their files anew.
+        (Origin::Copy | Origin::OtherDevice, _) => find_qemu(run).is_none(),
     };
     match (origin, is_elsewhere) {
         (_, true) => Origin::Copy,
-        (Origin::Copy, false) => Origin::Own,
+        (Origin::Copy | Origin::OtherDevice, false) => Origin::Own,
         (origin, false) => origin,
     }
 }

@@ -9,9 +9,10 @@ use rustix::io::Errno;
 
 use super::folder::{make_folder, save, take_folder_lock};
 use super::fulfil::fulfil;
-use super::managed::{Loss, has_managed_image, refuse_to_lose};
+use super::managed::{Kept, Loss, has_managed_image, refuse_to_lose};
 use super::settle::refuse_while_busy;
-use crate::observe::look;
+use crate::domain::{Duty, Verb};
+use crate::observe::{Observation, look};
 use crate::store::{Definition, DomainFolder, FolderLock, StoredCheckpoint, Sync, sync_folder};
 
 /// Keeps `definition` for the domain's next start.
@@ -36,7 +37,10 @@ pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<Option<Error>> {
     refuse_while_busy(&seen)?;
     if let Some(run) = seen.run.as_ref().filter(|_| seen.duty().is_some()) {
         // What a job has left elsewhere nobody would find any more. Where it cannot be removed it must not keep the domain.
-        let _ = fulfil(domain, run);
+        let done = fulfil(domain, run);
+        if loss.managed_save == Kept::Unless && is_unplaced(&look(domain)?) {
+            done?;
+        }
     }
     refuse_to_lose(domain, loss)?;
     let Some(state) = domain.path().parent() else {
@@ -51,6 +55,13 @@ pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<Option<Error>> {
     let removed = std::fs::remove_dir_all(&doomed)
         .with_context(|| format!("cannot remove {}", doomed.display()));
     Ok(removed.err())
+}
+
+/// Whether the guest is in a managed save that has not got its name yet.
+fn is_unplaced(seen: &Observation) -> bool {
+    let job = seen.fold.job.as_ref();
+    let is_managed = job.is_some_and(|pending| pending.verb == Verb::ManagedSave);
+    is_managed && seen.duty() == Some(Duty::PlaceFile)
 }
 
 /// How the folder of a domain that was undefined begins, until it is removed.

@@ -10,7 +10,8 @@ use super::dump::is_core;
 use super::folder::take_folder_lock;
 use super::fulfil::fulfil;
 use super::settle::refuse_while_busy;
-use crate::observe::{look, replay};
+use crate::domain::{Certainty, ShutOff, State};
+use crate::observe::{look, look_at_run, replay};
 use crate::store::{
     Definition, DomainFolder, NameLock, OpenImage, part_of, refuse_link, snapshot_count,
     sync_folder,
@@ -92,11 +93,17 @@ fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
     }
 }
 
-/// Whether a run after `saved`, the one that was saved, came so far that its guest ran, or may have before the host went
-/// down.
+/// Whether the guest of `saved`, the run that was saved, went on behind that; or a run after it came so far that its guest ran, or
+/// may have before the host went down.
 fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
     for number in domain.run_numbers()?.unwrap_or_default() {
-        if number <= saved {
+        if number < saved {
+            continue;
+        }
+        if number == saved {
+            if went_on(domain, saved)? {
+                return Ok(true);
+            }
             continue;
         }
         let later = replay(&domain.run(number))?;
@@ -112,6 +119,14 @@ fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether it is known that the guest of a run that was saved was let run in its QEMU: before that was told to end.
+fn went_on(domain: &DomainFolder, saved: u32) -> Result<bool> {
+    let seen = look_at_run(domain, &domain.run(saved))?;
+    let is_saved = seen.answer.state == State::ShutOff(ShutOff::Saved);
+    let is_known = seen.answer.certainty == Certainty::Witnessed && seen.fold.job.is_none();
+    Ok(is_known && !is_saved)
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::harness::{Guest, Host, Said, finish, with_argv};
 use super::jobs::{interrupt, part_of};
 
+/// Its guest was let run before its QEMU was told to end.
+mod let_run;
 /// The one image of a domain that `managedsave` makes.
 mod managedsave;
 
