@@ -139,9 +139,8 @@ impl Life<'_> {
             return Ok(());
         }
         // Its QEMU ended on the last step of a migration, or behind one of which nobody knows where it led.
-        let was_sent = self.tried("migrate") || self.commanded("migrate");
         let is_unknown = reason == ShutOff::Unknown;
-        if is_unknown && told.cause["kind"] == "maybe-migrated" && was_sent {
+        if is_unknown && told.cause["kind"] == "maybe-migrated" && self.may_seem_sent() {
             return Ok(());
         }
         // Or as one whose guest had given that status might.

@@ -263,12 +263,19 @@ impl<'a> Stage<'a> {
         let this = &*self;
         let took: Vec<Result<Option<(String, Duration)>, Objection>> =
             std::thread::scope(|scope| {
-                // A `start` waits for its supervisor, which somebody may have stopped: sooner or later he lets it go on.
+                // A `start` waits for its supervisor, and a job for what QEMU writes, which somebody may have stopped: sooner
+                // or later he lets it go on.
                 let (done, all_done) = mpsc::channel::<()>();
+                let has_job = does(&["dump", "save", "managedsave"]);
                 scope.spawn(move || {
-                    if all_done.recv_timeout(STOPPED_AT_MOST) == Err(RecvTimeoutError::Timeout) {
+                    let is_late =
+                        |after| all_done.recv_timeout(after) == Err(RecvTimeoutError::Timeout);
+                    if is_late(STOPPED_AT_MOST) {
                         for pid in this.witness.supervisors() {
                             this.send(pid, Signal::SIGCONT);
+                        }
+                        if has_job && is_late(STOPPED_AT_MOST) {
+                            this.signal(Signal::SIGCONT);
                         }
                     }
                 });

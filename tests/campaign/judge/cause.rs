@@ -40,7 +40,7 @@ impl Life<'_> {
             "start-failure" => self.may_have_failed() || !self.has_guest(),
             "journal-damaged" => self.is_obscure,
             "status-lost" => self.is_obscure || machine.wrapper == Wrapper::Waits,
-            "maybe-migrated" => self.tried("migrate") || self.commanded("migrate"),
+            "maybe-migrated" => self.may_seem_sent(),
             "unattributed" => true,
             // Nobody starts the host anew, or runs out of memory; there is no window of QEMU's.
             _ => false,
@@ -60,6 +60,17 @@ impl Life<'_> {
         let is_reset = verb.ends_with("reset") && self.commanded("system_reset");
         told.state == State::ShutOff(ShutOff::Destroyed)
             && (is_reset || (verb == "destroy" && is_signalled) || verb == "on-crash destroy")
+    }
+
+    /// Whether QEMU may have died while it sent its guest away, or told of a stream just as it was told to write one: then nobody
+    /// knows whose that was.
+    pub(super) fn may_seem_sent(&self) -> bool {
+        let is_told_to_write = self.tried("save") || self.tried("managedsave");
+        let is_killed = ["SIGKILL", "SIGSEGV", "SIGABRT"]
+            .iter()
+            .any(|signal| self.sent(signal));
+        let is_cut_off = is_told_to_write && (is_killed || self.is_obscure);
+        self.tried("migrate") || self.commanded("migrate") || is_cut_off
     }
 
     /// Whether the witness has heard of it, if he can have.
@@ -101,7 +112,8 @@ impl Life<'_> {
         // What cannot be stopped by SIGTERM is killed, and so is what a traced call was to end.
         let is_killed =
             ["SIGKILL", "SIGTERM"].contains(&signal) && (self.tried("destroy") || self.is_hit());
-        let aborts = signal == "SIGABRT" && self.may_abort();
+        // QEMU aborts where it cannot start a thread, say.
+        let aborts = signal == "SIGABRT" && (self.may_abort() || self.is_hit());
         is_killed || aborts || self.sent(signal)
     }
 
