@@ -43,22 +43,6 @@ fn a_guest_whose_job_was_taken_back_did_not_end_with_it_unless_it_had_ended_by_t
 }
 
 #[test]
-fn a_guest_that_was_saved_may_have_been_let_run_in_lines_that_are_lost() {
-    for (verb, progress, reason) in [
-        (Verb::Save, &[sent, done][..], "shut off (saved)"),
-        (Verb::SnapshotHalt, &[sent], "shut off (from snapshot)"),
-    ] {
-        let job = || Story::booted().then(begun(verb)).then(Event::Stopped);
-        let story = progress
-            .iter()
-            .fold(job(), |story, event| story.then(event(verb)));
-        let (state, cause, certainty) = story.then(Event::Gap).ends(STATUS_0);
-        let told = (&*state, cause, certainty);
-        assert_eq!(told, (reason, asked_for(verb), Certainty::Inferred));
-    }
-}
-
-#[test]
 fn a_guest_that_sleeps_on_may_be_sent_away_without_a_word() {
     let sleeps = || Story::booted().then(Event::Suspended).then(Event::Stopped);
     let sent_away = sleeps().then(Event::Gap).then(status("setup"));
