@@ -44,6 +44,8 @@ impl Hung {
         let qemu = host.qemu_pid("v");
         host.supervisor_pid("v");
         guest.press('x');
+        // It says so before it does it. Another thread of QEMU's sleeps like that, too, for a moment.
+        guest.hears("x");
         until("a vCPU that waits with the lock held", || {
             let tasks = fs::read_dir(format!("/proc/{qemu}/task")).unwrap();
             let calls = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("syscall")));
