@@ -54,30 +54,37 @@ pub fn reach(launch: &Launch) -> Result<Reach> {
     })
 }
 
+/// A run that this process has launched.
+#[cfg(test)]
+pub(super) fn launched_here() -> Launch {
+    use crate::domain::{Actor, Begin, LaunchKind, Lifecycle};
+
+    Launch {
+        run: 1,
+        kind: LaunchKind::Boot,
+        begin: Begin::Running,
+        boot: boot_id().unwrap(),
+        pid_namespace: pid_namespace().unwrap(),
+        journal: None,
+        exit_device: false,
+        debugger: false,
+        bmc: false,
+        lifecycle: Lifecycle::default(),
+        actor: Actor {
+            uid: 0,
+            pid: 1,
+            command: String::new(),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Actor, Begin, LaunchKind, Lifecycle};
 
     #[test]
     fn pids_mean_something_only_in_their_own_boot_and_namespace() {
-        let here = Launch {
-            run: 1,
-            kind: LaunchKind::Boot,
-            begin: Begin::Running,
-            boot: boot_id().unwrap(),
-            pid_namespace: pid_namespace().unwrap(),
-            journal: None,
-            exit_device: false,
-            debugger: false,
-            bmc: false,
-            lifecycle: Lifecycle::default(),
-            actor: Actor {
-                uid: 0,
-                pid: 1,
-                command: String::new(),
-            },
-        };
+        let here = launched_here();
         assert_eq!(reach(&here).unwrap(), Reach::Same);
         let mut elsewhere = here.clone();
         elsewhere.pid_namespace += 1;

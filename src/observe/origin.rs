@@ -93,8 +93,9 @@ fn is_of_another_journal(run: &RunFolder, qemu: Process) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::host::launched_here;
     use super::*;
-    use crate::domain::{Actor, Begin, BootId, Launch, LaunchKind, Lifecycle, Timestamp};
+    use crate::domain::{BootId, Launch, Timestamp};
 
     #[test]
     fn a_journal_is_known_by_its_number_and_its_birth_and_within_a_boot_by_its_device() {
@@ -122,21 +123,9 @@ mod tests {
             (Some(born), &another, Origin::OtherFile),
         ] {
             let launch = Launch {
-                run: 1,
-                kind: LaunchKind::Boot,
-                begin: Begin::Running,
                 boot: boot.clone(),
-                pid_namespace: 1,
                 journal,
-                exit_device: false,
-                debugger: false,
-                bmc: false,
-                lifecycle: Lifecycle::default(),
-                actor: Actor {
-                    uid: 0,
-                    pid: 1,
-                    command: String::new(),
-                },
+                ..launched_here()
             };
             let fold = Fold {
                 launch: Some(launch),

@@ -4,22 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host};
+use super::harness::Host;
 
-/// A guest that runs, of which nobody has written that it does since it was stopped.
-fn seems_to_stand() -> (Host, Guest) {
+#[test]
+fn a_guest_that_only_seems_to_stand_is_asked_to_shut_down() {
     let host = Host::new();
-    let guest = host.start("v", &[]);
+    let mut guest = host.start("v", &[]);
     host.kill_supervisor("v");
     host.note("v", Duration::ZERO, "GAP", &json!({}));
     host.note_of_qemu("v", "STOP");
     host.assert_is("v", "paused (unknown)", &Value::Null, "inferred");
-    (host, guest)
-}
-
-#[test]
-fn a_guest_that_only_seems_to_stand_is_asked_to_shut_down() {
-    let (host, mut guest) = seems_to_stand();
     let said = host.ok(&["shutdown", "v"]);
     assert_eq!(said, "Domain 'v' is being shutdown\n");
     host.wait_for_event("v", "\"POWERDOWN\"");

@@ -69,7 +69,7 @@ impl Life<'_> {
         let is_killed = ["SIGKILL", "SIGSEGV", "SIGABRT"]
             .iter()
             .any(|signal| self.sent(signal));
-        let is_cut_off = is_told_to_write && (is_killed || self.is_obscure);
+        let is_cut_off = is_told_to_write && (is_killed || self.is_hit());
         self.tried("migrate") || self.commanded("migrate") || is_cut_off
     }
 

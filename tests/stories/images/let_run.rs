@@ -1,4 +1,4 @@
-//! A managed image whose guest was let run before its QEMU was told to end.
+//! A managed save that was cut off: its guest was let run before its QEMU was told to end, or it has no name yet.
 
 use std::process::Command;
 
@@ -6,7 +6,20 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{has_managed_save, managed};
-use crate::harness::{Guest, Host, finish, send};
+use crate::harness::{Guest, Host, Said, finish, is_alive, send, until};
+use crate::jobs::part_of;
+
+const RENAMES: &str = "rename,renameat,renameat2";
+
+/// Runs it with something that strace injects into it.
+fn under_strace(host: &Host, options: &[&str], inject: &str, args: &[&str]) -> Said {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o", "/dev/null"]).args(options);
+    command.args(["-e", &format!("inject={inject}")]);
+    command.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
+    command.env("DOMSTATE_DIR", host.state_dir());
+    finish(command)
+}
 
 #[test]
 fn an_image_whose_guest_went_on_is_not_taken_up() {
@@ -17,18 +30,13 @@ fn an_image_whose_guest_went_on_is_not_taken_up() {
     send(supervisor, Signal::SIGSTOP);
     // Killed at its last line, when the image has its name.
     let journal = host.run_folder("v").join("journal");
-    let mut save = Command::new("strace");
-    save.args(["-f", "-o", "/dev/null", "-P"]).arg(journal);
-    save.args([
-        "-e",
-        "trace=write",
-        "-e",
-        "inject=write:signal=SIGKILL:when=5",
-    ]);
-    save.arg(env!("CARGO_BIN_EXE_domstate"));
-    save.args(["managedsave", "v"])
-        .env("DOMSTATE_DIR", host.state_dir());
-    let said = finish(save);
+    let at = ["-P", journal.to_str().unwrap(), "-e", "trace=write"];
+    let said = under_strace(
+        &host,
+        &at,
+        "write:signal=SIGKILL:when=5",
+        &["managedsave", "v"],
+    );
     assert_ne!(said.code, Some(0), "{said:?}");
     assert!(managed(&host).exists(), "{}", host.journal("v"));
     host.third_party("v").execute("cont", &json!({}));
@@ -45,4 +53,29 @@ fn an_image_whose_guest_went_on_is_not_taken_up() {
     Guest::connected(&line).answers();
     assert_eq!(host.answer("v"), "running (booted)");
     assert!(!managed(&host).exists());
+}
+
+#[test]
+fn a_domain_is_not_undefined_whose_image_cannot_be_given_its_name() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    let (supervisor, qemu) = (host.supervisor_pid("v"), host.qemu_pid("v"));
+    send(supervisor, Signal::SIGSTOP);
+    let kills = format!("{RENAMES}:signal=SIGKILL:when=1");
+    let renames = ["-e", &format!("trace={RENAMES}")];
+    under_strace(&host, &renames, &kills, &["managedsave", "v"]);
+    let part = part_of(managed(&host).to_str().unwrap());
+    for pid in [qemu, supervisor] {
+        send(pid, Signal::SIGKILL);
+        until("its death", || !is_alive(pid));
+    }
+    assert!(host.journal("v").contains("DOMSTATE_SENT"));
+    let fails = format!("{RENAMES}:error=EIO:when=1");
+    let said = under_strace(&host, &renames, &fails, &["undefine", "v"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(part.exists() || managed(&host).exists(), "{said:?}");
+    let line = host.line("v");
+    host.ok(&["start", "v"]);
+    Guest::taken(&line).answers();
+    assert_eq!(host.answer("v"), "running (restored)");
 }
