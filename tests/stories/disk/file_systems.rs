@@ -4,12 +4,12 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::settled;
 use super::volume::{Disk, FileSystem};
 use crate::guest::ENDS;
-use crate::harness::{Host, is_alive, is_root, until};
+use crate::harness::{Host, finish, is_alive, is_root, processes_with, s, until};
 
 /// Every file system that this host has; whoever reads the output sees which it has not.
 fn those_here() -> Vec<FileSystem> {
@@ -88,4 +88,35 @@ fn has_room_for_last_words(kind: FileSystem) {
         settled(&host);
         assert_eq!(host.answer("v"), wanted, "{kind:?}, {how}, room again");
     }
+}
+
+#[test]
+fn a_snapshot_of_the_file_system_is_a_copy() {
+    if !is_root("a_snapshot_of_the_file_system_is_a_copy") {
+        return;
+    }
+    if !those_here().contains(&FileSystem::Btrfs) {
+        return;
+    }
+    let host = Host::new();
+    let _disk = Disk::of(&host, FileSystem::Btrfs);
+    let mut guest = host.start("v", &[]);
+    // Its files have the numbers and the birth of the original's, on another device.
+    let copy = host.state_dir().join("copy");
+    let mut snapshot = Command::new("btrfs");
+    snapshot.args(["subvolume", "snapshot"]);
+    snapshot.arg(host.state_dir()).arg(&copy);
+    let said = finish(snapshot);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let told = || {
+        let said = host.domstate_in(&copy, &["--format", "json", "v"]);
+        let told: Value = serde_json::from_str(&said.stdout).unwrap();
+        ["state", "reason", "certainty"].map(|key| s(&told[key]).to_owned())
+    };
+    assert_eq!(told(), ["running", "booted", "inferred"]);
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    assert_eq!(told(), ["shut off", "unknown", "unknown"]);
+    let of_copy = processes_with(&copy.to_string_lossy());
+    assert_eq!(of_copy, [] as [i32; 0]);
 }
