@@ -351,6 +351,7 @@ impl Fold {
             return;
         }
         self.gap = true;
+        self.intents.lose_lines();
         if self.is_written_for_job() {
             self.goes_away();
         } else if self.transfer == Transfer::Leaving(Copying::Undecided) {

@@ -20,6 +20,8 @@ pub struct Intent {
     pub actor: Actor,
     pub at: Timestamp,
     pub progress: Progress,
+    /// Lines are lost behind the one that says that it acted: what it did may have been overtaken in them.
+    pub cut: bool,
 }
 
 impl Intent {
@@ -72,6 +74,7 @@ impl Intents {
             actor,
             at,
             progress: Progress::Asked,
+            cut: false,
         });
         forgotten
     }
@@ -88,7 +91,16 @@ impl Intents {
     pub fn advance(&mut self, verb: Verb, pid: u32, progress: Progress) {
         let same = |i: &&mut Intent| i.verb == verb && i.actor.pid == pid;
         if let Some(intent) = self.0.iter_mut().rev().find(same) {
+            intent.cut &= intent.progress != Progress::Asked;
             intent.progress = progress;
+        }
+    }
+
+    /// Notes that lines are lost.
+    pub fn lose_lines(&mut self) {
+        let acted = |i: &&mut Intent| i.progress != Progress::Asked;
+        for intent in self.0.iter_mut().filter(acted) {
+            intent.cut = true;
         }
     }
 

@@ -103,7 +103,7 @@ impl Fold {
             return;
         }
         let ours = |job: &&mut PendingJob| {
-            (job.verb, job.job.worker.pid, job.progress) == (verb, pid, Progress::Sent)
+            (job.verb, job.job.worker.pid) == (verb, pid) && job.is_committed()
         };
         if let Some(job) = self.job.as_mut().filter(ours) {
             job.progress = Progress::Asked;

@@ -138,6 +138,17 @@ impl Journal {
         self.allocate(LINE_ROOM_BYTES)
     }
 
+    /// The same, unless there is some already.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn ensure_line_room(&self) -> io::Result<()> {
+        match self.keeps_room() {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => self.keep_line_room().map(|_| ()),
+        }
+    }
+
     /// Whether room for a line was kept behind the end, as far as the file's size tells.
     pub fn keeps_room(&self) -> io::Result<bool> {
         let lines = self.length()?.saturating_sub(self.front());

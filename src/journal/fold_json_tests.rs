@@ -88,6 +88,8 @@ fn a_fold_comes_back_as_it_went() {
         command: "c".into(),
     };
     fold.intents.ask(Verb::Suspend, actor, Timestamp(3), None);
+    fold.intents.advance(Verb::Suspend, 2, Progress::Sent);
+    fold.intents.lose_lines();
     fold.qemu_exit = Some(Exited {
         exit: Some(Exit::Status(3)),
         boot: BootId("b".into()),

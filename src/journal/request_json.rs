@@ -11,6 +11,9 @@ pub(super) fn intent_to_json(intent: &Intent) -> Value {
     if let Some(fields) = value.as_object_mut() {
         fields.insert("at".to_owned(), json!(intent.at.0));
         fields.insert("progress".to_owned(), json!(progress_word(intent.progress)));
+        if intent.cut {
+            fields.insert("cut".to_owned(), json!(true));
+        }
     }
     value
 }
@@ -35,6 +38,7 @@ pub(super) fn intent_from_json(value: &Value) -> Option<Intent> {
         actor: actor_from_json(data)?,
         at: Timestamp(data.get("at")?.as_u64()?),
         progress: progress_from(text(data, "progress")?)?,
+        cut: data.get("cut").map_or(Some(false), Value::as_bool)?,
     })
 }
 

@@ -184,10 +184,7 @@ impl Asking {
 
     /// Puts a line on the disk, all of it or nothing.
     fn write_whole(&self, event: &Event) -> Result<(), NotWhole> {
-        let has_room = match self.journal.keeps_room() {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => self.journal.keep_line_room().map(|_| ()),
-        };
+        let has_room = self.journal.ensure_line_room();
         has_room
             .and_then(|()| self.journal.append(now(), event))
             .map_err(NotWhole::Unwritten)?;

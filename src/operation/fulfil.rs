@@ -9,9 +9,11 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::asking::{Asking, one_line};
-use super::destroy::{end_qemu, end_qemu_by};
+use super::destroy::end_qemu_by;
 use super::dump::{dump_core, is_save};
-use super::job_duty::{place, take_back, tell_done, undo_for, without_qemu};
+use super::job_duty::{
+    end_after_job, place, take_back, take_back_if_it_runs, tell_done, undo_for, without_qemu,
+};
 use super::migrate::switch_over;
 use super::settle::connect;
 use super::snapshot_duty::finish_revert;
@@ -113,7 +115,7 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
             // The image has its name, and the guest must not be there twice. Its folder is synced when QEMU is gone.
             Ok(Placed::Unsynced(_)) if is_save(pending.verb) => {
                 drop(control);
-                end_qemu(domain, run)
+                end_after_job(domain, run)
             }
             Ok(Placed::Unsynced(_)) => tell_done(run, pending),
             Err(error) if pending.verb == Verb::SnapshotDelete => Err(error),
@@ -220,8 +222,14 @@ pub(super) fn set_poweroff_ends(control: &mut Control, seen: &Observation) -> Re
 
 /// Ends QEMU, also one whose monitor does not answer, unless somebody has reset the guest meanwhile: then there is no reason.
 fn end_for(domain: &DomainFolder, run: &RunFolder, duty: Duty) -> Result<()> {
-    let control = connect(run);
+    let mut control = connect(run);
     if look_at_run(domain, run)?.duty() != Some(duty) {
+        return Ok(());
+    }
+    if duty == Duty::EndAfterJob
+        && let Ok(control) = &mut control
+        && take_back_if_it_runs(domain, run, control)?
+    {
         return Ok(());
     }
     if duty != Duty::EndAfterPanic {

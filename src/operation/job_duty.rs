@@ -4,11 +4,13 @@ use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
 
+use super::destroy::end_qemu_by;
 use super::dump::{is_dump, is_save};
 use super::fulfil::append;
+use super::settle::connect;
 use super::snapshot_duty::{is_snapshot, place_snapshot, remove_snapshot, undo_snapshot};
-use super::undo::{Undone, undo};
-use crate::domain::{Duty, Event, PendingJob, Transfer};
+use super::undo::{Undone, is_running, undo};
+use crate::domain::{Duty, Event, PendingJob, Transfer, Verb};
 use crate::journal::Journal;
 use crate::observe::{Origin, look_at_run};
 use crate::qemu::Control;
@@ -20,6 +22,42 @@ use crate::store::{
 pub(super) fn take_back(run: &RunFolder, pending: &PendingJob) -> Result<()> {
     let (verb, pid) = (pending.verb, pending.job.worker.pid);
     append(run, &Event::TakenBack { verb, pid })
+}
+
+/// Ends a QEMU whose guest a job has taken. One that runs again is ended as well, but not by the job.
+pub(super) fn end_after_job(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
+    let mut control = connect(run);
+    if let Ok(control) = &mut control {
+        take_back_if_it_runs(domain, run, control)?;
+    }
+    end_qemu_by(domain, run, control)
+}
+
+/// Takes back a job that has taken a guest which runs again, where QEMU could not write that down (the disk is full, say).
+/// Whether it was so.
+///
+/// # Errors
+/// Nor can we: then nothing may be told to have ended by the job, and QEMU must not be ended for it.
+pub(super) fn take_back_if_it_runs(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+) -> Result<bool> {
+    // One that hangs does not run.
+    if !is_running(control).unwrap_or(false) {
+        return Ok(false);
+    }
+    let pending = look_at_run(domain, run)?.fold.job;
+    // One that has arrived elsewhere is there, whatever runs here.
+    let seems_taken =
+        |pending: &PendingJob| pending.is_committed() && pending.verb != Verb::Migrate;
+    let Some(pending) = pending.filter(seems_taken) else {
+        return Ok(false);
+    };
+    Journal::open(run.path())?.ensure_line_room()?;
+    append(run, &Event::Gap)?;
+    take_back(run, &pending)?;
+    Ok(true)
 }
 
 /// The end of a job of a QEMU that is gone: only its file is left.

@@ -18,7 +18,7 @@ use super::snapshot::disks;
 use super::snapshot_delete::{delete_from_files, delete_from_nodes};
 use super::snapshot_job::{Ended, JobError, dismiss, settle_job};
 use super::snapshot_revert::let_go;
-use super::undo::was_stopped;
+use super::undo::{let_go_on, tell_if_it_runs, was_stopped};
 use crate::domain::{Before, Begin, Event, PendingJob, Verb};
 use crate::observe::look_at_run;
 use crate::qemu::{Control, ControlError};
@@ -209,12 +209,9 @@ fn go_on(
 ) -> Result<()> {
     let is_sent = look_at_run(domain, run)?.fold.is_sent_by_another();
     if before == Before::Ran && !is_sent && was_stopped(control)? {
-        match control.execute("cont", None) {
-            Ok(_) | Err(ControlError::Refused { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let_go_on(control)?;
     }
-    Ok(())
+    tell_if_it_runs(domain, run, control)
 }
 
 fn settle_delete(

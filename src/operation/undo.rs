@@ -81,23 +81,38 @@ pub(super) fn undo(
     // QEMU forgets over a migration why the guest stands.
     let has_ended = came_to_an_end(&fold);
     if before == Before::Ran && !has_ended && was_stopped(control)? {
-        match control.execute("cont", None) {
-            Ok(_) | Err(ControlError::Refused { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let_go_on(control)?;
     }
-    tell_if_it_runs(domain, run, control);
+    tell_if_it_runs(domain, run, control)?;
     Ok(Undone::Yes)
 }
 
-/// Of a guest that runs QEMU has said so, unless nothing could be written down then.
-fn tell_if_it_runs(domain: &DomainFolder, run: &RunFolder, control: &mut Control) {
+/// Of a guest that runs QEMU has said so, unless nothing could be written down then: where that can be done now, it has to say it
+/// again.
+pub(super) fn tell_if_it_runs(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+) -> Result<()> {
     let is_known = || {
         let seen = look_at_run(domain, run);
-        seen.is_ok_and(|seen| seen.fold.gap || matches!(seen.fold.live, State::Running(_)))
+        seen.is_ok_and(|seen| matches!(seen.fold.live, State::Running(_)))
     };
-    if is_running(control).unwrap_or(false) && !is_known() {
-        let _ = append(run, &Event::Gap);
+    let is_untold = is_running(control).unwrap_or(false) && !is_known();
+    if is_untold && append(run, &Event::Gap).is_ok() {
+        control.execute("stop", None)?;
+        if was_stopped(control)? {
+            let_go_on(control)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets a guest go on that stands, if QEMU will.
+pub(super) fn let_go_on(control: &mut Control) -> Result<(), ControlError> {
+    match control.execute("cont", None) {
+        Ok(_) | Err(ControlError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -211,7 +211,7 @@ impl Ending {
         self.because_of_time = Some(timed_out);
         let (verb, actor) = (self.verb(), actor());
         // Written or not, the guest is ended: that is what the signal was sent for.
-        let _ = watch.note(&Event::Asked {
+        watch.note(Event::Asked {
             verb,
             actor,
             job: None,
@@ -229,7 +229,7 @@ impl Ending {
                 self.next_at = Some(Instant::now() + RETRY_INTERVAL);
                 let (verb, pid) = (self.verb(), std::process::id());
                 let message = "QEMU had ended already".to_owned();
-                let _ = watch.note(&Event::Failed { verb, pid, message });
+                watch.note(Event::Failed { verb, pid, message });
             }
             // Another user's, which does not listen yet.
             Some(Err(_)) | None => self.next_at = Some(Instant::now() + RETRY_INTERVAL),
@@ -259,7 +259,7 @@ impl Ending {
             self.reached = Reached::Qemu;
             // Nobody takes that back, and nothing outlives it.
             let (verb, pid) = (self.verb(), std::process::id());
-            let _ = watch.note(&Event::Done { verb, pid });
+            watch.note(Event::Done { verb, pid });
         }
     }
 
@@ -267,7 +267,7 @@ impl Ending {
         self.next_at = Some(Instant::now() + TERM_GRACE);
         self.reached = Reached::Qemu;
         let (verb, pid) = (self.verb(), std::process::id());
-        let _ = watch.note(&Event::Sent { verb, pid });
+        watch.note(Event::Sent { verb, pid });
     }
 
     fn verb(&self) -> Verb {

@@ -80,6 +80,8 @@ pub(super) struct Recorder {
     checkpoint_end: Option<u64>,
     qemu_spoke: bool,
     loss: Loss,
+    /// What we did, while there is no room for it: oldest first.
+    owed: Vec<Record>,
     /// The end of a process is in the journal, and not on the disk yet.
     is_exit_written: bool,
 }
@@ -111,6 +113,7 @@ impl Recorder {
             retry_at: None,
             checkpoint_end: None,
             loss,
+            owed: Vec::new(),
             is_exit_written: false,
         })
     }
@@ -168,6 +171,27 @@ impl Recorder {
         self.catch_up().map(|_| ())
     }
 
+    /// Writes down what we did; where there is no room for it, in front of the end at the latest.
+    pub(super) fn note(&mut self, event: Event) {
+        // What is tried again and again is owed once.
+        self.owed.retain(|owed| owed.event != event);
+        let at = Some(now());
+        self.owed.push(Record { at, event });
+        if self.pay().is_err() {
+            self.fear_loss();
+        }
+    }
+
+    fn pay(&mut self) -> io::Result<()> {
+        while let Some(owed) = self.owed.first() {
+            let at = owed.at.unwrap_or_default();
+            self.journal.append(at, &owed.event)?;
+            self.owed.remove(0);
+            self.catch_up()?;
+        }
+        Ok(())
+    }
+
     /// Puts an end on the disk.
     pub(super) fn record_exit(&mut self, end: &End) -> io::Result<()> {
         if self.is_exit_written {
@@ -187,6 +211,7 @@ impl Recorder {
 
     fn write_exit(&mut self, end: &End) -> io::Result<()> {
         self.note_loss()?;
+        self.pay()?;
         let event = self.exited(end);
         self.append(&event)
     }
@@ -196,11 +221,15 @@ impl Recorder {
         if std::mem::take(&mut self.is_exit_written) {
             return;
         }
-        let event = self.exited(end);
-        let at = Some(now());
-        for event in [Event::Gap, event] {
-            self.fold.apply(&Record { at, event });
-        }
+        let exited = self.exited(end);
+        let record = |event| Record {
+            at: Some(now()),
+            event,
+        };
+        let owed = std::mem::take(&mut self.owed);
+        self.fold.apply(&record(Event::Gap));
+        owed.iter().for_each(|owed| self.fold.apply(owed));
+        self.fold.apply(&record(exited));
     }
 
     fn exited(&self, end: &End) -> Event {
@@ -272,7 +301,7 @@ impl Recorder {
                 Err(_) => return self.make_do(),
             }
         }
-        let _ = self.note_loss();
+        let _ = self.note_loss().and_then(|()| self.pay());
     }
 
     /// On a full disk what room there is must do; more is asked for at the next event.

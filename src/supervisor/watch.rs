@@ -161,13 +161,9 @@ impl Watch {
         self.wards.qemu.as_ref().or(self.wards.launcher.as_ref())
     }
 
-    /// Writes an event of ours into the journal.
-    pub(super) fn note(&mut self, event: &Event) -> io::Result<()> {
-        let noted = self.recorder.append(event);
-        if noted.is_err() {
-            self.recorder.fear_loss();
-        }
-        noted
+    /// Writes down what we did.
+    pub(super) fn note(&mut self, event: Event) {
+        self.recorder.note(event);
     }
 
     /// Takes note of everything that happened, then sleeps until more does, `extra` is readable, or `deadline`.

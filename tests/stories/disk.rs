@@ -430,3 +430,29 @@ fn run_on_a_full_disk_tells_the_truth_and_returns() {
         assert!(wanted.contains(&answer.as_str()), "{why}: {answer}");
     }
 }
+
+#[test]
+fn who_killed_a_guest_whose_time_was_up_says_so_where_there_is_no_room_for_it() {
+    if !is_root("who_killed_a_guest_whose_time_was_up_says_so_where_there_is_no_room_for_it") {
+        return;
+    }
+    let host = Host::new();
+    let disk = Disk::mount(&host, "size=2m");
+    let line = host.line("v");
+    let mut command = host.command(&["run", "--timeout", "2", "v", "--"]);
+    command.args(host.argv("v", &[])).stdout(Stdio::piped());
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let _guest = Guest::connected(&line);
+    // It obeys SIGKILL only.
+    send(host.qemu_pid("v"), Signal::SIGSTOP);
+    disk.fill(0);
+    use_up_reserve(&host);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = (said.lines().last(), output.status.code());
+    assert_eq!(
+        told,
+        (Some("shut off (destroyed)"), Some(124)),
+        "{output:?}"
+    );
+}

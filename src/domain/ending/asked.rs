@@ -2,7 +2,7 @@
 
 use super::{Case, ENDING_VERBS, Verdict, asked, inferred, oom_kill, shutdown_of, witnessed};
 use crate::domain::event::{Exit, ShutdownCause};
-use crate::domain::intent::Progress;
+use crate::domain::intent::{Intent, Progress};
 use crate::domain::state::ShutOff;
 
 pub(super) fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
@@ -22,11 +22,21 @@ pub(super) fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
     };
     // Of two signals QEMU names the last, and a guest may write the same words into the log: they raise a doubt, no more.
     let is_doubted = sender.is_some_and(|pid| pid != intent.actor.pid);
-    let is_sure = (obeyed || intent.progress == Progress::Done) && !is_doubted;
+    let is_ended = obeyed || intent.progress == Progress::Done;
+    let is_sure = is_ended && !is_doubted && !may_have_shut_down(case, intent);
     Some(match is_sure {
         true => witnessed(ShutOff::Destroyed, asked(intent)),
         false => inferred(ShutOff::Destroyed, asked(intent)),
     })
+}
+
+/// Whether the guest's own shutdown may stand in lines that are lost: QEMU ends with the same status for either, and neither
+/// announcement is there, nor its word in the log for whose signal it obeyed.
+fn may_have_shut_down(case: &Case<'_>, intent: &Intent) -> bool {
+    let says_nothing = case.fold.shutdown.is_none() && case.fold.gap;
+    let sender = case.words.terminated.as_ref().and_then(|term| term.pid);
+    let is_named = sender == Some(intent.actor.pid);
+    says_nothing && matches!(case.exit, Some(Exit::Status(_))) && !is_named
 }
 
 /// Whose signal QEMU says that it obeyed, where that is no wrapper which passed on another's.

@@ -355,3 +355,22 @@ fn a_signal_of_nobody_knows_whom_may_be_that_of_who_asked() {
         ),
     ]);
 }
+
+#[test]
+fn a_guest_that_a_verb_ended_may_have_shut_down_by_itself_in_lines_that_are_lost() {
+    let cut = || Story::booted().destroyed().then(Event::Gap);
+    let done = || Story::booted().destroyed_for_sure().then(Event::Gap);
+    let row = |end| (end, "destroyed", asked_for(Verb::Destroy));
+    assert_ends(
+        Certainty::Inferred,
+        [cut().ends(STATUS_0), done().ends(STATUS_0)].map(row),
+    );
+    assert_witnessed(
+        [
+            done().ends(KILLED),
+            cut().ends_with(STATUS_0, says(Some(7))),
+            cut().shut(ShutdownCause::HostSignal).ends(STATUS_0),
+        ]
+        .map(row),
+    );
+}

@@ -31,6 +31,14 @@ fn a_guest_whose_job_was_taken_back_did_not_end_with_it_unless_it_had_ended_by_t
         (kept().then(takes_back()).ends(KILLED), "crashed", SIGKILL),
         (
             kept()
+                .then(done(Verb::SnapshotHalt))
+                .then(takes_back())
+                .ends(KILLED),
+            "crashed",
+            SIGKILL,
+        ),
+        (
+            kept()
                 .then(exited(Some(10), KILLED))
                 .then(takes_back())
                 .ends(KILLED),
@@ -40,6 +48,32 @@ fn a_guest_whose_job_was_taken_back_did_not_end_with_it_unless_it_had_ended_by_t
     ]);
     let goes_on = kept().then(takes_back()).then(Event::Resumed).0;
     assert_eq!(goes_on.live.to_string(), "running (unpaused)");
+}
+
+#[test]
+fn a_guest_that_was_saved_may_have_been_let_run_in_lines_that_are_lost_behind_that() {
+    let lost: fn(Verb) -> Event = |_| Event::Gap;
+    let ends = |verb, lines: &[fn(Verb) -> Event]| job(verb, lines).ends(STATUS_0);
+    let (save, halt) = (Verb::Save, Verb::SnapshotHalt);
+    let saved = || ("saved", asked_for(save));
+    let rows = |ends: Vec<End>| ends.into_iter().map(move |end| (end, saved().0, saved().1));
+    assert_ends(
+        Certainty::Inferred,
+        rows(vec![
+            ends(save, &[sent, lost]),
+            ends(save, &[sent, lost, done]),
+            ends(save, &[sent, done, lost]),
+        ]),
+    );
+    assert_witnessed(rows(vec![
+        ends(save, &[lost, sent, done]),
+        ends(save, &[sent, lost, taken_back, sent, done]),
+    ]));
+    let halted = ends(halt, &[sent, lost]);
+    assert_ends(
+        Certainty::Inferred,
+        [(halted, "from snapshot", asked_for(halt))],
+    );
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A managed save that was cut off: its guest was let run before its QEMU was told to end, or it has no name yet.
 
-use std::process::Command;
+use std::fs;
+use std::process::{Child, Command};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{has_managed_save, managed};
-use crate::harness::{Guest, Host, Said, finish, is_alive, send, until};
+use crate::harness::{Guest, Host, Said, finish, finish_child, is_alive, send, spawn, until};
 use crate::jobs::part_of;
 
 const RENAMES: &str = "rename,renameat,renameat2";
@@ -78,4 +79,64 @@ fn a_domain_is_not_undefined_whose_image_cannot_be_given_its_name() {
     host.ok(&["start", "v"]);
     Guest::taken(&line).answers();
     assert_eq!(host.answer("v"), "running (restored)");
+}
+
+/// A `managedsave` that stands still once it has written its last line, when somebody has let the guest go on, of which there
+/// is no line. The supervisor stands still, too.
+fn saved_and_let_run_unseen(host: &Host) -> (Guest, Child, i32) {
+    let third_party = host.third_party_socket("v");
+    let guest = host.start("v", &["-qmp", &third_party]);
+    let supervisor = host.supervisor_pid("v");
+    send(supervisor, Signal::SIGSTOP);
+    let (journal, trace) = (host.run_folder("v").join("journal"), host.path("trace"));
+    let mut save = Command::new("strace");
+    save.args(["-D", "-o", &trace, "-P", journal.to_str().unwrap()]);
+    save.args([
+        "-e",
+        "trace=write",
+        "-e",
+        "inject=write:signal=SIGSTOP:when=5",
+    ]);
+    save.arg(env!("CARGO_BIN_EXE_domstate"))
+        .args(["managedsave", "v"]);
+    save.env("DOMSTATE_DIR", host.state_dir());
+    let save = spawn(save);
+    until("a save that stands still", || {
+        fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("stopped by SIGSTOP"))
+    });
+    assert!(host.journal("v").contains("DOMSTATE_DONE"));
+    host.third_party("v").execute("cont", &json!({}));
+    let written = host.journal("v");
+    let (before, resumed) = written.trim_end().rsplit_once('\n').unwrap();
+    assert!(resumed.contains("\"RESUME\""), "{written}");
+    fs::write(&journal, format!("{before}\n")).unwrap();
+    (guest, save, supervisor)
+}
+
+#[test]
+fn a_guest_that_went_on_unseen_before_its_qemu_was_told_to_end_did_not_end_saved() {
+    let host = Host::new();
+    let (_guest, save, supervisor) = saved_and_let_run_unseen(&host);
+    send(i32::try_from(save.id()).unwrap(), Signal::SIGCONT);
+    let said = finish_child(save);
+    let why = "error: Failed to save domain 'v' state\nerror: the domain is shut off (destroyed)\n";
+    assert_eq!((said.code, &*said.stderr), (Some(1), why));
+    send(supervisor, Signal::SIGCONT);
+    host.assert_ends("v", "shut off (destroyed)", &json!({"kind": "qmp-quit"}));
+    assert!(!has_managed_save(&host), "{}", host.journal("v"));
+}
+
+#[test]
+fn a_guest_that_went_on_unseen_behind_a_save_whose_process_died_goes_on() {
+    let host = Host::new();
+    let (mut guest, save, supervisor) = saved_and_let_run_unseen(&host);
+    send(i32::try_from(save.id()).unwrap(), Signal::SIGKILL);
+    assert_ne!(finish_child(save).code, Some(0));
+    send(supervisor, Signal::SIGCONT);
+    host.wait_for("v", "running (save canceled)");
+    guest.answers();
+    host.assert_is("v", "running (save canceled)", &json!(null), "inferred");
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    assert!(!has_managed_save(&host), "{}", host.journal("v"));
 }
