@@ -2,7 +2,7 @@
 
 use super::duty::ends_guest;
 use super::ending;
-use super::event::{Actor, Exit, ShutdownCause, Timestamp, Verb};
+use super::event::{Actor, Begin, BootId, Exit, LaunchKind, ShutdownCause, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
 use super::job::{Job, PendingJob};
@@ -279,9 +279,28 @@ impl Fold {
         }
     }
 
-    /// Whether the guest ran, or may have: QEMU's word for it comes to the disk later than that it was let go.
-    pub fn may_have_run(&self) -> bool {
+    /// Whether the guest ran, or may have, as seen in boot `now`: QEMU's word for it comes to the disk later than that it was let
+    /// go.
+    pub fn may_have_run(&self, now: &BootId) -> bool {
         let let_go = |intent: &Intent| intent.verb == Verb::LetGo;
-        self.began.is_some() || self.intents.0.iter().any(let_go)
+        self.began.is_some()
+            || self.intents.0.iter().any(let_go)
+            || self.is_let_go_by_itself() && self.may_lack_first_word(now)
+    }
+
+    /// Whether QEMU is told with all its first commands to let the guest run. A saved one is let go later, durably.
+    fn is_let_go_by_itself(&self) -> bool {
+        self.launch.as_ref().is_some_and(|launch| {
+            let boots = matches!(launch.kind, LaunchKind::Boot | LaunchKind::Snapshot);
+            boots && launch.begin == Begin::Running
+        })
+    }
+
+    /// Whether that it ran may be what is lost: with the host's power, or for want of room.
+    fn may_lack_first_word(&self, now: &BootId) -> bool {
+        let seen_end = self.end().filter(|end| end.exit.is_some());
+        let is_other_boot = self.launch.as_ref().is_some_and(|l| l.boot != *now);
+        let is_lost = self.gap || is_other_boot && seen_end.is_none();
+        is_lost && self.refusal.is_none()
     }
 }

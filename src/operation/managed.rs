@@ -11,7 +11,7 @@ use super::folder::take_folder_lock;
 use super::fulfil::fulfil;
 use super::settle::refuse_while_busy;
 use crate::domain::{Certainty, ShutOff, State};
-use crate::observe::{look, look_at_run, replay};
+use crate::observe::{boot_id, look, look_at_run, replay};
 use crate::store::{
     Definition, DomainFolder, NameLock, OpenImage, part_of, refuse_link, snapshot_count,
     sync_folder,
@@ -96,6 +96,7 @@ fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
 /// Whether the guest of `saved`, the run that was saved, went on behind that; or a run after it came so far that its guest ran, or
 /// may have before the host went down.
 fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
+    let boot = boot_id()?;
     for number in domain.run_numbers()?.unwrap_or_default() {
         if number < saved {
             continue;
@@ -107,7 +108,7 @@ fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
             continue;
         }
         let later = replay(&domain.run(number))?;
-        if later.fold.may_have_run() {
+        if later.fold.may_have_run(&boot) {
             return Ok(true);
         }
         if let Some(damage) = later.damage {

@@ -1,6 +1,9 @@
 //! A managed image is given up for a fresh boot, and for nothing less.
 
-use super::harness::{Guest, Host};
+use std::fs;
+
+use super::boot::{SECOND, after_boot_in};
+use super::harness::{Guest, Host, is_root};
 
 #[test]
 fn an_image_is_given_up_once_the_guest_has_booted_and_not_by_a_start_that_fails() {
@@ -23,6 +26,43 @@ fn an_image_is_given_up_once_the_guest_has_booted_and_not_by_a_start_that_fails(
     assert!(!image.exists());
     guest.press('o');
     assert_eq!(host.wait("v"), "shut off (shutdown)");
+}
+
+#[test]
+fn an_image_is_given_up_for_a_guest_that_may_have_booted_before_the_power_went() {
+    if !is_root("an_image_is_given_up_for_a_guest_that_may_have_booted_before_the_power_went") {
+        return;
+    }
+    let host = Host::new();
+    let image = host.state_dir().join("v/managed.save");
+    drop(host.start("v", &[]));
+    host.ok(&["managedsave", "v"]);
+    let saved = fs::read(&image).unwrap();
+    let has_image = |word: &str| {
+        let said = after_boot_in(&host.state_dir(), SECOND, &["dominfo", "v"]);
+        let line = format!("\nManaged save:   {word}\n");
+        assert!(
+            said.stdout.contains(&line),
+            "{said:?}\n{}",
+            host.journal("v")
+        );
+    };
+    has_image("yes");
+    let line = host.line("v");
+    host.ok(&["start", "v", "--force-boot"]);
+    let _guest = Guest::connected(&line);
+    host.kill_unseen("v");
+    // The power takes what was not synced.
+    fs::write(&image, saved).unwrap();
+    let run = host.run_folder("v");
+    fs::remove_file(run.join("state.json")).unwrap();
+    let journal = host.journal("v");
+    let (before, _) = journal.split_once("\"event\": \"RESUME\"").unwrap();
+    let (before, _) = before.rsplit_once('\n').unwrap();
+    fs::write(run.join("journal"), format!("{before}\n")).unwrap();
+    has_image("no");
+    let said = after_boot_in(&host.state_dir(), SECOND, &["--reason", "v"]);
+    assert_eq!(said.stdout, "shut off (crashed)\n");
 }
 
 #[test]

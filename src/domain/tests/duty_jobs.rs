@@ -211,13 +211,43 @@ fn a_restored_guest_that_was_let_go_may_have_run_before_qemu_says_so() {
         for event in events {
             fold.apply(&Record { at: None, event });
         }
-        fold.may_have_run()
+        fold.may_have_run(&boot_id("b"))
     };
     assert!(!restored(&[]));
     assert!(restored(&[asked(Verb::LetGo)]));
     assert!(restored(&[asked(Verb::LetGo), Event::Resumed]));
     // QEMU would not let it run: it is as it was saved.
     assert!(!restored(&[asked(Verb::LetGo), failed(Verb::LetGo)]));
+}
+
+#[test]
+fn a_guest_that_boots_may_have_run_where_that_may_be_what_is_lost() {
+    let launched = || story::Story::launched(false);
+    let restored = || {
+        let mut story = launched();
+        story.0.launch = Some(launch(LaunchKind::Restore, Begin::Running));
+        story
+    };
+    let failed = || Event::Exited {
+        pid: Some(10),
+        exit: Some(Exit::Status(1)),
+        boot: boot_id("b"),
+        words: LogWords::default(),
+        oom: None,
+    };
+    let refused = || Event::ContinueRefused("why".to_owned());
+    let rows = [
+        (launched(), "b", false),
+        (launched(), "c", true),
+        (restored(), "c", false),
+        (launched().then(Event::Gap), "b", true),
+        (launched().then(failed()), "c", false),
+        (launched().then(Event::Gap).then(failed()), "c", true),
+        (launched().then(refused()), "c", false),
+    ];
+    for (number, (story, boot, wanted)) in rows.into_iter().enumerate() {
+        assert_eq!(story.0.may_have_run(&boot_id(boot)), wanted, "row {number}");
+    }
 }
 
 #[test]
