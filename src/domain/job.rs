@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::duty::ends_guest;
 use super::event::{Begin, Process, Timestamp, Verb};
 use super::fold::Fold;
 use super::intent::Progress;
@@ -53,6 +54,11 @@ impl PendingJob {
     /// Whether there is no way back.
     pub fn is_committed(&self) -> bool {
         self.progress != Progress::Asked
+    }
+
+    /// Whether it has taken its guest, which is to end here. One that has arrived elsewhere is there, whatever runs here.
+    pub fn has_taken_guest(&self) -> bool {
+        self.is_committed() && self.verb != Verb::Migrate && ends_guest(self.verb)
     }
 }
 

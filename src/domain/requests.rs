@@ -2,7 +2,9 @@
 
 use super::duty::ends_guest;
 use super::ending;
-use super::event::{Actor, Begin, BootId, Exit, LaunchKind, ShutdownCause, Timestamp, Verb};
+use super::event::{
+    Actor, Begin, BootId, Exit, Launch, LaunchKind, ShutdownCause, Timestamp, Verb,
+};
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
 use super::job::{Job, PendingJob};
@@ -279,6 +281,16 @@ impl Fold {
         }
     }
 
+    /// Whether the guest has run since a job of `verb` began to save it at `began`, which has come to nothing.
+    pub fn went_on_since(&self, verb: Verb, began: Timestamp) -> bool {
+        let is_pending = self
+            .job
+            .as_ref()
+            .is_some_and(|pending| pending.verb == verb);
+        let stays = is_pending || self.intents.carried_out(&[verb]).is_some();
+        !stays && self.resumed.is_some_and(|resumed| resumed > began)
+    }
+
     /// Whether the guest ran, or may have, as seen in boot `now`: QEMU's word for it comes to the disk later than that it was let
     /// go.
     pub fn may_have_run(&self, now: &BootId) -> bool {
@@ -288,12 +300,11 @@ impl Fold {
             || self.is_let_go_by_itself() && self.may_lack_first_word(now)
     }
 
-    /// Whether QEMU is told with all its first commands to let the guest run. A saved one is let go later, durably.
+    /// Whether QEMU lets the guest run without another word. A saved one is let go later, durably.
     fn is_let_go_by_itself(&self) -> bool {
-        self.launch.as_ref().is_some_and(|launch| {
-            let boots = matches!(launch.kind, LaunchKind::Boot | LaunchKind::Snapshot);
-            boots && launch.begin == Begin::Running
-        })
+        let runs =
+            |launch: &Launch| launch.kind != LaunchKind::Restore && launch.begin == Begin::Running;
+        self.launch.as_ref().is_some_and(runs)
     }
 
     /// Whether that it ran may be what is lost: with the host's power, or for want of room.

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::asking::{Asking, one_line};
+use super::fulfil::end_after_job;
 use super::interrupts::Interrupts;
-use super::job_duty::end_after_job;
 use super::jobs::look_after;
 use super::limits::restore_limit;
 use super::monitor::{actions_at_reset, refuse_idle_reset};
@@ -224,7 +224,7 @@ impl Dump<'_> {
         };
         self.asking.done_durably();
         if self.after == AfterDump::Crash {
-            end_after_job(self.domain, self.run)?;
+            end_after_job(self.domain, self.run, Verb::DumpCrash)?;
         }
         Ok(placed)
     }

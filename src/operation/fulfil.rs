@@ -9,15 +9,13 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::asking::{Asking, one_line};
-use super::destroy::end_qemu_by;
+use super::destroy::{end_qemu, end_qemu_by};
 use super::dump::{dump_core, is_save};
-use super::job_duty::{
-    end_after_job, place, take_back, take_back_if_it_runs, tell_done, undo_for, without_qemu,
-};
+use super::job_duty::{place, stands_still, take_back, tell_done, undo_for, without_qemu};
 use super::migrate::switch_over;
 use super::settle::connect;
 use super::snapshot_duty::finish_revert;
-use crate::domain::{Duty, Event, Life, OnPoweroff, Transfer, Verb};
+use crate::domain::{Duty, Event, Life, OnPoweroff, PendingJob, Transfer, Verb};
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, look_at_run, now};
 use crate::qemu::{Control, ControlError};
@@ -110,12 +108,18 @@ fn do_duty(domain: &DomainFolder, run: &RunFolder, seen: &Observation, duty: Dut
             drop(control);
             await_departure(domain, run)
         }
+        (Duty::PlaceFile, Some(pending))
+            if pending.has_taken_guest()
+                && !stands_still(domain, run, Some(&mut control), pending)? =>
+        {
+            Ok(())
+        }
         (Duty::PlaceFile, Some(pending)) => match place(domain, run, pending) {
             Ok(Placed::Durably) => tell_done(run, pending),
             // The image has its name, and the guest must not be there twice. Its folder is synced when QEMU is gone.
             Ok(Placed::Unsynced(_)) if is_save(pending.verb) => {
                 drop(control);
-                end_after_job(domain, run)
+                end_qemu(domain, run)
             }
             Ok(Placed::Unsynced(_)) => tell_done(run, pending),
             Err(error) if pending.verb == Verb::SnapshotDelete => Err(error),
@@ -223,12 +227,12 @@ pub(super) fn set_poweroff_ends(control: &mut Control, seen: &Observation) -> Re
 /// Ends QEMU, also one whose monitor does not answer, unless somebody has reset the guest meanwhile: then there is no reason.
 fn end_for(domain: &DomainFolder, run: &RunFolder, duty: Duty) -> Result<()> {
     let mut control = connect(run);
-    if look_at_run(domain, run)?.duty() != Some(duty) {
+    let seen = look_at_run(domain, run)?;
+    if seen.duty() != Some(duty) {
         return Ok(());
     }
-    if duty == Duty::EndAfterJob
-        && let Ok(control) = &mut control
-        && take_back_if_it_runs(domain, run, control)?
+    if let Some(pending) = seen.fold.job.filter(PendingJob::has_taken_guest)
+        && !stands_still(domain, run, control.as_mut().ok(), &pending)?
     {
         return Ok(());
     }
@@ -242,4 +246,24 @@ fn end_for(domain: &DomainFolder, run: &RunFolder, duty: Duty) -> Result<()> {
         Err(error) => asking.failed(&one_line(error)),
     }
     ended
+}
+
+/// Ends QEMU for a job of this process, which has taken its guest. One that somebody has let go on meanwhile goes on.
+///
+/// # Errors
+/// It goes on; or QEMU cannot be ended.
+pub(super) fn end_after_job(domain: &DomainFolder, run: &RunFolder, verb: Verb) -> Result<()> {
+    let mut control = connect(run);
+    let seen = look_at_run(domain, run)?;
+    let ours = |job: &&PendingJob| job.verb == verb && job.job.worker.pid == std::process::id();
+    let stands = match seen.fold.job.as_ref().filter(ours) {
+        Some(pending) => stands_still(domain, run, control.as_mut().ok(), pending)?,
+        None => false,
+    };
+    if stands || !seen.is_active() {
+        return end_qemu_by(domain, run, control);
+    }
+    drop(control);
+    fulfil(domain, run)?;
+    bail!("the domain is {}", look_at_run(domain, run)?.answer.state)
 }

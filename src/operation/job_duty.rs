@@ -3,17 +3,17 @@
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
-use super::destroy::end_qemu_by;
 use super::dump::{is_dump, is_save};
 use super::fulfil::append;
-use super::settle::connect;
+use super::settle::answer_by;
 use super::snapshot_duty::{is_snapshot, place_snapshot, remove_snapshot, undo_snapshot};
-use super::undo::{Undone, is_running, undo};
+use super::undo::{Undone, is_stopped, undo};
 use crate::domain::{Duty, Event, PendingJob, Transfer, Verb};
 use crate::journal::Journal;
 use crate::observe::{Origin, look_at_run};
-use crate::qemu::Control;
+use crate::qemu::{Control, ControlError};
 use crate::store::{
     DomainFolder, Owner, Placed, RunFolder, discard, discard_dump, put_dump_in_place, put_in_place,
 };
@@ -24,39 +24,68 @@ pub(super) fn take_back(run: &RunFolder, pending: &PendingJob) -> Result<()> {
     append(run, &Event::TakenBack { verb, pid })
 }
 
-/// Ends a QEMU whose guest a job has taken. One that runs again is ended as well, but not by the job.
-pub(super) fn end_after_job(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
-    let mut control = connect(run);
-    if let Ok(control) = &mut control {
-        take_back_if_it_runs(domain, run, control)?;
-    }
-    end_qemu_by(domain, run, control)
+/// What QEMU says of a guest that a job has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It stands as the job has left it.
+    Stands,
+    StandsOtherwise,
+    Runs,
+    /// QEMU hangs.
+    Untold,
 }
 
-/// Takes back a job that has taken a guest which runs again, where QEMU could not write that down (the disk is full, say).
-/// Whether it was so.
+fn taken(control: &mut Control, verb: Verb) -> Result<Taken, ControlError> {
+    control.set_deadline(answer_by());
+    let status = control.execute("query-status", None)?;
+    if status.get("running").and_then(Value::as_bool) == Some(true) {
+        return Ok(Taken::Runs);
+    }
+    let word = status.get("status").and_then(Value::as_str);
+    let stands = match is_save(verb) {
+        true => word == Some("postmigrate"),
+        false => word.is_some_and(is_stopped),
+    };
+    Ok(match stands {
+        true => Taken::Stands,
+        false => Taken::StandsOtherwise,
+    })
+}
+
+/// Asks, before QEMU is told to end for a job, whether the guest that this has taken is still as it was left: there may have
+/// been no room for the word that somebody has let it go on. `control`: if its monitor answers. Whether it stands; else that is on record, and the job taken back.
 ///
 /// # Errors
-/// Nor can we: then nothing may be told to have ended by the job, and QEMU must not be ended for it.
-pub(super) fn take_back_if_it_runs(
+/// It runs, and that cannot be written down: then nothing may be told to have ended by the job, and QEMU must not be ended for it.
+pub(super) fn stands_still(
     domain: &DomainFolder,
     run: &RunFolder,
-    control: &mut Control,
+    control: Option<&mut Control>,
+    pending: &PendingJob,
 ) -> Result<bool> {
-    // One that hangs does not run.
-    if !is_running(control).unwrap_or(false) {
-        return Ok(false);
-    }
-    let pending = look_at_run(domain, run)?.fold.job;
-    // One that has arrived elsewhere is there, whatever runs here.
-    let seems_taken =
-        |pending: &PendingJob| pending.is_committed() && pending.verb != Verb::Migrate;
-    let Some(pending) = pending.filter(seems_taken) else {
+    let taken = control.and_then(|control| taken(control, pending.verb).ok());
+    let taken = taken.unwrap_or(Taken::Untold);
+    let seen = look_at_run(domain, run)?;
+    let is_it = |job: &&PendingJob| {
+        (job.verb, job.job.worker) == (pending.verb, pending.job.worker) && job.has_taken_guest()
+    };
+    let Some(pending) = seen.fold.job.as_ref().filter(is_it) else {
+        // QEMU has said so.
         return Ok(false);
     };
-    Journal::open(run.path())?.ensure_line_room()?;
-    append(run, &Event::Gap)?;
-    take_back(run, &pending)?;
+    let may_lack_lines = seen.may_lack_lines || seen.fold.gap;
+    match taken {
+        Taken::Runs => {
+            Journal::open(run.path())?.ensure_line_room()?;
+            append(run, &Event::Gap)?;
+            take_back(run, pending)?;
+            return Ok(false);
+        }
+        // It may have run in lines that are lost.
+        Taken::StandsOtherwise => append(run, &Event::Gap)?,
+        Taken::Untold if may_lack_lines => append(run, &Event::Gap)?,
+        Taken::Stands | Taken::Untold => {}
+    }
     Ok(true)
 }
 

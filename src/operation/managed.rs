@@ -10,10 +10,10 @@ use super::dump::is_core;
 use super::folder::take_folder_lock;
 use super::fulfil::fulfil;
 use super::settle::refuse_while_busy;
-use crate::domain::{Certainty, ShutOff, State};
+use crate::domain::{Certainty, ShutOff, State, Verb};
 use crate::observe::{boot_id, look, look_at_run, replay};
 use crate::store::{
-    Definition, DomainFolder, NameLock, OpenImage, part_of, refuse_link, snapshot_count,
+    Definition, DomainFolder, NameLock, OpenImage, SaveImage, part_of, refuse_link, snapshot_count,
     sync_folder,
 };
 
@@ -38,7 +38,7 @@ pub fn managed_image(domain: &DomainFolder) -> Result<Option<OpenImage>> {
     {
         bail!("cannot restore {}: it is another domain's", path.display());
     }
-    Ok((!was_taken_up(domain, image.image.run)?).then_some(image))
+    Ok((!was_taken_up(domain, &image.image)?).then_some(image))
 }
 
 /// Whether the domain has an image for its next start, be it one that cannot be restored.
@@ -95,13 +95,13 @@ fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
 
 /// Whether the guest of `saved`, the run that was saved, went on behind that; or a run after it came so far that its guest ran, or
 /// may have before the host went down.
-fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
+fn was_taken_up(domain: &DomainFolder, saved: &SaveImage) -> Result<bool> {
     let boot = boot_id()?;
     for number in domain.run_numbers()?.unwrap_or_default() {
-        if number < saved {
+        if number < saved.run {
             continue;
         }
-        if number == saved {
+        if number == saved.run {
             if went_on(domain, saved)? {
                 return Ok(true);
             }
@@ -123,11 +123,11 @@ fn was_taken_up(domain: &DomainFolder, saved: u32) -> Result<bool> {
 }
 
 /// Whether it is known that the guest of a run that was saved was let run in its QEMU: before that was told to end.
-fn went_on(domain: &DomainFolder, saved: u32) -> Result<bool> {
-    let seen = look_at_run(domain, &domain.run(saved))?;
+fn went_on(domain: &DomainFolder, saved: &SaveImage) -> Result<bool> {
+    let seen = look_at_run(domain, &domain.run(saved.run))?;
     let is_saved = seen.answer.state == State::ShutOff(ShutOff::Saved);
     let is_known = seen.answer.certainty == Certainty::Witnessed && seen.fold.job.is_none();
-    Ok(is_known && !is_saved)
+    Ok(is_known && !is_saved || seen.fold.went_on_since(Verb::ManagedSave, saved.saved_at))
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::asking::{Asking, one_line};
-use super::fulfil::fulfil;
+use super::fulfil::{end_after_job, fulfil};
 use super::interrupts::Interrupts;
-use super::job_duty::end_after_job;
 use super::jobs::look_after;
 use super::pump::{cancelled_or, pump};
 use super::settle::{Held, NOT_RUNNING, hold};
@@ -128,7 +127,7 @@ pub fn save(
         // The job stays, so that whoever looks next tries again; for want of a way back it is no failure.
         drop(asking);
     }
-    end_after_job(domain, &run)?;
+    end_after_job(domain, &run, to.verb())?;
     let seen = look_at_run(domain, &run);
     let seen = seen.context("the guest is saved, and its end cannot be looked at")?;
     let state = seen.answer.state;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use super::asking::{Asking, one_line};
+use super::fulfil::end_after_job;
 use super::interrupts::Interrupts;
-use super::job_duty::end_after_job;
 use super::pump::{Cancelled, cancelled_or};
 use super::save::savable;
 use super::settle::{Held, hold};
@@ -131,7 +131,7 @@ pub fn create_snapshot(
 }
 
 fn halt(domain: &DomainFolder, run: &RunFolder) -> Result<()> {
-    end_after_job(domain, run)?;
+    end_after_job(domain, run, Verb::SnapshotHalt)?;
     let state = look_at_run(domain, run)?.answer.state;
     if state != State::ShutOff(ShutOff::FromSnapshot) {
         // Somebody let it run on meanwhile, or its end came between.

@@ -207,8 +207,10 @@ fn go_on(
     control: &mut Control,
     before: Before,
 ) -> Result<()> {
-    let is_sent = look_at_run(domain, run)?.fold.is_sent_by_another();
-    if before == Before::Ran && !is_sent && was_stopped(control)? {
+    if look_at_run(domain, run)?.fold.is_sent_by_another() {
+        return Ok(());
+    }
+    if before == Before::Ran && was_stopped(control)? {
         let_go_on(control)?;
     }
     tell_if_it_runs(domain, run, control)

@@ -12,6 +12,7 @@ use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
 use super::worker::came_to_an_end;
 use crate::domain::{Before, Duty, Event, Life, State, Transfer, Verb, Worker};
+use crate::journal::Journal;
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -88,7 +89,7 @@ pub(super) fn undo(
 }
 
 /// Of a guest that runs QEMU has said so, unless nothing could be written down then: where that can be done now, it has to say it
-/// again.
+/// again. Not while it is sent: whether it runs goes with it.
 pub(super) fn tell_if_it_runs(
     domain: &DomainFolder,
     run: &RunFolder,
@@ -98,8 +99,12 @@ pub(super) fn tell_if_it_runs(
         let seen = look_at_run(domain, run);
         seen.is_ok_and(|seen| matches!(seen.fold.live, State::Running(_)))
     };
-    let is_untold = is_running(control).unwrap_or(false) && !is_known();
-    if is_untold && append(run, &Event::Gap).is_ok() {
+    if !is_running(control).unwrap_or(false) || is_known() {
+        return Ok(());
+    }
+    let has_room = Journal::open(run.path()).and_then(|journal| journal.ensure_line_room());
+    let is_told = has_room.is_ok() && append(run, &Event::Gap).is_ok();
+    if is_told && writing(control, &[Written::Stream])? == Writing::Nothing {
         control.execute("stop", None)?;
         if was_stopped(control)? {
             let_go_on(control)?;
@@ -256,6 +261,11 @@ pub(super) fn is_running(control: &mut Control) -> Result<bool> {
 pub(super) fn was_stopped(control: &mut Control) -> Result<bool> {
     let status = control.execute("query-status", None)?;
     let word = status.get("status").and_then(Value::as_str);
+    Ok(word.is_some_and(is_stopped))
+}
+
+/// The same by QEMU's word for how it stands.
+pub(super) fn is_stopped(word: &str) -> bool {
     let stopped = [
         "paused",
         "postmigrate",
@@ -263,5 +273,5 @@ pub(super) fn was_stopped(control: &mut Control) -> Result<bool> {
         "save-vm",
         "prelaunch",
     ];
-    Ok(word.is_some_and(|word| stopped.contains(&word)))
+    stopped.contains(&word)
 }

@@ -30,13 +30,13 @@ pub(super) fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
     })
 }
 
-/// Whether the guest's own shutdown may stand in lines that are lost: QEMU ends with the same status for either, and neither
-/// announcement is there, nor its word in the log for whose signal it obeyed.
+/// Whether the guest's own shutdown may stand in lines that are lost: QEMU ends with the same status for either, or nobody has
+/// seen it, and neither announcement is there, nor its word in the log for whose signal it obeyed.
 fn may_have_shut_down(case: &Case<'_>, intent: &Intent) -> bool {
     let says_nothing = case.fold.shutdown.is_none() && case.fold.gap;
     let sender = case.words.terminated.as_ref().and_then(|term| term.pid);
     let is_named = sender == Some(intent.actor.pid);
-    says_nothing && matches!(case.exit, Some(Exit::Status(_))) && !is_named
+    says_nothing && !matches!(case.exit, Some(Exit::Signal { .. })) && !is_named
 }
 
 /// Whose signal QEMU says that it obeyed, where that is no wrapper which passed on another's.

@@ -363,7 +363,12 @@ fn a_guest_that_a_verb_ended_may_have_shut_down_by_itself_in_lines_that_are_lost
     let row = |end| (end, "destroyed", asked_for(Verb::Destroy));
     assert_ends(
         Certainty::Inferred,
-        [cut().ends(STATUS_0), done().ends(STATUS_0)].map(row),
+        [
+            cut().ends(STATUS_0),
+            done().ends(STATUS_0),
+            done().ends(None),
+        ]
+        .map(row),
     );
     assert_witnessed(
         [
