@@ -40,6 +40,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Mutex;
 
+/// Ends by devices and by others, and starts that fail.
+mod abrupt;
 /// The disk after a power cut.
 mod aftermath;
 /// Operations.
@@ -56,6 +58,8 @@ mod definitions;
 mod disk;
 /// How runs end.
 mod ends;
+/// Jobs that are undone.
+mod jobs;
 /// Whether domstate is right.
 mod judge;
 /// Snapshots.
@@ -68,6 +72,8 @@ mod operations;
 mod outage;
 /// Where a disk is made.
 mod place;
+/// What policies and users have a guest do.
+mod policies;
 /// From system calls to what they did.
 mod reader;
 /// What is kept of a run for RELIABILITY.md.
@@ -142,7 +148,7 @@ fn survives(test: &str, story: Story, states_min: usize, wanted: &[&str]) {
 }
 
 /// How many stories there are.
-const STORIES: usize = 11;
+const STORIES: usize = 21;
 
 /// What came of each test's story.
 type Rows = BTreeMap<String, Vec<String>>;
@@ -291,4 +297,99 @@ fn an_old_run_is_there_or_gone_after_a_power_cut_and_the_others_are_there() {
         "shut off (shutdown): guest-shutdown",
     ];
     survives(test, ends::one_run_too_many, 300, &wanted);
+}
+
+#[test]
+fn an_end_that_a_device_has_brought_about_outlives_a_power_cut() {
+    let test = "an_end_that_a_device_has_brought_about_outlives_a_power_cut";
+    let wanted = [
+        "shut off (shutdown): guest-reset",
+        "shut off (crashed): watchdog",
+    ];
+    survives(test, abrupt::devices, 300, &wanted);
+}
+
+#[test]
+fn an_end_that_somebody_at_the_monitor_has_brought_about_outlives_a_power_cut() {
+    let test = "an_end_that_somebody_at_the_monitor_has_brought_about_outlives_a_power_cut";
+    let wanted = [
+        "shut off (destroyed): qmp-quit",
+        "shut off (destroyed): qmp-reset",
+    ];
+    survives(test, abrupt::monitor, 300, &wanted);
+}
+
+#[test]
+fn a_status_that_qemu_has_ended_with_outlives_a_power_cut() {
+    let test = "a_status_that_qemu_has_ended_with_outlives_a_power_cut";
+    let wanted = [
+        "shut off (shutdown): guest-exit",
+        "shut off (crashed): exit-status",
+    ];
+    survives(test, abrupt::statuses, 300, &wanted);
+}
+
+#[test]
+fn a_start_that_was_told_to_have_failed_has_after_a_power_cut() {
+    let test = "a_start_that_was_told_to_have_failed_has_after_a_power_cut";
+    let wanted = ["shut off (failed): start-failure"];
+    survives(test, abrupt::failures, 300, &wanted);
+}
+
+#[test]
+fn a_guest_that_was_started_again_or_woken_up_lived_when_the_power_went() {
+    let test = "a_guest_that_was_started_again_or_woken_up_lived_when_the_power_went";
+    let wanted = [
+        "shut off (crashed): host-restart",
+        "shut off (shutdown): guest-shutdown",
+    ];
+    survives(test, policies::lives, 300, &wanted);
+}
+
+#[test]
+fn a_guest_that_was_destroyed_after_its_panic_or_its_time_is_so_after_a_power_cut() {
+    let test = "a_guest_that_was_destroyed_after_its_panic_or_its_time_is_so_after_a_power_cut";
+    let wanted = [
+        "shut off (crashed): guest-panic",
+        "shut off (destroyed): asked",
+    ];
+    survives(test, policies::destroyed_late, 300, &wanted);
+}
+
+#[test]
+fn a_job_that_was_aborted_has_left_nothing_after_a_power_cut() {
+    let test = "a_job_that_was_aborted_has_left_nothing_after_a_power_cut";
+    let wanted = ["shut off (crashed): host-restart"];
+    survives(test, jobs::aborted, 300, &wanted);
+}
+
+#[test]
+fn a_save_that_was_taken_back_has_left_nothing_after_a_power_cut() {
+    let test = "a_save_that_was_taken_back_has_left_nothing_after_a_power_cut";
+    let wanted = [
+        "shut off (crashed): host-restart",
+        "shut off (saved): asked",
+    ];
+    survives(test, jobs::taken_back, 300, &wanted);
+}
+
+#[test]
+fn a_managed_image_that_was_removed_is_not_taken_up_after_a_power_cut() {
+    let test = "a_managed_image_that_was_removed_is_not_taken_up_after_a_power_cut";
+    let wanted = [
+        "shut off (saved): asked",
+        "shut off (crashed): host-restart",
+    ];
+    survives(test, saves::removed, 100, &wanted);
+}
+
+#[test]
+fn a_managed_image_that_was_given_up_is_not_taken_up_after_a_power_cut() {
+    let test = "a_managed_image_that_was_given_up_is_not_taken_up_after_a_power_cut";
+    let wanted = [
+        "shut off (saved): asked",
+        "shut off (failed): start-failure",
+        "shut off (crashed): host-restart",
+    ];
+    survives(test, saves::given_up, 300, &wanted);
 }

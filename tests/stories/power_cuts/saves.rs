@@ -1,6 +1,9 @@
 //! A guest goes into a file and comes back, and its memory into another.
 
-use super::super::harness::{Guest, Host};
+use std::fs;
+
+use super::super::harness::{Guest, Host, processes_with, until, with_argv};
+use super::abrupt::{failed, fails, with_disk};
 use super::ends::argv;
 use super::recorded::{OutOfOrder, Recorded};
 use super::recording::Recording;
@@ -77,4 +80,64 @@ pub(super) fn dumps() -> Result<Recorded, OutOfOrder> {
     let over = over.files(&["core", "memory"]);
     story.runs(&["dump", "v", core, "--crash"], &[over]);
     story.end()
+}
+
+/// A host with a managed image, whose guest has a disk.
+fn managed_host() -> Host {
+    let host = Host::new();
+    let line = host.line("v");
+    let disk = host.folder().join("disk");
+    fs::write(&disk, [0; 512]).unwrap();
+    let argv = with_disk(&host, &disk, "saves");
+    host.ok(&with_argv(&["start", "v"], &argv));
+    drop(Guest::connected(&line));
+    host.ok(&["managedsave", "v"]);
+    let state = host.state_dir().to_string_lossy().into_owned();
+    until("everybody's end", || processes_with(&state).is_empty());
+    host
+}
+
+/// A managed image that is removed, and the guest boots.
+pub(super) fn removed() -> Result<Recorded, OutOfOrder> {
+    let host = managed_host();
+    let line = host.line("v");
+    let mut story = Recording::begin(host);
+    let kept = || ended("shut off (saved)", "asked");
+    story.runs(&["managedsave-remove", "v"], &[world(&[kept()])]);
+    story.runs(&["start", "v"], &[world(&[kept(), Run::Lived])]);
+    let mut guest = Guest::connected(&line);
+    let over = world(&[kept(), ended("shut off (shutdown)", "guest-shutdown")]);
+    story.runs_while(&["wait", "v"], &[over], || guest.press('o'));
+    let mut recorded = story.end()?;
+    recorded.first = world(&[saved("managed.save")]).managed();
+    Ok(recorded)
+}
+
+/// A managed image that is given up for a fresh boot; not by a start that fails, for want of a disk that is away just then.
+pub(super) fn given_up() -> Result<Recorded, OutOfOrder> {
+    let host = managed_host();
+    let line = host.line("v");
+    let (disk, away) = (host.folder().join("disk"), host.folder().join("away"));
+    let mut story = Recording::begin(host);
+    let force = ["start", "v", "--force-boot"];
+    let after = |runs: &[Run]| {
+        let kept = ended("shut off (saved)", "asked");
+        world(&[&[kept], runs].concat())
+    };
+    fs::rename(&disk, &away).unwrap();
+    // As long as it is not on the disk that it has failed, it may have booted.
+    let lives = after(&[Run::Lived]);
+    let unsure = [lives.clone().managed(), lives];
+    fails(&mut story, &force, &unsure, &after(&[failed()]).managed());
+    fs::rename(&away, &disk).unwrap();
+    let lives = after(&[failed(), Run::Lived]);
+    story.runs(&force, &[lives.clone().managed(), lives.clone()]);
+    let mut guest = Guest::connected(&line);
+    let over = after(&[failed(), ended("shut off (shutdown)", "guest-shutdown")]);
+    story.runs_while(&["wait", "v"], &[over], || guest.press('o'));
+    let mut recorded = story.end()?;
+    recorded.first = after(&[]).managed();
+    // It runs, and writes to its disks: what was saved does not fit them any more.
+    recorded.is_so_from("v/runs/00000003", "\"RESUME\"", &[lives]);
+    Ok(recorded)
 }
