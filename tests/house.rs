@@ -1,5 +1,5 @@
 //! The rules of the house, read from src/: which room may know of which, who prints, who may be unsafe, how
-//! long a file may be. The compiler cannot see them, and a review forgets.
+//! long a file may be. The compiler cannot see them.
 //!
 //! Comments and tests are left out: a test may look where it likes.
 

@@ -1,5 +1,5 @@
-//! The model: what is true of a domain, from libvirt's rules and domstate's list of differences, by somebody who has not
-//! seen the fold.
+//! The model: what is true of a domain, from libvirt's rules and domstate's list of differences, and from no rule of the
+//! fold's.
 //!
 //! Simple rather than complete. It leaves out: causes and certainty (the properties look at those), jobs whose worker
 //! died (what is done about them is events again), damaged files, and orders of events that no QEMU sends.

@@ -1,5 +1,5 @@
-//! A model beside the fold: two accounts of the same rules, by two hands, held against each other over what a QEMU may
-//! send. Where they differ one is wrong, or domstate differs from virsh and says so in its man page.
+//! A model beside the fold: two accounts of the same rules, of which neither leans on the other, held against each other
+//! over what a QEMU may send. Where they differ one is wrong, or domstate differs from virsh and says so in its man page.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What an adversary broke once: each story was a false answer, a hang or a panic.
+//! Stories that once ended in a false answer, a hang or a panic.
 
 use std::fs;
 use std::process::Command;
