@@ -29,6 +29,8 @@ NEEDS := qemu-system-x86_64=qemu-system-x86 python3=python3 strace=strace as=bin
 # Only root makes other file systems.
 NEEDS += $(if $(filter 0,$(shell id -u)),mkfs.xfs=xfsprogs mkfs.btrfs=btrfs-progs)
 QEMUS := $(abspath $(TARGET_DIR))/qemus
+# What the stories leave out for want of root, a file system or a control group.
+NOT_RUN := $(abspath $(TARGET_DIR))/not-run
 
 # The readers are safe Rust: without a sanitizer a fuzzer finds the same in a fraction of the time, and what it takes of
 # memory is the readers' own.
@@ -65,9 +67,12 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test pairs --test campaign --test load --test fuzz -- -D warnings
-	$(CARGO) test --locked --no-fail-fast
+	rm -f $(NOT_RUN)
+	DOMSTATE_NOT_RUN=$(NOT_RUN) $(CARGO) test --locked --no-fail-fast
 	$(CARGO) test --locked --test pairs
 	RUNS=200 $(CARGO) test --locked --test campaign
+	@if [ -s $(NOT_RUN) ]; then sort -u $(NOT_RUN); echo "$$(sort -u $(NOT_RUN) | wc -l) not run"; \
+		else echo 'every story was run'; fi
 
 check-qemus:
 	scripts/install-needs $(NEEDS)

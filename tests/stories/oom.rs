@@ -1,14 +1,13 @@
 //! A QEMU that the kernel kills for want of memory, in a control group that is made for it, and others that only look so.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::harness::{Guest, Host, Monitor, finish, is_root, s, send, until, with_argv};
+use super::harness::{Guest, Host, Monitor, finish, is_root, not_run, s, send, until, with_argv};
 
 /// Enough for domstate and a guest of 16 MiB, too little for what they are asked to hold then.
 const LIMIT_BYTES: u64 = 160 << 20;
@@ -31,8 +30,9 @@ impl Group {
         }
         let made = Self::made();
         if made.is_none() {
-            let line = format!("not run, needs a control group and the kernel's log: {test}\n");
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            not_run(&format!(
+                "needs a control group and the kernel's log: {test}"
+            ));
         }
         made
     }

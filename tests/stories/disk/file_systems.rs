@@ -1,7 +1,6 @@
 //! What a run keeps for its last words is there on every file system that a host may have.
 
 use std::fs;
-use std::io::Write;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use super::settled;
 use super::volume::{Disk, FileSystem};
 use crate::guest::ENDS;
-use crate::harness::{Host, finish, is_alive, is_root, processes_with, s, until};
+use crate::harness::{Host, finish, is_alive, is_root, not_run, processes_with, s, until};
 
 /// Every file system that this host has; whoever reads the output sees which it has not.
 fn those_here() -> Vec<FileSystem> {
@@ -17,8 +16,7 @@ fn those_here() -> Vec<FileSystem> {
     here.retain(|kind| {
         let lack = kind.lack();
         if let Some(lack) = &lack {
-            let line = format!("not run on {}: {lack}\n", kind.name());
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            not_run(&format!("on {}: {lack}", kind.name()));
         }
         lack.is_none()
     });

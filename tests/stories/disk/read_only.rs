@@ -1,7 +1,6 @@
 //! A state directory that may not be written.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,7 +8,7 @@ use super::{Disk, settled};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{Host, finish, finish_child, is_alive, is_root, send, spawn, until};
+use crate::harness::{Host, finish, finish_child, is_alive, is_root, not_run, send, spawn, until};
 use crate::jobs::UNLIMITED;
 
 /// Whether files can be made immutable here (ext4 and its like): then not even open descriptors can write.
@@ -41,8 +40,8 @@ impl Drop for Immutable {
 fn immutable(run: &Path, test: &str) -> Option<Immutable> {
     let made = Immutable::make(&[&run.join("journal"), run]);
     if made.is_none() {
-        let line = "not run, needs a file system with immutable files under $TMPDIR: ";
-        let _ = std::io::stderr().write_all(format!("{line}{test}\n").as_bytes());
+        let need = "needs a file system with immutable files under $TMPDIR";
+        not_run(&format!("{need}: {test}"));
     }
     made
 }
