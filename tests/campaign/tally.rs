@@ -151,7 +151,7 @@ impl Tally {
             .table("What was played:", &["", "count"], &whole);
         if !self.objections.is_empty() {
             self.record.table(
-                "Objections. Each is a false answer, or a mistake of the judge's or of the host's; the commit that mends it says which:",
+                "Objections. Each is a false answer, or a mistake of the judge's or of the host's:",
                 &["played again by", "objection"],
                 &self.objections,
             );
