@@ -11,6 +11,7 @@
 # make bench     the figures; fails if one is above its gate
 # make fuzz      the readers of files and of QMP on what a fuzzer finds; needs a nightly toolchain. READER=journal runs one,
 #                RUNS=N each N times, SECONDS=N at most as long, SANITIZER=address under one; KEEP=1 as above
+# make model     the fold against the model, on CASES random runs and on all short ones; KEEP=1 as above
 # make generate  renews the man page and the completions from the command line
 # make install   into $(DESTDIR)$(PREFIX)
 #
@@ -56,8 +57,9 @@ ONLY ?=
 GUESTS ?= 300
 DOMAINS ?= 10000
 MINUTES ?= 10
+CASES ?= 10000
 
-.PHONY: build check check-qemus parity campaign power-cuts load demo bench fuzz generate install
+.PHONY: build check check-qemus parity campaign power-cuts load demo bench fuzz model generate install
 
 build:
 	$(STATIC) $(CARGO) build $(RELEASE)
@@ -125,6 +127,9 @@ fuzz:
 		DOMSTATE_FUZZ_SANITIZER=$(SANITIZER) $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
 		DOMSTATE_FUZZERS=$(FUZZ)/$$(rustc -vV | sed -n 's/^host: //p')/release \
 		$(CARGO) test --quiet --locked --test fuzz
+
+model:
+	DOMSTATE_MODEL_CASES='$(CASES)' $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) $(CARGO) test --quiet --locked --release --test model
 
 generate:
 	$(CARGO) run --quiet --locked --example generate

@@ -1,4 +1,5 @@
 //! Lets each reader's fuzzer run, one after the other, and keeps what came of it: `make fuzz` builds them and runs this.
+//! Each runs twice: long on short inputs, and for a while on whole files.
 //!
 //! A fuzzer stops at the first input that breaks a rule, and leaves it behind.
 
@@ -21,8 +22,8 @@ use serde_json::Value;
 #[path = "reliability/record.rs"]
 mod record;
 
-/// Each reader, with the longest input that it is given: what is longer is slower. A journal of this length is a launch and
-/// two or three lines; whole ones are in the corpus.
+/// Each reader, with the longest input of its long run: what is longer is slower, and of the corpus libFuzzer reads no more
+/// than this. A journal of this length is a launch and two or three lines.
 const READERS: &[(&str, u32)] = &[
     ("qmp", 512),
     ("definition", 512),
@@ -30,6 +31,12 @@ const READERS: &[(&str, u32)] = &[
     ("checkpoint", 1024),
     ("journal", 320),
 ];
+
+/// The longest input of the other run: longer than every file in the corpus, so that these are tried whole.
+const WHOLE_BYTES: u32 = 8192;
+
+/// For so many executions of the long run there is one of the other, which takes longer each.
+const RUNS_OF_ONE_WHOLE: u64 = 20;
 
 /// A reader that takes more is one that believes a claimed length. The fuzzer itself takes most of it.
 const MEMORY_MIB: u32 = 128;
@@ -39,6 +46,12 @@ const SANITIZED_MEMORY_MIB: u32 = 1024;
 
 /// A file system that takes no disk.
 const MEMORY: &str = "/dev/shm";
+
+/// The place of that column.
+const LONGEST_INPUT: usize = 4;
+
+/// The place of the last column.
+const COMMIT: usize = 10;
 
 const COLUMNS: &[&str] = &[
     "Reader",
@@ -50,12 +63,48 @@ const COLUMNS: &[&str] = &[
     "Crashes",
     "Seconds",
     "Sanitizer",
+    "Date",
     "Commit",
 ];
 
+/// One run of one fuzzer.
+struct Leg {
+    name: &'static str,
+    runs: u64,
+    bytes_max: u32,
+}
+
+impl Leg {
+    /// Both runs of a reader's fuzzer.
+    fn both(name: &'static str, bytes_max: u32, runs: u64) -> [Self; 2] {
+        let whole = Self {
+            name,
+            runs: runs / RUNS_OF_ONE_WHOLE,
+            bytes_max: WHOLE_BYTES,
+        };
+        [
+            Self {
+                name,
+                runs,
+                bytes_max,
+            },
+            whole,
+        ]
+    }
+
+    fn log(&self, folder: &Path, sanitizer: &str) -> PathBuf {
+        folder.join(format!("{}-{sanitizer}-{}.log", self.name, self.bytes_max))
+    }
+
+    /// Whether a row of the record is of such a run.
+    fn is_of(&self, row: &[String]) -> bool {
+        row[0] == self.name && row[LONGEST_INPUT] == self.bytes_max.to_string()
+    }
+}
+
 fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    let runs = variable("DOMSTATE_FUZZ_RUNS");
+    let runs: u64 = variable("DOMSTATE_FUZZ_RUNS").parse().unwrap();
     let chosen = variable("DOMSTATE_FUZZ_READER");
     let sanitizer = variable("DOMSTATE_FUZZ_SANITIZER");
     let seconds = variable("DOMSTATE_FUZZ_SECONDS");
@@ -66,14 +115,24 @@ fn main() -> ExitCode {
     };
     let mut record = record::Record::begin("fuzz", format!("make fuzz RUNS={runs}"));
     let is_chosen = |(name, _): &&(&str, u32)| chosen.is_empty() || chosen == *name;
-    let readers: Vec<_> = READERS.iter().filter(is_chosen).collect();
-    if readers.is_empty() {
+    let readers = READERS.iter().filter(is_chosen);
+    let legs: Vec<Leg> = readers
+        .flat_map(|(name, bytes_max)| Leg::both(name, *bytes_max, runs))
+        .collect();
+    if legs.is_empty() {
         eprintln!("error: there is no reader '{chosen}'");
         return ExitCode::FAILURE;
     }
-    for (name, bytes_max) in &readers {
-        println!("{name}: {runs} runs");
-        let log = folder.join(format!("{name}-{sanitizer}.log"));
+    // One may have been let run alone: of the others stands what is on record already.
+    let mut rows = rows_on_record();
+    for leg in &legs {
+        let Leg {
+            name,
+            runs,
+            bytes_max,
+        } = leg;
+        println!("{name}: {runs} runs on at most {bytes_max} bytes");
+        let log = leg.log(&folder, &sanitizer);
         let limits = [
             format!("-runs={runs}"),
             format!("-max_total_time={seconds}"),
@@ -85,51 +144,62 @@ fn main() -> ExitCode {
             eprintln!("error: {name}: {words}");
             return ExitCode::FAILURE;
         }
-        println!("{}", row(&log, name, *bytes_max, &sanitizer).join("  "));
+        let row = row(&log, leg, &sanitizer);
+        println!("{}", row.join("  "));
+        rows.retain(|row| !leg.is_of(row));
+        rows.push(row);
     }
-    // One may have been let run alone: of the others stands what is on record already.
-    let mut rows = rows_on_record();
-    for (name, bytes_max) in &readers {
-        let log = folder.join(format!("{name}-{sanitizer}.log"));
-        rows.retain(|row| row[0] != *name);
-        rows.push(row(&log, name, *bytes_max, &sanitizer));
-    }
-    rows.sort_by_key(|row| READERS.iter().position(|(name, _)| row[0] == *name));
+    let reader = |row: &[String]| READERS.iter().position(|(name, _)| row[0] == *name);
+    let bytes_max = |row: &[String]| row[LONGEST_INPUT].parse::<u32>().unwrap();
+    rows.sort_by_key(|row| (reader(row), bytes_max(row)));
     let title = format!("Fuzzed by libFuzzer, {memory_mib} MiB at most");
     record.table(&title, COLUMNS, &rows);
     record.keep("qemu-system-x86_64");
     ExitCode::SUCCESS
 }
 
-/// The rows of the record that is kept of earlier runs; each says of which domstate it is.
+/// The rows of the record that is kept of earlier runs; each says of which domstate it is, and whether that is in the history
+/// still.
 fn rows_on_record() -> Vec<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reliability/fuzz.json");
     let record: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    let rows = record["tables"][0]["rows"].as_array().unwrap();
     let words = |row: &Value| -> Vec<String> {
         let words = row.as_array().unwrap().iter();
         words
             .map(|word| word.as_str().unwrap().to_owned())
             .collect()
     };
-    rows.iter().map(words).collect()
+    let table = &record["tables"][0];
+    // Of another form nothing can be kept.
+    assert_eq!(words(&table["columns"]), COLUMNS);
+    let mut rows: Vec<_> = table["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(words)
+        .collect();
+    for row in &mut rows {
+        row[COMMIT] = record::with_its_place(&row[COMMIT]);
+    }
+    rows
 }
 
 /// What a run has left in its log.
-fn row(log: &Path, name: &str, bytes_max: u32, sanitizer: &str) -> Vec<String> {
+fn row(log: &Path, leg: &Leg, sanitizer: &str) -> Vec<String> {
     let log = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
     let crashes = log.matches("SUMMARY: libFuzzer").count();
     let done = last_line(&log, "DONE");
     vec![
-        name.to_owned(),
+        leg.name.to_owned(),
         figure(&log, "stat::number_of_executed_units: "),
         figure(done, "cov: "),
         figure(done, "ft: "),
-        bytes_max.to_string(),
+        leg.bytes_max.to_string(),
         figure(&log, "stat::peak_rss_mb: "),
         crashes.to_string(),
         figure(last_line(&log, "Done "), " runs in "),
         sanitizer.to_owned(),
+        record::date(),
         record::commit(),
     ]
 }

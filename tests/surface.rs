@@ -122,6 +122,71 @@ fn the_readme_lists_the_verbs_that_there_are() {
     }
 }
 
+/// What git keeps of this folder, where it is one of git's: a released archive is none.
+fn git(args: &[&str]) -> Option<String> {
+    if !root().join(".git").exists() {
+        return None;
+    }
+    let output = Command::new("git")
+        .args(args)
+        .current_dir(root())
+        .output()
+        .expect("git");
+    let is_done = output.status.success();
+    is_done.then(|| String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn no_file_names_a_folder_of_the_machine_that_it_was_written_on() {
+    // In two parts, or this file were one.
+    let folders = [("/dev", "/shm/"), ("/tmp", "/domstate-"), ("/wo", "rk/")];
+    let folders = folders.map(|(first, rest)| format!("{first}{rest}"));
+    let files = git(&["ls-files", "-z"]).unwrap_or_default();
+    for path in files.split('\0').filter(|path| !path.is_empty()) {
+        // What is removed and not yet committed.
+        let Ok(bytes) = fs::read(root().join(path)) else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        for folder in &folders {
+            assert!(!text.contains(folder), "{path} has {folder}");
+        }
+    }
+}
+
+/// Nobody can run again what a commit was that is gone.
+#[test]
+fn every_record_is_of_a_commit_in_the_history_or_says_that_it_is_not() {
+    let is_whole = git(&["rev-parse", "--is-shallow-repository"]);
+    if is_whole.is_none_or(|answer| answer.trim() != "false") {
+        return;
+    }
+    let folder = root().join("tests/reliability");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "json") {
+            continue;
+        }
+        let record: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let mut commits = vec![record["commit"].as_str().unwrap()];
+        for table in record["tables"].as_array().unwrap() {
+            let columns = table["columns"].as_array().unwrap();
+            let of_commits = columns.iter().position(|column| column == "Commit");
+            let rows = table["rows"].as_array().unwrap().iter();
+            commits.extend(of_commits.iter().flat_map(|at| {
+                let rows = rows.clone();
+                rows.map(|row| row[*at].as_str().unwrap())
+            }));
+        }
+        for commit in commits {
+            let is_there = git(&["merge-base", "--is-ancestor", commit, "HEAD"]).is_some();
+            let says_not = commit.ends_with(" (not in the history)");
+            assert!(is_there || says_not, "{}: {commit}", path.display());
+        }
+    }
+}
+
 /// Nothing that groff warns of.
 #[test]
 fn the_man_pages_are_well_formed() {

@@ -143,8 +143,9 @@ impl Walk {
 
 #[test]
 fn the_fold_and_the_model_agree_on_every_run_of_a_few_moves() {
+    let record = super::begin_record();
     let mut walk = Walk::of(MOVES);
     walk.assert_agreed();
     assert!(walk.runs > 500_000, "{}", walk.runs);
-    super::keep_record(&walk, MOVES);
+    super::keep_record(record, &walk, MOVES);
 }

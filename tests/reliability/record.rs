@@ -53,7 +53,7 @@ impl Record {
         let record = json!({
             "name": self.name,
             "command": self.command,
-            "date": first_line("date", &["-u", "+%Y-%m-%d"]),
+            "date": date(),
             "commit": commit(),
             "domstate": env!("CARGO_PKG_VERSION"),
             "qemu": first_line(qemu, &["--version"]),
@@ -69,9 +69,26 @@ impl Record {
     }
 }
 
+/// The day of a run.
+pub(crate) fn date() -> String {
+    first_line("date", &["-u", "+%Y-%m-%d"])
+}
+
 /// Of which domstate a run is.
 pub(crate) fn commit() -> String {
     first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"])
+}
+
+/// The commit of a run that was kept before, which says so if it is not in the history any more.
+pub(crate) fn with_its_place(commit: &str) -> String {
+    const GONE: &str = " (not in the history)";
+    let commit = commit.strip_suffix(GONE).unwrap_or(commit);
+    let mut git = Command::new("git");
+    git.args(["merge-base", "--is-ancestor", commit, "HEAD"]);
+    match git.output().unwrap().status.success() {
+        true => commit.to_owned(),
+        false => format!("{commit}{GONE}"),
+    }
 }
 
 fn first_line(program: &str, args: &[&str]) -> String {
