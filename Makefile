@@ -101,7 +101,7 @@ campaign:
 load:
 	scripts/install-needs $(NEEDS)
 	GUESTS='$(GUESTS)' DOMAINS='$(DOMAINS)' MINUTES='$(MINUTES)' $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) \
-		$(CARGO) test --quiet --locked --release --test load
+		$(STATIC) $(CARGO) test --quiet $(RELEASE) --test load
 
 # As root: the stories are recorded in another boot than that in which they are judged.
 power-cuts:

@@ -3,8 +3,12 @@
 use std::time::Instant;
 
 use super::live::side_by_side;
+use super::usage::bounded_disk;
 use super::{Figures, figure};
 use crate::harness::Host;
+
+/// Files, and KiB of disk, of a domain that has not run: its folder and what it is.
+const DISK_MAX: (u64, u64) = (4, 32);
 
 pub(super) fn run(count: usize) -> Figures {
     let host = Host::new();
@@ -40,5 +44,6 @@ pub(super) fn run(count: usize) -> Figures {
         let what = format!("answer of one by {how}, ms");
         figure(&mut figures, &what, &format!("{milliseconds:.1}"));
     }
+    bounded_disk(&mut figures, &host.state_dir(), count, DISK_MAX);
     figures
 }

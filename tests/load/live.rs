@@ -5,10 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::end::End;
-use super::usage::{kib_of, supervisors};
+use super::usage::{Watching, bounded_disk, nothing_left, supervisors};
 use super::{Figures, figure};
 use crate::guest::Guest;
-use crate::harness::{Host, processes_with, until};
+use crate::harness::Host;
+
+/// How often each guest is suspended and resumed while its supervisor watches.
+const CHANGES: usize = 5;
+
+/// Files, and KiB of disk, of a domain that runs for the first time; its journal has room ahead.
+const DISK_MAX: (u64, u64) = (20, 256);
 
 pub(super) fn run(count: usize) -> Figures {
     let host = Host::new();
@@ -51,13 +57,19 @@ pub(super) fn run(count: usize) -> Figures {
 
     let pids = supervisors(&folder);
     assert_eq!(pids.len(), count);
-    let each = |field| kib_of(&pids, field) / count as u64;
-    figure(&mut figures, "a supervisor, PSS, KiB", &each("Pss:"));
-    figure(
-        &mut figures,
-        "a supervisor, private, KiB",
-        &each("Private_Dirty:"),
-    );
+    let first = Watching::first(&pids);
+    first.tell(&mut figures, "at first");
+    side_by_side(count, |number| {
+        for _ in 0..CHANGES {
+            host.ok(&["suspend", &name(number)]);
+            host.ok(&["resume", &name(number)]);
+        }
+    });
+    // The same ones.
+    assert_eq!(supervisors(&folder), pids);
+    let later = Watching::again(&pids, &first);
+    later.tell(&mut figures, &format!("after {CHANGES} suspends"));
+    bounded_disk(&mut figures, &host.state_dir(), count, DISK_MAX);
 
     let begun = Instant::now();
     side_by_side(count, |number| {
@@ -70,15 +82,10 @@ pub(super) fn run(count: usize) -> Figures {
         "seconds until all have ended",
         &format!("{seconds:.0}"),
     );
-    until("the supervisors' ends", || supervisors(&folder).is_empty());
+    nothing_left(&mut figures, &folder);
     for number in 0..count {
         assert_eq!(host.answer(&name(number)), End::of(number).answer());
     }
-    figure(
-        &mut figures,
-        "processes left",
-        &processes_with(&folder).len(),
-    );
     figures
 }
 
