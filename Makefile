@@ -1,6 +1,7 @@
 # make build     the static program, in $(PROGRAM)
 # make check     formatting, lints and all tests, on the real QEMU
 # make check-qemus   the tests on the real QEMU with the installed one, and with 10 and 11, fetched into $(QEMUS)
+# make check-older   this domstate and older ones side by side: what those have started is watched, told and ended
 # make parity    virsh and domstate side by side, live, on an installed libvirt; RECORD=1 renews what virsh told
 # make campaign  RUNS random stories that try to make domstate tell a falsehood, from SEED; SWEEP=1 adds every system call
 #                of what counts, SWEEP=all with every error; ONLY=Clock plays those that have the word in
@@ -12,6 +13,7 @@
 # make fuzz      the readers of files and of QMP on what a fuzzer finds; needs a nightly toolchain. READER=journal runs one,
 #                RUNS=N each N times, SECONDS=N at most as long, SANITIZER=address under one; KEEP=1 as above
 # make model     the fold against the model, on CASES random runs and on all short ones; KEEP=1 as above
+# make golden    the state directory as this domstate writes it, for a new format, into tests/golden; as root
 # make generate  renews the man page and the completions from the command line
 # make install   into $(DESTDIR)$(PREFIX)
 #
@@ -59,7 +61,7 @@ DOMAINS ?= 10000
 MINUTES ?= 10
 CASES ?= 10000
 
-.PHONY: build check check-qemus parity campaign power-cuts load demo bench fuzz model generate install
+.PHONY: build check check-qemus check-older parity campaign power-cuts load demo bench fuzz golden model generate install
 
 build:
 	$(STATIC) $(CARGO) build $(RELEASE)
@@ -84,6 +86,10 @@ check-qemus:
 		DOMSTATE_QEMU=$$qemu $(CARGO) test --locked --no-fail-fast --test stories || exit 1; \
 		$(CARGO) test --locked --test pairs || exit 1; \
 	done
+
+check-older:
+	scripts/install-needs $(NEEDS) git=git
+	scripts/check-older
 
 # A libvirt that is there already is left alone: the tests start their own, without privileges. STORIES=saves plays a
 # theme, or the stories with this in their name.
@@ -130,6 +136,13 @@ fuzz:
 
 model:
 	DOMSTATE_MODEL_CASES='$(CASES)' $(if $(KEEP),DOMSTATE_KEEP_RECORD=1) $(CARGO) test --quiet --locked --release --test model
+
+# What is there stays as it was made: a new format gets a new folder.
+golden:
+	scripts/install-needs $(NEEDS)
+	$(CARGO) build --locked --bin domstate
+	scripts/make-golden $(TARGET_DIR)/debug/domstate \
+		tests/golden/state-$$(sed -n 's/^pub const FOLD_FORMAT: u64 = \([0-9]*\);/\1/p' src/journal/fold_json.rs)
 
 generate:
 	$(CARGO) run --quiet --locked --example generate

@@ -184,10 +184,11 @@
 //! the readers. `tests/campaign` plays stories that nobody has written, against a witness outside: a guest answers each letter on its
 //! serial line before it acts on it, so what was not heard was not done; what nobody did is never the reason. Power cuts are
 //! played by `tests/stories/power_cuts` on a record of every write. RELIABILITY.md is made of what these runs leave.
+//! `tests/golden` are state directories of each format, and scripts/check-older has older supervisors at work.
 //!
 //! # Where to change what
 //! A new event: what an older domstate makes of its line (see above), `journal::parse` and [`domain::Fold::apply`]; the compiler lists the rest. A new way to end: a rule and
-//! its place in the table of `domain::ending`, and a row in its tests. A new verb: `cli::verb`, a file in `commands`,
+//! its place in the table of `domain::ending`, and a row in its tests. A new format: `make golden`. A new verb: `cli::verb`, a file in `commands`,
 //! `make generate`, a story in tests/stories.
 
 pub mod cli;

@@ -105,6 +105,8 @@ mod power_cuts;
 /// Runs that are too long ago are removed whole.
 mod prunes;
 
+/// What is kept of a format is told and taken up by whatever comes after it.
+mod golden;
 /// A request that did not come to its end does not colour what the guest did.
 mod intents;
 /// Want of memory.

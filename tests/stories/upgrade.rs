@@ -21,7 +21,7 @@ const ENDS: &[(&str, &str)] = &[
 ];
 
 /// A host with a copy of that, private as it was made.
-fn host_with(golden: &str) -> Host {
+pub(super) fn host_with(golden: &str) -> Host {
     let host = Host::new();
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
