@@ -13,8 +13,11 @@ use super::upgrade::host_with;
 
 const GOLDEN: &str = "state-3";
 
-/// The runs of each domain, the oldest first: how it ended, the kind of its cause, and how certain that is.
-const RUNS: &[(&str, &[(&str, &str, &str)])] = &[
+/// How a run ended, the kind of its cause, and how certain that is.
+type End = (&'static str, &'static str, &'static str);
+
+/// The runs of each domain, the oldest first.
+const RUNS: &[(&str, &[End])] = &[
     (
         "ends",
         &[
