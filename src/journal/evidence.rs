@@ -34,7 +34,7 @@ pub struct EvidenceLine {
 pub fn read_evidence(file: &File, lines_max: usize) -> io::Result<(usize, Vec<EvidenceLine>)> {
     let mut newest: VecDeque<EvidenceLine> = VecDeque::new();
     let mut left_out = 0;
-    read_lines(file, 0, &mut |line, _| {
+    read_lines(file, &mut 0, &mut |line, _| {
         for line in describe(line) {
             if newest.len() == lines_max {
                 newest.pop_front();

@@ -10,7 +10,7 @@ use nix::libc;
 use rustix::fs::{AtFlags, IFlags, StatxFlags, ioctl_getflags, ioctl_setflags, statx};
 
 use super::encode::encode;
-use super::reader::{Position, read_records, skip_hole};
+use super::reader::{Position, read_on, read_records, skip_hole};
 use crate::domain::{Event, FileId, Record, Timestamp};
 
 /// The journal's name in its run's folder.
@@ -102,6 +102,14 @@ impl Journal {
     /// Reads the records from `offset` on.
     pub fn read(&self, offset: u64, each: &mut dyn FnMut(Record)) -> io::Result<Position> {
         read_records(&self.file, offset, each)
+    }
+
+    /// Reads them from `offset` on, and moves that behind what was handed to `each`: also where an error ends it.
+    ///
+    /// # Errors
+    /// The system's. Where it is asked again nothing is handed out twice.
+    pub fn read_on(&self, offset: &mut u64, each: &mut dyn FnMut(Record)) -> io::Result<()> {
+        read_on(&self.file, offset, each).map(|_| ())
     }
 
     /// Whether its last byte ends no line.

@@ -39,6 +39,18 @@ pub fn read_records(
     offset: u64,
     each: &mut dyn FnMut(Record),
 ) -> io::Result<Position> {
+    let mut offset = offset;
+    let unfinished = read_on(file, &mut offset, each)?;
+    Ok(Position { offset, unfinished })
+}
+
+/// The same; `offset` is moved behind what was handed out, also where an error ends that: whoever goes on from there gets nothing
+/// twice. Whether bytes stand behind it that are no whole line.
+pub(super) fn read_on(
+    file: &File,
+    offset: &mut u64,
+    each: &mut dyn FnMut(Record),
+) -> io::Result<bool> {
     read_lines(file, offset, &mut |line, start| match line {
         Line::Lost => each(gap()),
         Line::Whole(line) => line_to_records(line, start, each),
@@ -53,15 +65,16 @@ pub(super) enum Line<'a> {
     Lost,
 }
 
-/// Reads every line that has its end, from `offset` on, with the offset at which it starts.
+/// Reads every line that has its end, from `at` on, with the offset at which it starts; see [`read_on`].
 pub(super) fn read_lines(
     file: &File,
-    offset: u64,
+    at: &mut u64,
     each: &mut dyn FnMut(Line<'_>, u64),
-) -> io::Result<Position> {
-    let mut at = skip_hole(file, offset);
-    if at > offset {
-        each(Line::Lost, offset);
+) -> io::Result<bool> {
+    let from = skip_hole(file, *at);
+    if from > *at {
+        each(Line::Lost, *at);
+        *at = from;
     }
     // Bytes that were read but not consumed: the beginning of a line, starting at `at`.
     let mut pending: Vec<u8> = Vec::new();
@@ -70,7 +83,7 @@ pub(super) fn read_lines(
     let end = file.metadata()?.len();
     loop {
         let mut chunk = [0_u8; CHUNK_BYTES];
-        let from = at + pending.len() as u64;
+        let from = *at + pending.len() as u64;
         let read = match file.read_at(&mut chunk, from) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
@@ -78,22 +91,19 @@ pub(super) fn read_lines(
         if read == 0 || from >= end {
             if overlong {
                 // Whoever goes on from here does not know that it is within a line.
-                each(Line::Lost, at);
+                each(Line::Lost, *at);
             }
-            return Ok(Position {
-                offset: at,
-                unfinished: !pending.is_empty(),
-            });
+            return Ok(!pending.is_empty());
         }
         // What was pending holds no end: looking through it again would take for ever with lines that are endless.
         let chunk = chunk.get(..read).unwrap_or_default();
         if chunk.iter().all(|byte| *byte == 0) {
             // A hole may be larger than any disk. Its last byte stands for it: damage in front of what follows.
-            let from = at + pending.len() as u64;
+            let from = *at + pending.len() as u64;
             let last = next_data(file, from)?.saturating_sub(1);
             if last >= from + read as u64 {
                 pending.clear();
-                at = last;
+                *at = last;
                 continue;
             }
         }
@@ -107,17 +117,17 @@ pub(super) fn read_lines(
             let length = searched + found - consumed;
             let line = pending.get(consumed..consumed + length).unwrap_or_default();
             if std::mem::take(&mut overlong) {
-                each(Line::Lost, at + consumed as u64);
+                each(Line::Lost, *at + consumed as u64);
             } else {
-                each(Line::Whole(line), at + consumed as u64);
+                each(Line::Whole(line), *at + consumed as u64);
             }
             consumed += length + 1;
             searched = consumed;
         }
         pending.drain(..consumed);
-        at += consumed as u64;
+        *at += consumed as u64;
         if pending.len() > LINE_BYTES_MAX {
-            at += pending.len() as u64;
+            *at += pending.len() as u64;
             pending.clear();
             overlong = true;
         }

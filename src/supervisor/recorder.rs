@@ -149,19 +149,22 @@ impl Recorder {
         }
         let (fold, last_at, mark) = (&mut self.fold, &mut self.last_at, &mut self.checkpoint_end);
         let mut spoke = false;
-        let end = self.journal.read(self.offset, &mut |record: Record| {
-            if newer_than.is_some_and(|last| record.at.is_none_or(|at| at <= last)) {
-                return;
-            }
-            spoke = true;
-            *last_at = record.at.or(*last_at);
-            if let Event::Checkpoint(checkpoint) = &record.event {
-                *mark = Some(checkpoint.offset);
-            }
-            fold.apply(&record);
-        })?;
-        self.offset = end.offset;
+        // What was folded before an error is not folded again.
+        let read = self
+            .journal
+            .read_on(&mut self.offset, &mut |record: Record| {
+                if newer_than.is_some_and(|last| record.at.is_none_or(|at| at <= last)) {
+                    return;
+                }
+                spoke = true;
+                *last_at = record.at.or(*last_at);
+                if let Event::Checkpoint(checkpoint) = &record.event {
+                    *mark = Some(checkpoint.offset);
+                }
+                fold.apply(&record);
+            });
         self.qemu_spoke |= spoke;
+        read?;
         Ok(if spoke { News::Some } else { News::None })
     }
 
