@@ -46,6 +46,8 @@ pub(crate) enum Act {
     Supervisor(Signal),
     /// Something fails in the supervisor from now on.
     SupervisorFault(Fault),
+    /// The same in QEMU.
+    QemuFault(Fault),
     /// The checkpoint is deleted.
     LoseCheckpoint,
     Storage(Storage),
@@ -222,6 +224,7 @@ impl fmt::Display for Act {
             Self::Monitor(command) => write!(f, "third party: {command}"),
             Self::Supervisor(signal) => write!(f, "{signal} to the supervisor"),
             Self::SupervisorFault(fault) => write!(f, "the supervisor: {fault}"),
+            Self::QemuFault(fault) => write!(f, "QEMU: {fault}"),
             Self::LoseCheckpoint => f.write_str("state.json is deleted"),
             Self::Storage(storage) => write!(f, "the state directory: {storage:?}"),
             Self::ReusePid => f.write_str("QEMU's pid is used again"),
@@ -234,17 +237,19 @@ impl fmt::Display for Act {
 impl Act {
     /// What fails in it.
     pub(crate) fn fault(&self) -> Option<&Fault> {
-        if let Self::Faulted(_, fault) | Self::Followed(_, fault) | Self::SupervisorFault(fault) =
-            self
+        if let Self::Faulted(_, fault)
+        | Self::Followed(_, fault)
+        | Self::SupervisorFault(fault)
+        | Self::QemuFault(fault) = self
         {
             return Some(fault);
         }
         None
     }
 
-    /// What fails in all that this starts.
-    pub(crate) fn followed(&self) -> Option<&Fault> {
-        if let Self::Followed(_, fault) = self {
+    /// What fails in QEMU itself, or in all that this starts.
+    pub(crate) fn in_qemu(&self) -> Option<&Fault> {
+        if let Self::Followed(_, fault) | Self::QemuFault(fault) = self {
             return Some(fault);
         }
         None
@@ -266,6 +271,7 @@ impl Act {
                 "supervisor killed at a call".to_owned()
             }
             Self::SupervisorFault(_) => "error in the supervisor".to_owned(),
+            Self::QemuFault(_) => "QEMU killed at a call".to_owned(),
             Self::AskDamagedCopy(_) => "damaged copy asked".to_owned(),
             Self::Signal(_)
             | Self::SignalAtArrival(_)
@@ -289,6 +295,7 @@ impl Act {
             | Self::Abandoned(..)
             | Self::Supervisor(_)
             | Self::SupervisorFault(_)
+            | Self::QemuFault(_)
             | Self::Storage(_) => true,
             Self::Verb(_)
             | Self::Halted(..)
@@ -319,6 +326,7 @@ impl Act {
             | Self::AskDamagedCopy(_)
             | Self::AskAfterBoot => true,
             Self::Followed(..)
+            | Self::QemuFault(_)
             | Self::Letter(_)
             | Self::Signal(_)
             | Self::SignalAtArrival(_)

@@ -12,6 +12,8 @@ mod copies;
 mod finale;
 /// What befalls the supervisor, the disk and the pids.
 mod hardship;
+/// What strace has seen of what was made to fail.
+mod traces;
 /// A story with two ends.
 mod travel;
 /// What lies between them.
@@ -21,7 +23,9 @@ use std::any::Any;
 use std::fmt::Write as _;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::Child;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,6 +35,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use self::calm::Calm;
+pub(crate) use self::traces::Faults;
 use crate::act::{Act, Theme};
 use crate::failure::Failure;
 use crate::harness::{Host, is_alive, send_to, until};
@@ -66,6 +71,7 @@ pub(crate) struct Played {
     pub(crate) ran: bool,
     /// The fault hit QEMU itself, which hung, so that the story came to no end.
     pub(crate) hung: bool,
+    pub(crate) faults: Faults,
 }
 
 pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
@@ -86,7 +92,11 @@ pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
     let why = match outcome {
         Ok(Ok(())) => {
             stage.played.ran = true;
-            return Ok(std::mem::take(&mut stage.played));
+            stage.played.faults = stage.faults();
+            match stage.played.faults.panics {
+                0 => return Ok(std::mem::take(&mut stage.played)),
+                _ => "domstate panicked".to_owned(),
+            }
         }
         // A QEMU that met an error may hang, and whoever asks it something waits.
         Ok(Err(Objection::Late(_))) if story.breaks_qemu() => {
@@ -151,6 +161,10 @@ struct Stage<'a> {
     /// What was done and what came of it, for people.
     log: Mutex<String>,
     children: Mutex<Vec<Child>>,
+    /// What strace writes of each fault.
+    traces: Mutex<Vec<PathBuf>>,
+    /// How many commands have got a clock of their own.
+    clocks: AtomicU64,
 }
 
 impl<'a> Stage<'a> {
@@ -182,6 +196,8 @@ impl<'a> Stage<'a> {
             is_undefined: false,
             log: Mutex::default(),
             children: Mutex::default(),
+            traces: Mutex::default(),
+            clocks: AtomicU64::new(0),
         }
     }
 
@@ -331,7 +347,12 @@ impl<'a> Stage<'a> {
                     self.send(pid, *signal);
                 }
             }
-            Act::SupervisorFault(fault) => self.break_supervisor(fault),
+            Act::SupervisorFault(fault) => {
+                self.break_processes(&self.witness.supervisors(), &[], fault);
+            }
+            Act::QemuFault(fault) => {
+                self.break_processes(&self.witness.connected(), &["-f"], fault);
+            }
             Act::LoseCheckpoint => {
                 let checkpoint = format!("{}/state.json", self.domain);
                 let _ = fs::remove_file(self.host.state_dir().join(checkpoint));

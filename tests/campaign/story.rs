@@ -111,12 +111,19 @@ impl Story {
         let acts = self.acts().filter_map(Act::fault);
         let fault = self.start.iter().chain(acts).next();
         match fault.filter(|_| self.seed == 0) {
-            Some(fault) => format!("RUNS=0 SWEEP=1 ONLY='{fault}'"),
+            Some(fault) => format!("RUNS=0 SWEEP=all ONLY='{fault}'"),
             None if self.journey.is_some() => {
                 format!("RUNS=1 SEED={} ONLY='{JOURNEYS}'", self.seed)
             }
             None => format!("RUNS=1 SEED={}", self.seed),
         }
+    }
+
+    /// Whether this is told of it: `write 3` is not of one that tells of `write 30`.
+    pub(crate) fn tells(&self, words: &str) -> bool {
+        let text = self.to_string();
+        let ends = |at: usize| !text[at + words.len()..].starts_with(|c: char| c.is_ascii_digit());
+        text.match_indices(words).any(|(at, _)| ends(at))
     }
 
     /// Whether system calls of QEMU itself may fail.
@@ -145,7 +152,7 @@ impl Story {
     }
 
     fn faults_of_qemu(&self) -> impl Iterator<Item = &Fault> {
-        let followed = self.groups.iter().flatten().filter_map(Act::followed);
+        let followed = self.groups.iter().flatten().filter_map(Act::in_qemu);
         self.start.iter().chain(followed)
     }
 }

@@ -9,17 +9,24 @@ use crate::act::Theme;
 use crate::failure::Failure;
 use crate::harness;
 use crate::pairs;
-use crate::play::Played;
+use crate::play::{Faults, Played};
 use crate::record::Record;
 use crate::story::Story;
 use crate::volume::FileSystem;
+
+/// Stories about one thing.
+#[derive(Default)]
+struct Subject {
+    stories: u64,
+    faults: Faults,
+}
 
 /// See the module.
 pub(crate) struct Tally {
     is_kept: bool,
     record: Record,
     pub(crate) stories: u64,
-    subjects: BTreeMap<String, u64>,
+    subjects: BTreeMap<String, Subject>,
     file_systems: BTreeMap<String, u64>,
     checks: u64,
     unsettled: u64,
@@ -60,7 +67,11 @@ impl Tally {
 
     pub(crate) fn add(&mut self, subject: &str, story: &Story, played: &Result<Played, Failure>) {
         self.stories += 1;
-        *self.subjects.entry(subject.to_owned()).or_insert(0) += 1;
+        let of_subject = self.subjects.entry(subject.to_owned()).or_default();
+        of_subject.stories += 1;
+        if let Ok(played) = played {
+            of_subject.faults += played.faults;
+        }
         let file_system = match (
             story.file_system,
             story.file_system.and_then(FileSystem::lack),
@@ -156,10 +167,21 @@ impl Tally {
                 &self.objections,
             );
         }
+        let of_subject = |(name, subject): (&String, &Subject)| {
+            let Faults { asked, fired, .. } = subject.faults;
+            vec![
+                name.clone(),
+                subject.stories.to_string(),
+                asked.to_string(),
+                fired.to_string(),
+            ]
+        };
+        let subjects: Vec<Vec<String>> = self.subjects.iter().map(of_subject).collect();
         self.record.table(
-            "Stories by what they are about (all but the random ones: one for each system call and fault):",
-            &["subject", "stories"],
-            &rows(&self.subjects),
+            "Stories by what they are about (all but the random ones: one for each system call and fault), with the faults that \
+             were set up and those of them that came to pass, as strace saw it:",
+            &["subject", "stories", "faults", "came to pass"],
+            &subjects,
         );
         self.record.table(
             "File systems that the state directory lay on:",
@@ -207,6 +229,10 @@ impl fmt::Display for Tally {
         )?;
         for (end, count) in &self.ends {
             writeln!(f, "{count:>8}  {end}")?;
+        }
+        for (name, subject) in &self.subjects {
+            let Faults { asked, fired, .. } = subject.faults;
+            writeln!(f, "{name}: {fired} of {asked} faults came to pass")?;
         }
         writeln!(f, "file systems:")?;
         for (file_system, count) in &self.file_systems {

@@ -83,8 +83,7 @@ impl Life<'_> {
             Signal::SIGSTOP,
         ];
         let is_cut = |act: &Act| {
-            matches!(act, Act::Followed(..))
-                || matches!(act, Act::Signal(signal) if cuts.contains(signal))
+            act.in_qemu().is_some() || matches!(act, Act::Signal(signal) if cuts.contains(signal))
         };
         let is_cut_off = self.is_deaf || self.tried("destroy") || self.acts.iter().any(is_cut);
         is_cut_off || self.qemu.is_some_and(Qemu::has_shut_down)
@@ -119,7 +118,7 @@ impl Life<'_> {
 
     /// Whether faults of a `start` may hit QEMU too.
     fn is_hit(&self) -> bool {
-        self.acts.iter().any(|act| matches!(act, Act::Followed(..)))
+        self.acts.iter().any(|act| act.in_qemu().is_some())
     }
 
     /// Whether QEMU, or what stands before it, may have ended with a status of its own.

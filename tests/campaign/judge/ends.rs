@@ -21,7 +21,7 @@ impl Life<'_> {
         };
         let killed = signalled(&[Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT]);
         // Faults of the first start, and of what is followed, hit QEMU too.
-        let hit = self.acts.iter().any(|act| matches!(act, Act::Followed(..)));
+        let hit = self.acts.iter().any(|act| act.in_qemu().is_some());
         let quits = signalled(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
             || self.commanded("quit")
             // The reset button is the host's where nobody asked domstate to press it.

@@ -82,7 +82,7 @@ fn goes_on(act: &Act) -> bool {
     let is_whole = matches!(act, Act::Verb(_) | Act::Halted(..));
     let jobs = ["save", "managedsave", "dump", "snapshot-create-as"];
     let lasting = ["migrate", "reboot", "inject-nmi"];
-    act.followed().is_some()
+    act.in_qemu().is_some()
         || lasting.contains(&words[0])
         || (!is_whole && jobs.contains(&words[0]))
 }

@@ -45,7 +45,7 @@ impl Stage<'_> {
             told.place = self.place();
             let is_zombie = before.alive.is_empty()
                 && told.state == State::InShutdown
-                && self.acts.iter().any(|act| act.followed().is_some());
+                && self.acts.iter().any(|act| act.in_qemu().is_some());
             // QEMU was to outlive its guest, and has not: until that is on record nobody can tell.
             let is_unrecorded = before.alive.is_empty()
                 && told.cause["kind"] == "status-lost"

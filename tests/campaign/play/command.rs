@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use nix::sys::signal::Signal;
 
 use super::{ACT_BOUND, LOOK_BOUND, Stage};
@@ -146,7 +148,9 @@ impl Stage<'_> {
         self.step_clock(&mut command);
         if let Some(fault) = fault {
             let mut traced = Command::new("strace");
-            traced.args(["-e", &fault.traced(), "-o", "/dev/null"]);
+            traced
+                .args(["-e", &fault.traced(), "-o"])
+                .arg(self.new_trace());
             traced.args(["-e", &fault.injection()]);
             traced.arg(command.get_program()).args(command.get_args());
             traced.env("DOMSTATE_DIR", self.host.state_dir());
@@ -187,11 +191,13 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The clock is another one for each command, and for what it starts, as when it was stepped in between.
+    /// The clock is another one for each command, as when it was stepped between them; supervisors and QEMU have the host's.
     fn step_clock(&self, command: &mut Command) {
         if self.story.theme == Theme::Clock {
             let steps = [0, 1, -1, 3600, -3600, 86400, -86400, 400_000_000];
-            let step: i64 = steps[fastrand::usize(..steps.len())];
+            let number = self.clocks.fetch_add(1, Ordering::Relaxed);
+            let mut rng = Rng::with_seed(self.story.seed.wrapping_add(number << 32));
+            let step: i64 = steps[rng.usize(..steps.len())];
             command.env("DOMSTATE_CLOCK_STEP", step.to_string());
             command.env("LD_PRELOAD", clock_library());
         }
@@ -202,10 +208,7 @@ impl Stage<'_> {
     pub(super) fn run_following(&self, args: &[&str], fault: &Fault) -> Result<(), Objection> {
         let command = self.host.command(args);
         let mut traced = Command::new("strace");
-        let trace = self
-            .host
-            .folder()
-            .join(format!("trace-{}", fastrand::u64(..)));
+        let trace = self.new_trace();
         traced.args(["-f", "-e", &fault.traced(), "-e", &fault.injection(), "-o"]);
         traced.arg(&trace);
         traced.arg(command.get_program()).args(command.get_args());

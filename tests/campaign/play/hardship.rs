@@ -12,10 +12,12 @@ use crate::fault::Fault;
 use crate::harness::is_alive;
 
 impl Stage<'_> {
-    pub(super) fn break_supervisor(&self, fault: &Fault) {
-        for pid in self.witness.supervisors() {
+    /// Has something fail in processes that live, by strace with these `options`.
+    pub(super) fn break_processes(&self, pids: &[i32], options: &[&str], fault: &Fault) {
+        for &pid in pids {
             let mut strace = Command::new("strace");
-            strace.args(["-e", &fault.traced(), "-o", "/dev/null"]);
+            strace.args(options).args(["-e", &fault.traced(), "-o"]);
+            strace.arg(self.new_trace());
             strace.args(["-e", &fault.injection()]);
             strace.args(["-p", &pid.to_string()]);
             strace.stdin(Stdio::null()).stdout(Stdio::null());

@@ -159,6 +159,8 @@ impl<'a> Ends<'a> {
         played.commands += there.commands;
         played.ends.extend(there.ends);
         played.slowest.extend(there.slowest);
+        played.faults = self.source.faults();
+        played.faults += self.destination.faults();
         played
     }
 }
