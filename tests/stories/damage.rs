@@ -12,8 +12,12 @@ use serde_json::Value;
 use super::guest::ENDS;
 use super::harness::{Host, processes_with, until};
 
+/// Every file, cut at every byte.
+mod bytes;
 /// The journal of a run.
 mod journal;
+/// The journal of a guest that lives.
+mod living;
 
 /// A step that is no divisor of any line's length: all sorts of places are cut.
 const STRIDE: usize = 37;
