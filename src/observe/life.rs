@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 
 use super::host::{boot_id, pid_namespace};
 use super::process::{ProcessState, is_named_as_qemu, parent_pid, process, process_state};
@@ -73,7 +73,9 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
         return gone(None);
     }
     // It says nothing of an older run: a start takes it, or a new one in its place.
-    let lock_is_held = || Ok::<_, Error>(is_newest(domain, run) && lock_is_held(domain)?);
+    let context = || format!("cannot read {}", domain.lock().display());
+    let lock_is_held =
+        || Ok::<_, Error>(is_newest(domain, run) && lock_is_held(domain).with_context(context)?);
     let same_namespace = launch.is_some_and(|l| pid_namespace().ok() == Some(l.pid_namespace));
     let known = fold.qemu.or(fold.launcher).filter(|_| same_namespace);
     match known.map(process_state) {

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::harness::{Guest, Host, Said, finish, is_root, processes_with, until, with_argv};
 
+/// A link in place of each file.
+mod links;
+
 /// A user who is nobody's friend.
 const STRANGER: u32 = 65534;
 
