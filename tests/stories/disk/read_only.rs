@@ -36,14 +36,19 @@ impl Drop for Immutable {
     }
 }
 
-/// A run's folder and journal that nobody can write to any more; whoever reads the output sees where there is no such thing.
-fn immutable(run: &Path, test: &str) -> Option<Immutable> {
-    let made = Immutable::make(&[&run.join("journal"), run]);
+/// What nobody can write to any more; whoever reads the output sees where there is no such thing.
+fn immutable(paths: &[&Path], test: &str) -> Option<Immutable> {
+    let made = Immutable::make(paths);
     if made.is_none() {
         let need = "needs a file system with immutable files under $TMPDIR";
         not_run(&format!("{need}: {test}"));
     }
     made
+}
+
+/// The same of a run's folder and its journal.
+fn immutable_run(run: &Path, test: &str) -> Option<Immutable> {
+    immutable(&[&run.join("journal"), run], test)
 }
 
 #[test]
@@ -58,7 +63,7 @@ fn a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with() {
         host.supervisor_pid("v");
         let qemu = host.qemu_pid("v");
         let run = host.run_folder("v");
-        let Some(immutable) = immutable(
+        let Some(immutable) = immutable_run(
             &run,
             "a_state_directory_that_may_not_be_written_is_told_from_and_caught_up_with",
         ) else {
@@ -94,7 +99,7 @@ fn a_guest_that_was_started_again_where_nothing_can_be_written_any_more_did_not_
     guest.press('o');
     host.wait_for_event("v", "\"STOP\"");
     assert_eq!(host.answer("v"), "in shutdown (unknown)");
-    let Some(immutable) = immutable(&host.run_folder("v"), test) else {
+    let Some(immutable) = immutable_run(&host.run_folder("v"), test) else {
         return;
     };
     let mut third = host.third_party("v");
@@ -175,7 +180,7 @@ fn a_guest_whose_save_cannot_be_written_down_goes_on() {
     let save = spawn(host.command(&["save", "v", &file]));
     host.wait_for_event("v", "DOMSTATE_STREAM_ANSWERED");
     let journal = host.run_folder("v").join("journal");
-    let Some(immutable) = Immutable::make(&[&journal]) else {
+    let Some(immutable) = immutable(&[&journal], test) else {
         host.limit(UNLIMITED);
         finish_child(save);
         return;
