@@ -71,6 +71,12 @@ pub(crate) fn default_signal_actions() {
     }
 }
 
+/// Has a write beyond RLIMIT_FSIZE fail (EFBIG) instead of ending this process.
+pub(crate) fn survive_file_size_limit() {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Makes the process that `command` will spawn begin with no signal blocked. What is blocked is inherited, and a QEMU
 /// that has SIGTERM blocked ignores it for ever. (Rust's std no longer sees to it: measured with 1.95.)
 pub(crate) fn spawn_with_no_signal_blocked(command: &mut Command) {

@@ -270,8 +270,10 @@ fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
             inferred(ShutOff::Destroyed, asked(intent))
         }
         Some(intent) => witnessed(ShutOff::Shutdown, asked(intent)),
-        // It may only seem to be long ago, by a clock that was set since.
-        None if case.fold.intents.has_any(&resets) => inferred(ShutOff::Destroyed, Cause::QmpReset),
+        // It may only seem to be long ago, by a clock that was set since; or be what is lost.
+        None if case.fold.gap || case.fold.intents.has_any(&resets) => {
+            inferred(ShutOff::Destroyed, Cause::QmpReset)
+        }
         None => witnessed(ShutOff::Destroyed, Cause::QmpReset),
     })
 }

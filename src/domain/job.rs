@@ -83,6 +83,11 @@ impl Fold {
         aborts.any(|intent| intent.progress == Progress::Done)
     }
 
+    /// Whether a guest stands for a reason of its own: it would be the same at its destination, and nobody told.
+    pub fn came_to_an_end(&self) -> bool {
+        self.panic.is_some() || self.shutdown.is_some() || self.suspended
+    }
+
     /// A guest that ran, stands for a job that came to nothing, and could not be let go on.
     pub(super) fn stays_behind(&mut self, job: &PendingJob, at: Option<Timestamp>) {
         let stands = match self.live {

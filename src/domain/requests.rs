@@ -7,11 +7,11 @@ use super::event::{
 };
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
-use super::job::{Job, PendingJob};
+use super::job::{Job, PendingJob, is_save};
 use super::policy::{OnCrash, OnReboot};
 use super::state::{Paused, Running, State};
 use super::stream::Stream;
-use super::trace::{Core, Reboot, Restart, WatchdogEnd};
+use super::trace::{Core, Reboot, Restart, Shutdown, WatchdogEnd};
 use super::transfer::Transfer;
 
 impl Fold {
@@ -138,15 +138,10 @@ impl Fold {
         let is_only_asked = self.intents.0.iter().rev().any(|intent| {
             (intent.verb, intent.actor.pid) == (verb, pid) && intent.progress == Progress::Asked
         });
-        let by_itself = self.shutdown.as_ref().is_some_and(|shutdown| {
-            let own = matches!(
-                shutdown.cause,
-                ShutdownCause::GuestShutdown
-                    | ShutdownCause::GuestReset
-                    | ShutdownCause::GuestPanic
-            );
-            own && !self.may_outlive(shutdown)
-        });
+        let by_itself = self
+            .shutdown
+            .as_ref()
+            .is_some_and(|shutdown| is_own(shutdown) && !self.may_outlive(shutdown));
         // QEMU exits for that with status 0, and says no more.
         let powered_off = self.watchdog == Some(WatchdogEnd::PoweredOff);
         // One whose guest stands for its panic stays, be it that its STOP is still to come.
@@ -160,6 +155,10 @@ impl Fold {
         });
         let ended = by_itself || powered_off || panicked || crashed;
         ending::ENDING_VERBS.contains(&verb) && is_only_asked && ended
+    }
+
+    fn came_to_own_end(&self) -> bool {
+        self.panic.is_some() || self.shutdown.as_ref().is_some_and(is_own)
     }
 
     /// Whether a job that would end the guest is said to be carried out although the guest ran on, or came to another end,
@@ -178,6 +177,8 @@ impl Fold {
             Some(job) if self.is_in_vain(job) => true,
             // That it may go, it is told while it runs.
             Some(_) if verb == Verb::Migrate => self.has_end(),
+            // What is written of a guest that has come to an end by itself would never be what it was.
+            Some(_) if keeps_guest(verb) && (self.came_to_own_end() || self.suspended) => true,
             Some(_) => self.has_end() || matches!(self.live, State::Running(_)),
             None => true,
         }
@@ -314,4 +315,19 @@ impl Fold {
         let is_lost = self.gap || is_other_boot && seen_end.is_none();
         is_lost && self.refusal.is_none()
     }
+}
+
+/// Whether the job of this verb keeps the guest for later, and ends it here.
+fn keeps_guest(verb: Verb) -> bool {
+    is_save(verb) || verb == Verb::SnapshotHalt
+}
+
+/// Whether QEMU says that it was the guest's own doing.
+fn is_own(shutdown: &Shutdown) -> bool {
+    let own = [
+        ShutdownCause::GuestShutdown,
+        ShutdownCause::GuestReset,
+        ShutdownCause::GuestPanic,
+    ];
+    own.contains(&shutdown.cause)
 }

@@ -65,8 +65,20 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
         }))
     };
     let launch = fold.launch.as_ref();
+    let same_namespace = launch.is_some_and(|l| pid_namespace().ok() == Some(l.pid_namespace));
     if launch.is_some_and(|launch| launch.boot != boot) {
-        return gone(None);
+        // A container may have a boot id of its own. What ended with its host holds no lock; a start of the next run may.
+        let is_held = || is_newest(domain, run) && lock_is_held(domain).unwrap_or(false);
+        let is_there = || {
+            let known = fold.qemu.or(fold.launcher).map(process_state);
+            matches!(known, Some(ProcessState::Alive | ProcessState::Stopped))
+                || find_qemu(run).is_some()
+        };
+        let may_live = !fold.has_end() && is_held() && (!same_namespace || is_there());
+        return match may_live {
+            true => Ok(Life::MayLive),
+            false => gone(None),
+        };
     }
     // An end on record is an end, unless what ended was only the wrapper.
     if fold.qemu_exit.is_some() {
@@ -76,7 +88,6 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
     let context = || format!("cannot read {}", domain.lock().display());
     let lock_is_held =
         || Ok::<_, Error>(is_newest(domain, run) && lock_is_held(domain).with_context(context)?);
-    let same_namespace = launch.is_some_and(|l| pid_namespace().ok() == Some(l.pid_namespace));
     let known = fold.qemu.or(fold.launcher).filter(|_| same_namespace);
     match known.map(process_state) {
         Some(ProcessState::Alive | ProcessState::Stopped) => {
@@ -110,6 +121,8 @@ pub(super) fn life(domain: &DomainFolder, run: &RunFolder, fold: &Fold) -> Resul
         Some(_) => Ok(Life::Lives),
         // From the namespace that surrounds its own it can be seen; from elsewhere nobody can.
         None if !same_namespace => Ok(Life::MayLive),
+        // In a time namespace it seems to have begun at another time, and in a user namespace nobody may look closer.
+        None if known.is_some_and(|known| hides_its_files(known.pid)) => Ok(Life::MayLive),
         None => gone(match known.map(process_state) {
             Some(ProcessState::Zombie(exit)) => exit,
             Some(_) | None => None,
@@ -175,6 +188,11 @@ pub(super) fn has_lock_open(run: &RunFolder, pid: u32) -> bool {
         .domain()
         .and_then(|domain| fs::symlink_metadata(domain.lock()).ok());
     lock.is_some_and(|lock| has_open(pid, &lock, Mode::Any))
+}
+
+fn hides_its_files(pid: u32) -> bool {
+    let files = fs::read_dir(format!("/proc/{pid}/fd"));
+    files.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// How a file is open.

@@ -90,7 +90,13 @@ impl Observation {
             return false;
         };
         // From another pid namespace a guest that lives cannot be told from one that is gone.
-        let in_reach = || reach(launch).is_ok_and(|reach| reach != Reach::OtherNamespace);
+        let in_reach = || {
+            reach(launch).is_ok_and(|reach| match reach {
+                Reach::Same => true,
+                Reach::OtherBoot => matches!(self.life, Life::Gone(_)),
+                Reach::OtherNamespace => false,
+            })
+        };
         let is_wanted = !self.is_settled() || self.duty().is_some();
         is_wanted && self.supervised.is_nobody() && in_reach() && !self.is_copy()
     }

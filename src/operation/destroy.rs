@@ -76,7 +76,9 @@ fn end(
     asking: &Asking,
     mercy: Mercy,
 ) -> Result<Ended> {
-    if seen.fold.launch.as_ref().map(reach).transpose()? == Some(Reach::OtherNamespace) {
+    let reach = seen.fold.launch.as_ref().map(reach).transpose()?;
+    // It lives by another boot id: that of a container.
+    if let Some(Reach::OtherNamespace | Reach::OtherBoot) = reach {
         // No signal reaches it from here, and its pid is somebody else's; its monitor obeys everybody.
         quit(run)?;
         asking.sent();

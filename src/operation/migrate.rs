@@ -19,7 +19,7 @@ use super::save::savable;
 use super::settle::{Held, NOT_RUNNING, connect, hold};
 use super::stream::{SENT_BY_ANOTHER, begin_stream};
 use super::undo::{Undone, take_back};
-use super::worker::{came_to_an_end, job, refuse_to_leave_disks, tell_carried_out};
+use super::worker::{job, refuse_to_leave_disks, tell_carried_out};
 use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, Watcher, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -239,7 +239,7 @@ impl Watch<'_> {
     /// have gone must not let it run here.
     fn let_go(&mut self) -> Result<()> {
         let mut control = connect(self.run)?;
-        if came_to_an_end(&look_at_run(self.domain, self.run)?.fold) {
+        if look_at_run(self.domain, self.run)?.fold.came_to_an_end() {
             bail!("the guest came to an end of its own, or fell asleep, before it could be sent");
         }
         release_cancelled(&mut control)?;

@@ -121,7 +121,8 @@ pub fn reboot(domain: &DomainFolder, seen: Observation) -> Result<()> {
     let Some(run) = &seen.run else {
         bail!(NOT_RUNNING);
     };
-    let asking = Asking::begin(run, Verb::Reboot)?;
+    // On the disk before the guest can shut down for it: else a power cut might take it, and leave an end.
+    let asking = Asking::begin_durably(run, Verb::Reboot)?;
     let mut control = match connect(run) {
         Ok(control) => control,
         Err(error) => {

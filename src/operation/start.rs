@@ -325,6 +325,8 @@ pub fn await_start(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
             let gone_at = *gone_at.get_or_insert_with(Instant::now);
             let is_late = gone_at.elapsed() >= RECORD_GRACE;
             if seen.is_settled() || seen.supervised.is_nobody() || is_late {
+                // What is told of it outlives a power cut.
+                let _ = Journal::open_read_only(run.path()).and_then(|journal| journal.sync());
                 return Ok(seen);
             }
             limit = Some(gone_at + RECORD_GRACE);

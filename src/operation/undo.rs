@@ -10,7 +10,6 @@ use super::fulfil::append;
 use super::limits::restore_limit;
 use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
-use super::worker::came_to_an_end;
 use crate::domain::{Before, Duty, Event, Life, State, Transfer, Verb, Worker};
 use crate::journal::Journal;
 use crate::observe::{Observation, look_at_run};
@@ -80,7 +79,7 @@ pub(super) fn undo(
         return Ok(Undone::TooLate);
     }
     // QEMU forgets over a migration why the guest stands.
-    let has_ended = came_to_an_end(&fold);
+    let has_ended = fold.came_to_an_end();
     if before == Before::Ran && !has_ended && was_stopped(control)? {
         let_go_on(control)?;
     }

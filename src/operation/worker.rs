@@ -9,7 +9,7 @@ use super::jobs::look_after;
 use super::pump::cancelled_or;
 use super::settle::connect;
 use super::stream::SENT_BY_ANOTHER;
-use crate::domain::{Before, Fold, Job, PendingJob, Process};
+use crate::domain::{Before, Job, PendingJob, Process};
 use crate::observe::{look_at_run, now, start_ticks};
 use crate::qemu::{Control, Disk, throwaway_option, writable_disks};
 use crate::store::{Definition, DomainFolder, RunFolder};
@@ -40,7 +40,7 @@ pub(super) fn stop_for(
 ) -> Result<()> {
     control.execute("stop", None)?;
     let seen = look_at_run(domain, run)?;
-    if came_to_an_end(&seen.fold) {
+    if seen.fold.came_to_an_end() {
         bail!("the guest came to an end of its own, or fell asleep, before it could be {done}");
     }
     Ok(())
@@ -81,11 +81,6 @@ fn is_throwaway(disk: &Disk) -> bool {
     name.as_encoded_bytes().starts_with(b"vl.") && !disk.file.exists()
 }
 
-/// Whether a guest stands for a reason of its own: it would be the same at its destination, and nobody told.
-pub(super) fn came_to_an_end(fold: &Fold) -> bool {
-    fold.panic.is_some() || fold.shutdown.is_some() || fold.suspended
-}
-
 /// Writes down that a job is carried out that ends the guest, unless it was overtaken. While we have the monitor, no verb
 /// lets the guest go on or aborts the job.
 pub(super) fn commit(
@@ -109,7 +104,9 @@ pub(super) fn tell_carried_out(
     let seen = look_at_run(domain, run)?;
     let is_committed = seen.fold.job.as_ref().is_some_and(PendingJob::is_committed);
     if !is_committed {
-        bail!("the guest was let run on or sent elsewhere meanwhile, or has ended");
+        bail!(
+            "the guest was let run on or sent elsewhere meanwhile, has come to an end, or fell asleep"
+        );
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ use crate::observe::{
 use crate::operation::{Ward, fulfil};
 use crate::qemu;
 use crate::store::{Lock, RunFolder};
+use crate::sys;
 
 /// How often it is tried to put the end on a full disk.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -110,6 +111,7 @@ pub(super) enum Patience {
 
 impl Watch {
     pub(super) fn new(run: RunFolder, lock: Lock, patience: Patience) -> Result<Self> {
+        sys::survive_file_size_limit();
         let mut alarm = Alarm::new();
         let _ = alarm.watch(run.path());
         let recorder = Recorder::open(&run)?;
@@ -134,6 +136,14 @@ impl Watch {
         let reach = fold.launch.as_ref().map(reach).transpose()?;
         if reach == Some(Reach::OtherNamespace) {
             bail!("the run belongs to another pid namespace");
+        }
+        let domain = watch.run.domain();
+        if reach == Some(Reach::OtherBoot)
+            && !fold.has_end()
+            && domain
+                .is_some_and(|d| is_newest(&d, &watch.run) && lock_is_held(&d).unwrap_or(false))
+        {
+            bail!("the run belongs to another boot id, and its QEMU may live");
         }
         // After another boot its pids are strangers', whose ends are not QEMU's and who must not be killed for it.
         let known = (reach == Some(Reach::Same)).then_some((fold.launcher, fold.qemu));

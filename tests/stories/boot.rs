@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use super::guest::ENDS;
 use super::harness::{
@@ -285,4 +286,34 @@ fn a_wait_in_another_pid_namespace_ends_with_a_guest_that_nobody_supervises() {
         (waiting.code, waiting.stdout.trim_end()),
         (Some(0), "shut off (crashed)")
     );
+}
+
+#[test]
+fn a_guest_that_lives_is_not_dead_by_the_boot_id_of_a_container() {
+    if !is_root("a_guest_that_lives_is_not_dead_by_the_boot_id_of_a_container") {
+        return;
+    }
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    for supervised in [true, false] {
+        if !supervised {
+            host.kill_supervisor("v");
+        }
+        let said = after_boot(&host, SECOND, &["--format", "json", "v"]);
+        let told: serde_json::Value = serde_json::from_str(answer(&said)).unwrap();
+        let told = (&told["state"], &told["reason"], &told["certainty"]);
+        assert_eq!(
+            told,
+            (&json!("running"), &json!("booted"), &json!("inferred"))
+        );
+        let said = after_boot(&host, SECOND, &["start", "v"]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        let said = after_boot(&host, SECOND, &["wait", "v", "--timeout", "100ms"]);
+        assert_eq!(said.code, Some(124), "{said:?}");
+    }
+    host.assert_is("v", "running (booted)", &json!(null), "witnessed");
+    guest.answers();
+    let said = after_boot(&host, SECOND, &["destroy", "v"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(!host.answer("v").starts_with("running"));
 }

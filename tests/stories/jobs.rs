@@ -41,6 +41,10 @@ impl Host {
 
     /// A guest with so much random memory that it is written slowly where there is a limit.
     pub(super) fn start_large(&self, qemu_args: &[&str]) -> Guest {
+        self.start_large_with(&[], qemu_args)
+    }
+
+    fn start_large_with(&self, options: &[&str], qemu_args: &[&str]) -> Guest {
         let random = self.folder().join("random");
         let mut bytes = vec![0; RANDOM_BYTES];
         let mut source = File::open("/dev/urandom").unwrap();
@@ -52,12 +56,17 @@ impl Host {
         );
         let third_party = self.third_party_socket("v");
         let args = ["-device", &loader, "-qmp", &third_party];
-        self.start("v", &[&args, qemu_args].concat())
+        self.start_with("v", options, &[&args, qemu_args].concat())
     }
 
     /// The same under a limit.
     pub(super) fn start_slow(&self, qemu_args: &[&str]) -> Guest {
-        let guest = self.start_large(qemu_args);
+        self.start_slow_with(&[], qemu_args)
+    }
+
+    /// The same with options of `start`.
+    pub(super) fn start_slow_with(&self, options: &[&str], qemu_args: &[&str]) -> Guest {
+        let guest = self.start_large_with(options, qemu_args);
         self.limit(SLOW);
         guest
     }

@@ -10,6 +10,8 @@ use super::harness::{Guest, Host, finish, finish_child, is_alive, send, spawn, u
 
 /// A guest without a supervisor is given one.
 mod adoption;
+/// The limits of its process.
+mod limits;
 
 /// A guest about to end, and everything that can end it.
 struct Stage {

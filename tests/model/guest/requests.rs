@@ -109,7 +109,19 @@ impl Guest {
             self.asked
                 .retain(|asked| (asked.verb, asked.pid) != (verb, pid));
         }
-        let is_too_late = ends_guest(verb) && (self.end.is_some() || self.is_in_vain(verb));
+        let is_kept = matches!(verb, Verb::Save | Verb::ManagedSave | Verb::SnapshotHalt);
+        // It would be saved as it is not: it has panicked, or shut down, or sleeps.
+        let own = |(cause, _)| {
+            matches!(
+                cause,
+                ShutdownCause::GuestShutdown
+                    | ShutdownCause::GuestReset
+                    | ShutdownCause::GuestPanic
+            )
+        };
+        let is_over = self.panicked || self.shutdown.is_some_and(own) || self.asleep;
+        let is_too_late =
+            ends_guest(verb) && (self.end.is_some() || self.is_in_vain(verb) || is_kept && is_over);
         let mut asked = self.asked.iter_mut().rev();
         if let Some(asked) = asked.find(|asked| (asked.verb, asked.pid) == (verb, pid)) {
             asked.void |= is_too_late;

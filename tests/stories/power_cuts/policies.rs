@@ -1,9 +1,5 @@
 //! What becomes of a guest by its policies, and by what it is asked for.
 
-use std::fs;
-
-use serde_json::Value;
-
 use super::super::harness::{Guest, Host, until};
 use super::ends::{argv, destroyed};
 use super::recorded::{OutOfOrder, Recorded};
@@ -41,10 +37,6 @@ pub(super) fn lives() -> Result<Recorded, OutOfOrder> {
     story.runs(&["dompmwakeup", "v"], only);
     guest.hears("READY");
     story.runs(&["reboot", "v"], only);
-    // Who watches it puts on the disk what stands before this.
-    story.runs(&["suspend", "v"], only);
-    noted(&story, "paused");
-    story.runs(&["resume", "v"], only);
     story.happens(only, |story| {
         guest.press('o');
         guest.hears("READY");
@@ -57,15 +49,6 @@ pub(super) fn lives() -> Result<Recorded, OutOfOrder> {
     let over = world(&[ended("shut off (shutdown)", "guest-shutdown")]);
     story.runs_while(&["wait", "v"], &[over], || guest.press('o'));
     story.end()
-}
-
-/// Waits until the supervisor has taken note that the guest is in this state.
-fn noted(story: &Recording, state: &str) {
-    until("a note of it", || {
-        let text = fs::read_to_string(story.host.run_folder("v").join("state.json"));
-        let json: Option<Value> = text.ok().and_then(|text| serde_json::from_str(&text).ok());
-        json.is_some_and(|json| json["state"] == state)
-    });
 }
 
 /// A guest that panics and is kept, and is destroyed then; and a QEMU in the foreground whose time is up.

@@ -75,3 +75,46 @@ fn a_guest_that_somebody_lets_run_while_it_is_saved_is_saved_all_the_same() {
     host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
     comes_to_be_saved(&host, save, &file);
 }
+
+/// What a guest does that somebody lets run while it is saved, and what is told of it then.
+const ENDS: &[(char, &[&str], &[&str], &str)] = &[
+    (
+        'o',
+        &["--on-poweroff", "restart"],
+        &[],
+        "running (unpaused)",
+    ),
+    ('o', &[], &["-no-shutdown"], "in shutdown (unknown)"),
+    (
+        'p',
+        &["--on-crash", "preserve"],
+        &["-device", "pvpanic"],
+        "crashed (panicked)",
+    ),
+];
+
+#[test]
+fn a_guest_that_comes_to_an_end_while_it_is_saved_is_not_saved() {
+    for (letter, options, qemu_args, wanted) in ENDS {
+        let host = Host::new();
+        let file = host.path("v.save");
+        let mut guest = host.start_slow_with(options, qemu_args);
+        let save = host.under_way(&["save", "v", &file], "paused (saving)");
+        host.third_party("v").execute("cont", &json!({}));
+        guest.press(*letter);
+        host.wait_for_event(
+            "v",
+            if *letter == 'p' {
+                "GUEST_PANICKED"
+            } else {
+                "SHUTDOWN"
+            },
+        );
+        host.limit(UNLIMITED);
+        let why = "the guest was let run on or sent elsewhere meanwhile, has come to an end, or fell asleep";
+        assert_failed(&finish_child(save), &failed(&file, why));
+        assert_no_file(&file);
+        host.wait_for("v", wanted);
+        host.ok(&["destroy", "v"]);
+    }
+}
