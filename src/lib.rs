@@ -138,7 +138,8 @@
 //! in the log may be the guest's own writing (its serial line), so it never outweighs an event. An odd exit status is the
 //! guest's own only if the process is known to be QEMU: a wrapper's status may be odd too. (QEMU may end before the supervisor has
 //! asked its socket who it is: then the name of the dead program tells.) A process that dumps its core, for minutes, or frees its
-//! memory takes a signal and throws it away: who sent one was not the end of it. By
+//! memory takes a signal and throws it away: who sent one was not the end of it. A SIGKILL was the kernel's, for want of memory, where
+//! its log names the process; where that cannot be read, counters of QEMU's control group that rose as it died make it likely, no more. By
 //! semihosting a guest ends QEMU with any status and no SHUTDOWN: where it can, every other status is `unknown`.
 //!
 //! # What lasts

@@ -1,5 +1,7 @@
 //! Why a domain is in its state, beyond the one word that libvirt has for it.
 
+use std::fmt;
+
 use super::event::{Actor, Exit, SignalSender, Verb};
 
 /// Why: one of a closed list that scripts may match on (the names are spelt in `store::encode`).
@@ -19,7 +21,7 @@ pub enum Cause {
     GuestExit { status: i32 },
     /// A signal ended QEMU.
     Signal { signal: i32, core_dumped: bool },
-    /// The kernel ended QEMU for want of memory, and says so.
+    /// The kernel ended QEMU for want of memory: it says so, or its counters do.
     OomKill(OomKill),
     /// QEMU ended by itself with this status and no word of a shutdown.
     ExitStatus { status: i32 },
@@ -57,12 +59,73 @@ pub enum Cause {
     Unattributed { why: String },
 }
 
-/// The kernel's word that it killed a very process for want of memory.
+/// What the kernel tells of whether it killed a process for want of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OomKill {
-    pub scope: OomScope,
-    /// The kernel's own words.
-    pub evidence: String,
+pub enum OomKill {
+    /// Its log names that very process: proof. `evidence` is the line.
+    Logged { scope: OomScope, evidence: String },
+    /// The counters of the process's control group, where the log cannot be read. That they rose is no proof: the kernel
+    /// may have killed another of the group, and somebody else this one.
+    Counted(OomCounts),
+}
+
+impl OomKill {
+    /// Whose memory was used up, as far as is known.
+    pub fn scope(&self) -> Option<OomScope> {
+        match self {
+            Self::Logged { scope, .. } => Some(*scope),
+            Self::Counted(_) => None,
+        }
+    }
+
+    /// The kernel's own words, or its figures.
+    pub fn evidence(&self) -> String {
+        match self {
+            Self::Logged { evidence, .. } => evidence.clone(),
+            Self::Counted(counts) => counts.to_string(),
+        }
+    }
+}
+
+/// `memory.events` of a control group (cgroup v2) a moment before a process of it died, and when it was dead, not reaped, and
+/// of the same group still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OomCounts {
+    /// `oom_kill`: how many of its processes the kernel has killed for want of memory, be it the group's or the host's.
+    pub kills: Count,
+    /// `oom_group_kill` (since Linux 5.18): how often all of its processes at once.
+    pub group_kills: Option<Count>,
+}
+
+impl OomCounts {
+    /// Whether the kernel has killed one of the group meanwhile.
+    pub fn rose(&self) -> bool {
+        self.kills.after > self.kills.before
+    }
+}
+
+/// `memory.events of its control group: oom_kill 3 before, 4 after`, and the other one where it tells anything.
+impl fmt::Display for OomCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Count { before, after } = self.kills;
+        write!(
+            f,
+            "memory.events of its control group: oom_kill {before} before, {after} after"
+        )?;
+        match self.group_kills {
+            Some(Count { before, after }) if after > before => {
+                write!(f, ", oom_group_kill {before} before, {after} after")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// A counter, at two times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub before: u64,
+    pub after: u64,
 }
 
 /// Whose memory was used up.

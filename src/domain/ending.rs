@@ -38,7 +38,7 @@ struct Case<'a> {
     fold: &'a Fold,
     exit: Option<Exit>,
     words: &'a LogWords,
-    /// The kernel's word, if it killed QEMU.
+    /// What the kernel tells of whether it killed QEMU for want of memory.
     oom: Option<&'a OomKill>,
     /// Gone since the boot that the run began in, as far as anybody saw.
     other_boot: bool,
@@ -243,7 +243,7 @@ fn never_began(case: &Case<'_>) -> Option<Verdict> {
         return fold.shutdown.is_none().then(lost);
     }
     let message = fold.refusal.clone();
-    let message = message.or_else(|| oom_kill(case).map(|oom| oom.evidence.clone()));
+    let message = message.or_else(|| oom_kill(case).map(OomKill::evidence));
     let cause = Cause::StartFailure {
         exit: case.exit,
         message: message.or_else(|| case.words.last_line.clone()),
@@ -349,15 +349,25 @@ fn may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {
     is_elsewhere.then(|| verdict_unknown(Cause::MaybeMigrated))
 }
 
-/// The signal that the kernel sends for want of memory, and its word that it sent it to this very process.
+/// The signal that the kernel sends for want of memory, and its word that it sent it to this very process, or figures that
+/// make it likely.
 fn oom_kill<'a>(case: &Case<'a>) -> Option<&'a OomKill> {
     let killed = matches!(case.exit, Some(Exit::Signal { signal: 9, .. }));
-    case.oom.filter(|_| killed)
+    let told = |oom: &&OomKill| match oom {
+        OomKill::Logged { .. } => true,
+        OomKill::Counted(counts) => counts.rose(),
+    };
+    case.oom.filter(|_| killed).filter(told)
 }
 
+/// By figures alone it is inferred: of the group another may have been the victim, and this one somebody else's.
 fn killed_for_memory(case: &Case<'_>) -> Option<Verdict> {
     let oom = oom_kill(case)?;
-    Some(witnessed(ShutOff::Crashed, Cause::OomKill(oom.clone())))
+    let cause = Cause::OomKill(oom.clone());
+    Some(match oom {
+        OomKill::Logged { .. } => witnessed(ShutOff::Crashed, cause),
+        OomKill::Counted(_) => inferred(ShutOff::Crashed, cause),
+    })
 }
 
 /// Whether what ended may have been a wrapper of a QEMU that ran and that nobody has identified: it may live.

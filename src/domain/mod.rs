@@ -22,7 +22,7 @@ mod trace;
 mod transfer;
 
 pub use answer::{Answer, Certainty, Damage, Life};
-pub use cause::{Cause, IoError, OomKill, OomScope};
+pub use cause::{Cause, Count, IoError, OomCounts, OomKill, OomScope};
 pub use duty::Duty;
 pub use event::{
     Actor, Begin, BootId, Checkpoint, Event, Exit, FileId, Launch, LaunchKind, LogWords,

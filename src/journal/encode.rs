@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::fold_json::{FOLD_FORMAT, fold_to_json, rules_to_json};
 use super::os_text::os_to_json;
 use crate::domain::{
-    Actor, Before, Begin, Event, Exit, Job, Launch, LaunchKind, LogWords, OomKill, Process,
-    SignalSender, StreamAnswer, Timestamp, Verb,
+    Actor, Before, Begin, Count, Event, Exit, Job, Launch, LaunchKind, LogWords, OomCounts,
+    OomKill, Process, SignalSender, StreamAnswer, Timestamp, Verb,
 };
 
 /// The bytes to append for `event`, or `None` for events that only QEMU writes.
@@ -192,8 +192,15 @@ pub(super) fn words_to_json(words: &LogWords) -> Value {
     })
 }
 
+/// Figures alone have no `scope`: by that a domstate which does not know them reads a signal like any other, which it was.
 pub(super) fn oom_to_json(oom: &OomKill) -> Value {
-    json!({"scope": oom.scope.word(), "evidence": oom.evidence})
+    let count = |count: Count| json!([count.before, count.after]);
+    match oom {
+        OomKill::Logged { scope, evidence } => json!({"scope": scope.word(), "evidence": evidence}),
+        OomKill::Counted(OomCounts { kills, group_kills }) => {
+            json!({"kills": count(*kills), "group_kills": group_kills.map(count)})
+        }
+    }
 }
 
 #[cfg(test)]
@@ -318,12 +325,17 @@ mod tests {
     }
 
     #[test]
-    fn that_the_kernel_killed_it_it_reads_back_too() {
-        for scope in OomScope::ALL {
-            let oom = OomKill {
-                scope: *scope,
-                evidence: "Killed process 3 (\"q\")".to_owned(),
-            };
+    fn what_the_kernel_tells_of_having_killed_it_it_reads_back_too() {
+        let logged = |scope: &OomScope| OomKill::Logged {
+            scope: *scope,
+            evidence: "Killed process 3 (\"q\")".to_owned(),
+        };
+        let count = |before, after| Count { before, after };
+        let counted = [None, Some(count(0, 0)), Some(count(0, 1))].map(|group_kills| {
+            let kills = count(3, u64::MAX);
+            OomKill::Counted(OomCounts { kills, group_kills })
+        });
+        for oom in OomScope::ALL.iter().map(logged).chain(counted) {
             assert_reads_back(Event::Exited {
                 pid: None,
                 exit: None,
@@ -331,6 +343,32 @@ mod tests {
                 words: LogWords::default(),
                 oom: Some(Box::new(oom)),
             });
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_tells_in_words_that_are_not_known_is_a_signal_like_any_other() {
+        for oom in [
+            json!({"scope": "rack", "evidence": "x"}),
+            json!({"scope": "host"}),
+            json!({"kills": [1], "group_kills": null}),
+            json!({"kills": 2}),
+            json!({}),
+        ] {
+            let data = json!({"pid": 3, "signal": 9, "boot": "b", "oom": oom});
+            let at = json!({"seconds": 1, "microseconds": 2});
+            let line = json!({"timestamp": at, "event": "DOMSTATE_EXITED", "data": data});
+            let line = line.to_string();
+            let record = parse_line(line.as_bytes()).unwrap();
+            let is_signal = matches!(
+                record.event,
+                Event::Exited {
+                    exit: Some(_),
+                    oom: None,
+                    ..
+                }
+            );
+            assert!(is_signal, "{line}");
         }
     }
 

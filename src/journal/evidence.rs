@@ -7,7 +7,7 @@ use std::io;
 use serde_json::{Map, Value};
 
 use super::os_text::os_from_json;
-use super::parse::{owned, parse_line, text};
+use super::parse::{oom_from_json, owned, parse_line, text};
 use super::reader::{Line, last_start, read_lines};
 use crate::domain::Timestamp;
 
@@ -160,10 +160,9 @@ fn exit_lines(at: Option<Timestamp>, data: &Map<String, Value>) -> Vec<EvidenceL
         (Some(signal), _) => {
             let dumped = data.get("core_dumped").and_then(Value::as_bool) == Some(true);
             let dumped = if dumped { ", core dumped" } else { "" };
-            let oom = data.get("oom").and_then(|oom| oom.get("evidence"));
-            let oom = oom.and_then(Value::as_str);
+            let oom = oom_from_json(data.get("oom"));
             let oom = oom
-                .map(|oom| format!("; kernel: {oom}"))
+                .map(|oom| format!("; kernel: {}", oom.evidence()))
                 .unwrap_or_default();
             format!("signal {signal}{dumped}{oom}")
         }

@@ -94,7 +94,7 @@ fn a_fold_comes_back_as_it_went() {
         exit: Some(Exit::Status(3)),
         boot: BootId("b".into()),
         words: LogWords::default(),
-        oom: Some(Box::new(OomKill {
+        oom: Some(Box::new(OomKill::Logged {
             scope: OomScope::Host,
             evidence: "killed".into(),
         })),

@@ -8,9 +8,9 @@ use super::fold_json::{FOLD_FORMAT, fold_from_json, rules_from_json};
 use super::os_text::os_from_json;
 use super::trace_json::shutdown_cause;
 use crate::domain::{
-    Actor, Before, Begin, BootId, Checkpoint, Event, Exit, FileId, IoError, Job, Launch,
-    LaunchKind, Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, OomKill, OomScope, PanicAction,
-    Process, Record, ResetBy, RunStatus, SignalSender, StreamAnswer, Timestamp, Verb,
+    Actor, Before, Begin, BootId, Checkpoint, Count, Event, Exit, FileId, IoError, Job, Launch,
+    LaunchKind, Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, OomCounts, OomKill, OomScope,
+    PanicAction, Process, Record, ResetBy, RunStatus, SignalSender, StreamAnswer, Timestamp, Verb,
     WatchdogAction,
 };
 
@@ -328,14 +328,28 @@ pub(super) fn words_from_json(log: Option<&Value>) -> LogWords {
     }
 }
 
-/// A scope of a newer domstate's is as good as none: then it is a signal like any other.
+/// A scope of a newer domstate's is as good as none: then it is a signal like any other. So are figures that cannot be read.
 pub(super) fn oom_from_json(oom: Option<&Value>) -> Option<Box<OomKill>> {
     let oom = oom?.as_object()?;
-    let word = text(oom, "scope")?;
-    let scope = OomScope::ALL.iter().find(|scope| scope.word() == word);
-    Some(Box::new(OomKill {
-        scope: *scope?,
-        evidence: owned(oom, "evidence")?,
+    let count = |value: &Value| match value.as_array()?.as_slice() {
+        [before, after] => Some(Count {
+            before: before.as_u64()?,
+            after: after.as_u64()?,
+        }),
+        _ => None,
+    };
+    Some(Box::new(match text(oom, "scope") {
+        Some(word) => {
+            let scope = OomScope::ALL.iter().find(|scope| scope.word() == word);
+            OomKill::Logged {
+                scope: *scope?,
+                evidence: owned(oom, "evidence")?,
+            }
+        }
+        None => OomKill::Counted(OomCounts {
+            kills: count(oom.get("kills")?)?,
+            group_kills: oom.get("group_kills").and_then(count),
+        }),
     }))
 }
 

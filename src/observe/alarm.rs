@@ -46,6 +46,15 @@ pub enum Sight {
     Partial,
 }
 
+/// What woke a sleeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Woken {
+    /// Which of what it waited for is readable.
+    pub ready: Vec<bool>,
+    /// Whether the counters have changed.
+    pub has_changed: bool,
+}
+
 impl Alarm {
     /// An alarm that watches nothing yet. From now on SIGIO is blocked in this process.
     pub fn new() -> Self {
@@ -92,13 +101,15 @@ impl Alarm {
         }
     }
 
-    /// Sleeps until something watched changes, one of `others` is readable, or `deadline`. Which of `others` are.
+    /// Sleeps until something watched changes, one of `others` is readable, the file `counters` of a control group has
+    /// changed since it was read (cgroups(7)), or `deadline`.
     pub fn sleep(
         &self,
         others: &[BorrowedFd<'_>],
+        counters: Option<BorrowedFd<'_>>,
         deadline: Option<Instant>,
         sight: Sight,
-    ) -> Result<Vec<bool>> {
+    ) -> Result<Woken> {
         let mut left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
         let is_blind = self.signals.is_none() || [self.sight, sight].contains(&Sight::Partial);
         if is_blind {
@@ -110,10 +121,16 @@ impl Alarm {
             .copied()
             .chain(signals)
             .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
+            .chain(counters.map(|counters| PollFd::new(counters, PollFlags::POLLPRI)))
             .collect();
         match poll(&mut polled, left.map_or(PollTimeout::NONE, round_up)) {
             // Nothing to read, and reading would take a page of the stack again.
-            Ok(0) | Err(Errno::EINTR) => return Ok(vec![false; others.len()]),
+            Ok(0) | Err(Errno::EINTR) => {
+                return Ok(Woken {
+                    ready: vec![false; others.len()],
+                    has_changed: false,
+                });
+            }
             Ok(_) => {}
             Err(errno) => return Err(errno).context("cannot wait"),
         }
@@ -121,8 +138,11 @@ impl Alarm {
         if let Some(signals) = &self.signals {
             while signals.read_signal().is_ok_and(|signal| signal.is_some()) {}
         }
-        let ready = polled.iter().take(others.len());
-        Ok(ready.map(|polled| polled.any().unwrap_or(false)).collect())
+        let any = |polled: &PollFd<'_>| polled.any().unwrap_or(false);
+        Ok(Woken {
+            ready: polled.iter().take(others.len()).map(any).collect(),
+            has_changed: counters.is_some() && polled.last().is_some_and(any),
+        })
     }
 }
 

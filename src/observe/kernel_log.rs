@@ -1,8 +1,8 @@
 //! The kernel's log (`/dev/kmsg`), from some moment on: whom it killed for want of memory.
 //!
-//! It alone is proof. The counters of a control group say that somebody was killed, and not who; a SIGKILL of somebody
-//! else's in the same moment would be called by a wrong name. Nor does a line of before that moment count: its pid may
-//! have been another's then. Only root may read it on most hosts; without it a signal is a signal.
+//! It alone is proof. The counters of a control group say that somebody was killed, and not who (`super::memory_events`); a
+//! SIGKILL of somebody else's in the same moment would be called by a wrong name. Nor does a line of before that moment
+//! count: its pid may have been another's then. Only root may read it on most hosts.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -26,6 +26,17 @@ pub struct KernelLog {
     file: Option<File>,
 }
 
+/// What the log says of a process having been killed for want of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    Killed(OomKill),
+    /// All of it was read, and it does not name the process. Of one that was, the line is there before it is dead
+    /// (`__oom_kill_process` holds `task_lock` over both, which the dying must take).
+    NotKilled,
+    /// It cannot be read, or what was read is not all.
+    Nothing,
+}
+
 impl KernelLog {
     /// From now on. Where it may not be read, or tells of other pids than ours, it says nothing.
     pub fn from_now() -> Self {
@@ -36,24 +47,32 @@ impl KernelLog {
     }
 
     /// What it says of process `pid` having been killed for want of memory since.
-    pub fn oom_kill_of(&self, pid: u32) -> Option<OomKill> {
-        let mut file = self.file.as_ref()?;
+    pub fn told_of(&self, pid: u32) -> Told {
+        let Some(mut file) = self.file.as_ref() else {
+            return Told::Nothing;
+        };
+        let mut is_whole = true;
         let mut bytes = [0; RECORD_BYTES_MAX];
         loop {
             match file.read(&mut bytes) {
-                Ok(0) => return None,
+                // The kernel's own never says so: something else is in its place.
+                Ok(0) => return Told::Nothing,
                 Ok(read) => {
                     let record = String::from_utf8_lossy(bytes.get(..read).unwrap_or_default());
                     let found = parse(&record).filter(|(killed, _)| *killed == pid);
                     if let Some((_, oom)) = found {
-                        return Some(oom);
+                        return Told::Killed(oom);
                     }
                 }
                 // Overwritten meanwhile: the next read is of the oldest that is left.
-                Err(error) if error.raw_os_error() == Some(Errno::EPIPE as i32) => {}
+                Err(error) if error.raw_os_error() == Some(Errno::EPIPE as i32) => is_whole = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // The end, or no log to read after all.
-                Err(_) => return None,
+                // The end.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && is_whole => {
+                    return Told::NotKilled;
+                }
+                // Or no log to read after all.
+                Err(_) => return Told::Nothing,
             }
         }
     }
@@ -86,7 +105,7 @@ fn parse(record: &str) -> Option<(u32, OomKill)> {
     };
     let (pid, _) = rest.strip_prefix(": Killed process ")?.split_once(" (")?;
     let evidence = message.to_owned();
-    Some((pid.parse().ok()?, OomKill { scope, evidence }))
+    Some((pid.parse().ok()?, OomKill::Logged { scope, evidence }))
 }
 
 #[cfg(test)]
@@ -95,7 +114,7 @@ mod tests {
 
     #[test]
     fn whom_the_kernel_killed_is_read_from_its_own_words_alone() {
-        let told = |record: &str| parse(record).map(|(pid, oom)| (pid, oom.scope));
+        let told = |record: &str| parse(record).map(|(pid, oom)| (pid, oom.scope().unwrap()));
         let words =
             "Killed process 28711 (qemu-system-x86) total-vm:1440004kB, anon-rss:60800kB, UID:0";
         for (prefix, expected) in [
@@ -130,6 +149,6 @@ mod tests {
         let oom = parse(&format!("3,1,1,-;Out of memory: {words}\n"))
             .unwrap()
             .1;
-        assert_eq!(oom.evidence, format!("Out of memory: {words}"));
+        assert_eq!(oom.evidence(), format!("Out of memory: {words}"));
     }
 }

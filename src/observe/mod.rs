@@ -9,17 +9,19 @@ mod host;
 mod kernel_log;
 mod life;
 mod look;
+mod memory_events;
 mod origin;
 mod process;
 mod replay;
 mod watcher;
 mod worker;
 
-pub use alarm::{Alarm, Sight};
+pub use alarm::{Alarm, Sight, Woken};
 pub use host::{Reach, boot_id, now, pid_namespace, reach};
-pub use kernel_log::KernelLog;
+pub use kernel_log::{KernelLog, Told};
 pub use life::{Supervised, find_qemu, is_newest, is_of_run, lock_is_held};
 pub use look::{Observation, look, look_at_run};
+pub use memory_events::MemoryEvents;
 pub use origin::Origin;
 pub use process::{
     ProcessState, exit_of_wait_status, is_named_as_qemu, process, process_state, start_ticks,

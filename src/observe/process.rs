@@ -54,6 +54,18 @@ pub fn is_named_as_qemu(process: Process) -> bool {
     is_qemus && start_ticks(process.pid) == Some(process.start_ticks)
 }
 
+/// Whether it is dying or about to, as far as can be seen, by a SIGKILL, say, that it has not come to take yet.
+pub(super) fn is_dying(process: Process) -> bool {
+    /// PF_EXITING and PF_SIGNALED (Linux, include/linux/sched.h).
+    const LEAVING: u32 = 0x4 | 0x400;
+    const SIGKILL: u32 = 1 << 8;
+    let stat = Stat::read(process.pid).ok().flatten();
+    stat.is_none_or(|stat| {
+        let is_leaving = stat.flags & LEAVING != 0 || stat.pending & SIGKILL != 0;
+        is_leaving || stat.start_ticks != process.start_ticks
+    })
+}
+
 /// The parent of the process that has this pid now.
 pub(super) fn parent_pid(pid: u32) -> Option<u32> {
     Stat::read(pid).ok()?.map(|stat| stat.parent_pid)
@@ -74,7 +86,10 @@ pub fn exit_of_wait_status(status: i32) -> Exit {
 struct Stat {
     letter: char,
     parent_pid: u32,
+    flags: u32,
     start_ticks: u64,
+    /// Signals that wait for its first thread, of which a SIGKILL has one for each.
+    pending: u32,
     exit_code: Option<i32>,
 }
 
@@ -104,13 +119,17 @@ impl Stat {
         let mut fields = fields.split_ascii_whitespace();
         let letter = fields.next()?.chars().next()?;
         let parent_pid = fields.next()?.parse().ok()?;
-        // Field 4 is taken; 22 is the 18th after it, 52 the 30th after that.
-        let start_ticks = fields.nth(17)?.parse().ok()?;
-        let exit_code = fields.nth(29).and_then(|code| code.parse().ok());
+        // Field 4 is taken; those between 9, 22, 31 and 52 are passed over.
+        let flags = fields.nth(4)?.parse().ok()?;
+        let start_ticks = fields.nth(12)?.parse().ok()?;
+        let pending = fields.nth(8)?.parse().ok()?;
+        let exit_code = fields.nth(20).and_then(|code| code.parse().ok());
         Some(Self {
             letter,
             parent_pid,
+            flags,
             start_ticks,
+            pending,
             exit_code,
         })
     }
@@ -150,6 +169,7 @@ mod tests {
         let stat = Stat::parse(&format!("7 (a) R (b) Z {}\n", fields.join(" "))).unwrap();
         assert_eq!(stat.letter, 'Z');
         assert_eq!(stat.parent_pid, 4);
+        assert_eq!((stat.flags, stat.pending), (9, 31));
         assert_eq!(stat.start_ticks, 22);
         assert_eq!(stat.exit_code, Some(52));
     }

@@ -115,7 +115,8 @@ impl Watcher {
         let processes = self.processes.iter();
         let processes: Vec<BorrowedFd<'_>> = processes.map(|(_, fd)| fd.as_fd()).collect();
         // Who died will not die again: its descriptor would keep us awake.
-        let mut dead = self.alarm.sleep(&processes, deadline, sight)?.into_iter();
+        let woken = self.alarm.sleep(&processes, None, deadline, sight)?;
+        let mut dead = woken.ready.into_iter();
         self.processes.retain(|_| !dead.next().unwrap_or(false));
         Ok(())
     }

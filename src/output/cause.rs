@@ -28,14 +28,12 @@ fn detail(cause: &Cause) -> String {
             core_dumped,
         } => ended_by(*signal, *core_dumped),
         Cause::OomKill(oom) => {
-            let whose = match oom.scope {
-                OomScope::Cgroup => "the memory of its control group",
-                OomScope::Host => "the memory of the host",
+            let whose = match oom.scope() {
+                Some(OomScope::Cgroup) => "from the kernel, the memory of its control group was used up",
+                Some(OomScope::Host) => "from the kernel, the memory of the host was used up",
+                None => "just as the kernel killed somebody for want of memory",
             };
-            format!(
-                "SIGKILL from the kernel, {whose} was used up: {}",
-                oom.evidence
-            )
+            format!("SIGKILL {whose}: {}", oom.evidence())
         }
         Cause::Watchdog { action } => format!("it fired, and QEMU's action was {action}"),
         Cause::IoError(error) => io_error(error),

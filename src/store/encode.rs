@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
-use crate::domain::{Actor, Answer, Cause, Exit, IoError, SignalSender, Timestamp};
+use crate::domain::{Actor, Answer, Cause, Exit, IoError, OomScope, SignalSender, Timestamp};
 
 /// 9999-12-31T23:59:59.999999Z, the last moment that RFC 3339 can write.
 const MICROS_MAX: u64 = 253_402_300_799_999_999;
@@ -61,8 +61,8 @@ pub fn cause_fields(cause: &Cause) -> Vec<(&'static str, Value)> {
             fields.push(("core_dumped", json!(core_dumped)));
         }
         Cause::OomKill(oom) => fields.extend([
-            ("scope", json!(oom.scope.word())),
-            ("evidence", json!(oom.evidence)),
+            ("scope", json!(oom.scope().map(OomScope::word))),
+            ("evidence", json!(oom.evidence())),
         ]),
         Cause::Watchdog { action } => fields.push(("action", json!(action))),
         Cause::IoError(IoError {
@@ -176,7 +176,7 @@ fn panic_to_json(text: Option<&str>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Certainty, OomKill, OomScope, Running, ShutOff, State, Verb};
+    use crate::domain::{Certainty, Count, OomCounts, OomKill, Running, ShutOff, State, Verb};
 
     fn actor() -> Actor {
         Actor {
@@ -234,11 +234,25 @@ mod tests {
                 json!({"kind": "signal", "signal": "SIGKILL", "core_dumped": false}),
             ),
             (
-                Cause::OomKill(OomKill {
+                Cause::OomKill(OomKill::Logged {
                     scope: OomScope::Cgroup,
                     evidence: "Killed process 7 (qemu)".to_owned(),
                 }),
                 json!({"kind": "oom-kill", "scope": "cgroup", "evidence": "Killed process 7 (qemu)"}),
+            ),
+            (
+                Cause::OomKill(OomKill::Counted(OomCounts {
+                    kills: Count {
+                        before: 3,
+                        after: 4,
+                    },
+                    group_kills: Some(Count {
+                        before: 0,
+                        after: 1,
+                    }),
+                })),
+                json!({"kind": "oom-kill", "scope": null, "evidence": "memory.events of its control \
+                    group: oom_kill 3 before, 4 after, oom_group_kill 0 before, 1 after"}),
             ),
             (
                 Cause::ExitStatus { status: 1 },

@@ -10,6 +10,7 @@ mod background;
 mod foreground;
 mod launch;
 mod memory;
+mod oom;
 mod recorder;
 mod service;
 mod watch;

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::memory::give_back;
+use super::oom::OomWitness;
 use super::recorder::{End, News, Recorder};
 use super::service::Service;
 use crate::domain::{Answer, Event, Exit, Fold, Process};
 use crate::observe::{
-    Alarm, KernelLog, Reach, Sight, find_qemu, is_named_as_qemu, is_newest, lock_is_held, process,
-    reach,
+    Alarm, Reach, Sight, find_qemu, is_named_as_qemu, is_newest, lock_is_held, process, reach,
 };
 use crate::operation::{Ward, fulfil};
 use crate::qemu;
@@ -98,7 +98,7 @@ pub(super) struct Watch {
     tidy_next: bool,
     patience: Patience,
     unrecorded: Option<io::Error>,
-    kernel_log: KernelLog,
+    oom: OomWitness,
     _lock: Lock,
 }
 
@@ -127,8 +127,7 @@ impl Watch {
             tidy_next: false,
             patience,
             unrecorded: None,
-            // QEMU is there by now: what the log says of its pid from here on is said of it.
-            kernel_log: KernelLog::from_now(),
+            oom: OomWitness::from_now(),
             _lock: lock,
         };
         watch.recorder.catch_up()?;
@@ -150,6 +149,9 @@ impl Watch {
         let (launcher, qemu) = known.unwrap_or_default();
         watch.wards.launcher = launcher.map(Ward::of);
         watch.wards.qemu = qemu.map(Ward::of);
+        if let Some(process) = qemu.or(launcher) {
+            watch.oom.watch(process);
+        }
         Ok(watch)
     }
 
@@ -220,7 +222,9 @@ impl Watch {
         let coming_at = coming.map(|_| Instant::now() + COMING_INTERVAL);
         let retry_at = [self.recorder.retry_at(), self.service.retry_at()];
         let retry_at = retry_at.into_iter().flatten().min();
-        let look_at = [leave_by, coming_at, retry_at, tidy_at];
+        let process = self.target().map(Ward::process);
+        let counted_at = process.and_then(|process| self.oom.look(process));
+        let look_at = [leave_by, coming_at, retry_at, tidy_at, counted_at];
         Ok(Work::Done {
             look_at: look_at.into_iter().flatten().min(),
         })
@@ -266,6 +270,7 @@ impl Watch {
         if self.recorder.append(&Event::Identified(qemu)).is_ok() {
             self.wards.qemu = Some(Ward::of(qemu));
         }
+        self.oom.watch(qemu);
     }
 
     /// Its QEMU among all processes, by its journal's path: as long as that is its own.
@@ -366,15 +371,12 @@ impl Watch {
     }
 
     fn record_exit(&mut self, ward: &Ward) -> Result<()> {
-        let (pid, exit) = (ward.process().pid, ward.exit());
+        let (process, exit) = (ward.process(), ward.exit());
         let was_killed = matches!(exit, Some(Exit::Signal { signal: 9, .. }));
-        let oom = was_killed
-            .then(|| self.kernel_log.oom_kill_of(pid))
-            .flatten();
         self.record(&End {
-            pid: Some(pid),
+            pid: Some(process.pid),
             exit,
-            oom,
+            oom: was_killed.then(|| self.oom.told_of(process)).flatten(),
         })
     }
 
@@ -412,7 +414,7 @@ impl Watch {
         self.unrecorded.as_ref()
     }
 
-    fn sleep(&self, extra: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<()> {
+    fn sleep(&mut self, extra: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<()> {
         // A launcher that is known to be dead would keep us awake.
         let is_coming = self.coming_since.is_some();
         let wards = self.wards.descriptors().filter(|_| !is_coming);
@@ -424,7 +426,11 @@ impl Watch {
             true => Sight::Partial,
             false => Sight::Whole,
         };
-        self.alarm.sleep(&descriptors, deadline, sight)?;
+        let counters = self.oom.descriptor();
+        let woken = self.alarm.sleep(&descriptors, counters, deadline, sight)?;
+        if woken.has_changed {
+            self.oom.woken();
+        }
         Ok(())
     }
 }

@@ -1,8 +1,12 @@
 //! A QEMU that the kernel kills for want of memory, in a control group that is made for it, and others that only look so.
 
+/// The counters of a control group, where the kernel's log cannot be read.
+mod counted;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -43,7 +47,10 @@ impl Group {
         if namespace != Path::new("pid:[4026531836]") {
             return None;
         }
-        let name = format!("domstate-oom-{}", std::process::id());
+        // Two tests have one at the same time.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("domstate-oom-{}-{number}", std::process::id());
         for (root, limit, counter) in [
             (
                 "/sys/fs/cgroup/memory",
@@ -53,7 +60,7 @@ impl Group {
             ("/sys/fs/cgroup", "memory.max", "memory.events"),
         ] {
             let path = Path::new(root).join(&name);
-            // The test before may have left one that was busy still.
+            // One of a test run that was killed may have been of this name.
             let _ = fs::remove_dir(&path);
             if fs::create_dir(&path).is_err() {
                 continue;

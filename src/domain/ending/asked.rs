@@ -1,6 +1,7 @@
 //! Ends that a verb came to, or may have.
 
 use super::{Case, ENDING_VERBS, Verdict, asked, inferred, oom_kill, shutdown_of, witnessed};
+use crate::domain::cause::OomKill;
 use crate::domain::event::{Exit, ShutdownCause};
 use crate::domain::intent::{Intent, Progress};
 use crate::domain::state::ShutOff;
@@ -21,7 +22,7 @@ pub(super) fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
         Some(Exit::Signal { .. }) | None => case.fold.shutdown.is_some(),
     };
     // Of two signals QEMU names the last, and a guest may write the same words into the log: they raise a doubt, no more.
-    let is_doubted = sender.is_some_and(|pid| pid != intent.actor.pid);
+    let is_doubted = sender.is_some_and(|pid| pid != intent.actor.pid) || may_have_been_dying(case);
     let is_ended = obeyed || intent.progress == Progress::Done;
     let is_sure = is_ended && !is_doubted && !may_have_shut_down(case, intent);
     Some(match is_sure {
@@ -51,13 +52,21 @@ fn sender_by_qemus_words(case: &Case<'_>) -> Option<u32> {
 /// or frees its memory, and throws away. One that obeys says so first, and dies of no signal but the verb's own.
 fn was_dying(case: &Case<'_>) -> bool {
     let by_another = match case.exit {
-        Some(Exit::Signal { signal: 9, .. }) => oom_kill(case).is_some(),
+        Some(Exit::Signal { signal: 9, .. }) => {
+            matches!(oom_kill(case), Some(OomKill::Logged { .. }))
+        }
         Some(Exit::Signal { signal, .. }) => signal != 15,
         Some(Exit::Status(_)) | None => false,
     };
     let says_nothing = case.fold.shutdown.is_none() && !case.fold.gap;
     // What a wrapper dies of is its own affair.
     by_another && says_nothing && case.fold.qemu.is_some()
+}
+
+/// The same by figures alone, which tell that somebody of QEMU's control group was killed for want of memory.
+fn may_have_been_dying(case: &Case<'_>) -> bool {
+    let is_counted = matches!(oom_kill(case), Some(OomKill::Counted(_)));
+    is_counted && case.fold.shutdown.is_none()
 }
 
 /// A verb announced that it would end the guest, and the guest was gone soon after, by a signal that the verb sends.

@@ -67,6 +67,91 @@ fn a_qemu_that_the_kernel_killed_for_want_of_memory_has_crashed_and_says_why() {
 }
 
 #[test]
+fn that_the_kernel_killed_in_the_control_group_of_a_qemu_is_no_proof_that_it_killed_that() {
+    use ShutdownCause::*;
+    let oom = || Cause::OomKill(kills_in_group(1));
+    assert_ends(
+        Certainty::Inferred,
+        [
+            (
+                Story::booted().ends_after_kills(1, KILLED),
+                "crashed",
+                oom(),
+            ),
+            // Who only said that it would end the guest has no better claim, and the worse news is told.
+            (
+                Story::booted()
+                    .then(asked(Verb::Destroy))
+                    .ends_after_kills(1, KILLED),
+                "crashed",
+                oom(),
+            ),
+            // One that frees its memory hears no signal any more.
+            (
+                Story::booted()
+                    .destroyed_for_sure()
+                    .ends_after_kills(1, KILLED),
+                "destroyed",
+                asked_for(Verb::Destroy),
+            ),
+        ],
+    );
+    assert_witnessed([
+        // None was killed: it is a signal like any other.
+        (
+            Story::booted().ends_after_kills(0, KILLED),
+            "crashed",
+            SIGKILL,
+        ),
+        (
+            Story::booted()
+                .destroyed_for_sure()
+                .ends_after_kills(0, KILLED),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        // It said that it obeyed, or that the guest was through.
+        (
+            Story::booted()
+                .destroyed_for_sure()
+                .shut(HostSignal)
+                .ends_after_kills(1, KILLED),
+            "destroyed",
+            asked_for(Verb::Destroy),
+        ),
+        (
+            Story::booted()
+                .shut(GuestShutdown)
+                .ends_after_kills(1, KILLED),
+            "shutdown",
+            Cause::GuestShutdown,
+        ),
+        // Another of the group was killed: the kernel's signal is SIGKILL.
+        (
+            Story::booted().ends_after_kills(1, status_of(1)),
+            "crashed",
+            Cause::ExitStatus { status: 1 },
+        ),
+        (
+            Story::launched(false).ends_after_kills(1, KILLED),
+            "failed",
+            Cause::StartFailure {
+                exit: KILLED,
+                message: Some(kills_in_group(1).evidence()),
+            },
+        ),
+        (
+            Story::launched(false).ends_after_kills(0, KILLED),
+            "failed",
+            Cause::StartFailure {
+                exit: KILLED,
+                message: None,
+            },
+        ),
+    ]);
+}
+
+#[test]
 fn a_qemu_that_the_host_ended_was_destroyed() {
     use ShutdownCause::*;
     assert_witnessed([

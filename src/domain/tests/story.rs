@@ -76,12 +76,21 @@ impl Story {
 
     /// The kernel says that it killed QEMU for want of memory.
     pub(super) fn ends_by_the_kernel(self, exit: Option<Exit>) -> End {
+        self.ends_of(exit, oom_kill())
+    }
+
+    /// The kernel has killed so many of QEMU's control group since QEMU began.
+    pub(super) fn ends_after_kills(self, kills: u64, exit: Option<Exit>) -> End {
+        self.ends_of(exit, kills_in_group(kills))
+    }
+
+    fn ends_of(self, exit: Option<Exit>, oom: OomKill) -> End {
         let story = self.then(Event::Exited {
             pid: Some(10),
             exit,
             boot: boot_id("b"),
             words: LogWords::default(),
-            oom: Some(Box::new(oom_kill())),
+            oom: Some(Box::new(oom)),
         });
         story.found_gone("b")
     }
@@ -155,8 +164,20 @@ pub(super) fn assert_ends(
 }
 
 pub(super) fn oom_kill() -> OomKill {
-    OomKill {
+    OomKill::Logged {
         scope: OomScope::Cgroup,
         evidence: "Killed process 10 (qemu)".to_owned(),
     }
+}
+
+pub(super) fn kills_in_group(kills: u64) -> OomKill {
+    let kills = Count {
+        before: 3,
+        after: 3 + kills,
+    };
+    let group_kills = Some(Count {
+        before: 0,
+        after: 0,
+    });
+    OomKill::Counted(OomCounts { kills, group_kills })
 }
