@@ -37,6 +37,8 @@ pub struct Observation {
     pub origin: Origin,
     /// Lines may be lost, of which nothing is on record yet.
     pub may_lack_lines: bool,
+    /// The journal is there, and could not be read to its end.
+    pub is_unread: bool,
     pub answer: Answer,
 }
 
@@ -77,9 +79,10 @@ impl Observation {
         }
     }
 
-    /// What is to be done about it, by whoever finds it so.
+    /// What is to be done about it, by whoever finds it so: nothing by a part of what is on record.
     pub fn duty(&self) -> Option<Duty> {
-        self.run.as_ref().filter(|_| !self.is_copy())?;
+        let is_whole = !self.is_copy() && !self.is_unread;
+        self.run.as_ref().filter(|_| is_whole)?;
         self.fold.duty(&self.life, self.worker)
     }
 
@@ -114,6 +117,7 @@ impl Observation {
             supervised: Supervised::Nobody,
             origin: Origin::Untold,
             may_lack_lines: false,
+            is_unread: false,
             answer: Answer {
                 state: State::ShutOff(ShutOff::Unknown),
                 since: None,
@@ -204,6 +208,7 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         supervised,
         origin,
         may_lack_lines: doubted.is_some(),
+        is_unread: replay.is_unread,
         worker: worker(run, &replay.fold)?,
         fold: replay.fold,
         life,

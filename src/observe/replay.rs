@@ -23,6 +23,8 @@ pub struct Replay {
     pub unfinished: bool,
     /// Why the journal cannot be believed whole.
     pub damage: Option<Damage>,
+    /// Nobody could read on: what was written since the checkpoint is not in `fold`.
+    pub(super) is_unread: bool,
     /// Lines may be lost that left no trace.
     pub(super) is_loss_feared: bool,
     /// Up to here nothing was read: it had been given back, or a checkpoint stands for it.
@@ -77,6 +79,7 @@ fn replay_once(run: &RunFolder) -> Result<Replay> {
         Err(error) => {
             let mut replay = start(checkpoint.as_ref());
             replay.damage = damage(error.to_string());
+            replay.is_unread = true;
             return Ok(replay);
         }
     };
@@ -156,6 +159,7 @@ fn start(checkpoint: Option<&StoredCheckpoint>) -> Replay {
         last_at: checkpoint.and_then(|c| c.last_at),
         unfinished: false,
         damage: None,
+        is_unread: false,
         is_loss_feared: false,
         front: 0,
     }

@@ -172,6 +172,12 @@ fn idle(domain: &DomainFolder, from: &From) -> Result<Observation> {
     }
     // Its job would write into what the next run makes.
     refuse_while_busy(&seen)?;
+    let is_given_up = matches!(from, From::Boot | From::Snapshot(_));
+    if seen.is_unread && !is_given_up && part_of(&domain.managed_save()).exists() {
+        bail!(
+            "its journal cannot be read, which tells whether the guest is in its managed save image"
+        );
+    }
     match seen.run.as_ref().filter(|_| seen.duty().is_some()) {
         Some(run) => {
             let done = fulfil(domain, run);
@@ -179,7 +185,6 @@ fn idle(domain: &DomainFolder, from: &From) -> Result<Observation> {
             let saves = |pending: &&PendingJob| pending.verb == Verb::ManagedSave;
             let saved = seen.fold.job.as_ref().filter(saves);
             let is_there = saved.is_some_and(|pending| part_of(&pending.job.file).exists());
-            let is_given_up = matches!(from, From::Boot | From::Snapshot(_));
             match seen.duty() {
                 // What the guest was saved in would be swept away once it has booted.
                 Some(Duty::PlaceFile) if is_there && !is_given_up => done.map(|()| seen),

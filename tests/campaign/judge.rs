@@ -152,8 +152,7 @@ impl Life<'_> {
             return Ok(());
         }
         let says_less = reason == ShutOff::Unknown && told.cause["kind"].is_string();
-        let errs_to_bad = reason == ShutOff::Crashed && told.certainty == "inferred";
-        if self.is_obscure && (says_less || errs_to_bad) {
+        if self.is_obscure && says_less {
             return self.judge_cause(told);
         }
         Err(format!("it can have ended as {ends:?} only"))

@@ -76,13 +76,14 @@ impl Stage<'_> {
 
 /// Whether what this began may come to its end at any time: also a job whose worker died, which somebody else finishes.
 fn goes_on(act: &Act) -> bool {
+    if act.in_qemu().is_some() {
+        return true;
+    }
     let Some(words) = words(act) else {
         return matches!(act, Act::Monitor("migrate" | "savevm"));
     };
     let is_whole = matches!(act, Act::Verb(_) | Act::Halted(..));
     let jobs = ["save", "managedsave", "dump", "snapshot-create-as"];
     let lasting = ["migrate", "reboot", "inject-nmi"];
-    act.in_qemu().is_some()
-        || lasting.contains(&words[0])
-        || (!is_whole && jobs.contains(&words[0]))
+    lasting.contains(&words[0]) || (!is_whole && jobs.contains(&words[0]))
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{has_managed_save, managed};
 use crate::harness::{Guest, Host, Said, finish, finish_child, is_alive, send, spawn, until};
-use crate::jobs::part_of;
+use crate::jobs::{UNLIMITED, part_of};
 
 const RENAMES: &str = "rename,renameat,renameat2";
 
@@ -147,4 +147,41 @@ fn a_guest_that_went_on_unseen_behind_a_save_whose_process_died_goes_on() {
     guest.press('o');
     assert_eq!(host.wait("v"), "shut off (shutdown)");
     assert!(!has_managed_save(&host), "{}", host.journal("v"));
+}
+
+#[test]
+fn what_a_guest_was_saved_in_is_not_undone_by_who_cannot_read_on() {
+    let host = Host::new();
+    drop(host.start_slow(&[]));
+    let mut save = Command::new("strace");
+    save.args(["-o", "/dev/null", "-e", &format!("trace={RENAMES}")]);
+    save.args(["-e", &format!("inject={RENAMES}:signal=SIGKILL:when=1")]);
+    save.arg(env!("CARGO_BIN_EXE_domstate"))
+        .args(["managedsave", "v"]);
+    save.env("DOMSTATE_DIR", host.state_dir());
+    let save = spawn(save);
+    let checkpoint = host.run_folder("v").join("state.json");
+    until("a checkpoint that knows of the job", || {
+        fs::read_to_string(&checkpoint).is_ok_and(|text| text.contains("\"job\""))
+    });
+    let (supervisor, qemu) = (host.supervisor_pid("v"), host.qemu_pid("v"));
+    send(supervisor, Signal::SIGSTOP);
+    host.limit(UNLIMITED);
+    finish_child(save);
+    for pid in [qemu, supervisor] {
+        send(pid, Signal::SIGKILL);
+        until("its death", || !is_alive(pid));
+    }
+    let part = part_of(managed(&host).to_str().unwrap());
+    let journal = host.run_folder("v").join("journal");
+    let at = ["-P", journal.to_str().unwrap(), "-e", "trace=pread64"];
+    let said = under_strace(&host, &at, "pread64:error=EIO", &["start", "v"]);
+    let why = "error: Failed to start domain 'v'\nerror: its journal cannot be read, which tells whether the guest is in \
+               its managed save image\n";
+    assert_eq!((said.code, &*said.stderr), (Some(1), why));
+    assert!(part.exists());
+    let line = host.line("v");
+    host.ok(&["start", "v"]);
+    Guest::taken(&line).answers();
+    assert_eq!(host.answer("v"), "running (restored)");
 }
