@@ -19,15 +19,24 @@ use super::world::{Domain, Managed, Run, World};
 pub(super) const RUNS_KEPT: usize = 10;
 
 /// What domstate says of one run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Told {
     pub(super) answer: String,
     pub(super) cause: &'static str,
     certainty: Certainty,
     /// QEMU wrote the guest, and a line that says for which job is lost.
     may_be_anothers: bool,
-    /// A line is damaged behind the one that says that a job is carried out.
+    /// A line is damaged; and one behind the one that says that a job is carried out.
+    is_damaged: bool,
     is_cut: bool,
+}
+
+/// By what is told: how the journal lies there changes with the next line.
+impl PartialEq for Told {
+    fn eq(&self, other: &Self) -> bool {
+        let told = |it: &Self| (it.answer.clone(), it.cause, it.certainty);
+        told(self) == told(other)
+    }
 }
 
 impl Told {
@@ -39,8 +48,14 @@ impl Told {
         let carried_out = journal.rfind("\"DOMSTATE_SENT\"");
         let behind = carried_out.map_or("", |at| &journal[at..]);
         let mut behind = behind.split_inclusive('\n').skip(1);
-        let is_line = |line: &str| line == "\n" || line.starts_with('{') && line.ends_with("}\n");
+        let is_line = |line: &str| {
+            let line = line
+                .strip_suffix('\n')
+                .map(|line| line.trim_end_matches('\r'));
+            line.is_some_and(|line| line.is_empty() || line.starts_with('{') && line.ends_with('}'))
+        };
         Self {
+            is_damaged: !journal.split_inclusive('\n').all(is_line),
             is_cut: behind.any(|line| !is_line(line)),
             answer: answer.state.to_string(),
             cause: answer.cause.as_ref().map_or("none", cause_kind),
@@ -66,10 +81,14 @@ impl Told {
                 certainty,
                 ..
             } => {
-                // In that line somebody may have let the guest run: what `wait` has told has none.
-                let is_less_sure = self.certainty == Certainty::Inferred && self.is_cut;
-                let is_as_sure =
-                    self.certainty == *certainty || is_less_sure && self.cause == "asked";
+                // In that line somebody may have let the guest run, or asked for a reset: what `wait` has told has none.
+                let may_be_less = match self.cause {
+                    "asked" => self.is_cut,
+                    "qmp-reset" => self.is_damaged,
+                    _ => false,
+                };
+                let is_less_sure = self.certainty == Certainty::Inferred && may_be_less;
+                let is_as_sure = self.certainty == *certainty || is_less_sure;
                 self.answer == *answer && self.cause == *cause && is_as_sure
             }
         }
