@@ -10,7 +10,7 @@ use nix::libc;
 use rustix::fs::{AtFlags, IFlags, StatxFlags, ioctl_getflags, ioctl_setflags, statx};
 
 use super::encode::encode;
-use super::reader::{Position, read_on, read_records, skip_hole};
+use super::reader::{Position, read_on, read_records, read_unended, skip_hole};
 use crate::domain::{Event, FileId, Record, Timestamp};
 
 /// The journal's name in its run's folder.
@@ -110,6 +110,11 @@ impl Journal {
     /// The system's. Where it is asked again nothing is handed out twice.
     pub fn read_on(&self, offset: &mut u64, each: &mut dyn FnMut(Record)) -> io::Result<()> {
         read_on(&self.file, offset, each).map(|_| ())
+    }
+
+    /// The last line, at `offset`, where nothing of it is missing but its end; `None` if more is.
+    pub fn read_unended(&self, offset: u64) -> io::Result<Option<Record>> {
+        read_unended(&self.file, offset)
     }
 
     /// Whether its last byte ends no line.

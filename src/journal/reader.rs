@@ -57,6 +57,20 @@ pub(super) fn read_on(
     })
 }
 
+/// The last line, which begins at `offset` and has no end, if all of it is there but that: the next line brings one along.
+pub(super) fn read_unended(file: &File, offset: u64) -> io::Result<Option<Record>> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0_u8; CHUNK_BYTES];
+    while bytes.len() <= LINE_BYTES_MAX {
+        let read = file.read_at(&mut chunk, offset + bytes.len() as u64)?;
+        if read == 0 {
+            return Ok(parse_line(bytes.trim_ascii()));
+        }
+        bytes.extend_from_slice(chunk.get(..read).unwrap_or_default());
+    }
+    Ok(None)
+}
+
 /// A piece of a journal between two line ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {

@@ -159,13 +159,13 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
             later
         };
     }
-    let is_cut = match life {
-        // Whoever broke off in that line is gone, and what it was about to say is lost.
-        Life::Gone(_) => replay.unfinished && !replay.fold.has_end(),
-        Life::Lives | Life::MayLive => replay.unfinished && is_stump(run, &replay),
-    };
-    if is_cut {
-        replay.apply(&gap());
+    match life {
+        // Whoever broke off in that line is gone.
+        Life::Gone(_) if replay.unfinished && !replay.fold.has_end() => replay.end_line(run),
+        Life::Lives | Life::MayLive if replay.unfinished && is_stump(run, &replay) => {
+            replay.apply(&gap());
+        }
+        Life::Gone(_) | Life::Lives | Life::MayLive => {}
     }
     let supervised = Supervised::look(run);
     let mut origin = match is_certain(&replay.fold, &life, supervised) {

@@ -36,6 +36,17 @@ impl Replay {
         self.fold.apply(record);
         self.last_at = record.at.or(self.last_at);
     }
+
+    /// Takes the last line, which has no end, for what it will be once whoever writes next has given it one, so that nothing else is
+    /// told until then: a whole one, or lines that are lost.
+    pub fn end_line(&mut self, run: &RunFolder) {
+        let read = || Journal::open_read_only(run.path())?.read_unended(self.offset);
+        let whole = match self.damage {
+            None => read().ok().flatten(),
+            Some(_) => None,
+        };
+        self.apply(&whole.unwrap_or_else(gap));
+    }
 }
 
 /// Folds the journal of `run`, from its checkpoint on where that can be believed.

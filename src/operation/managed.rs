@@ -107,7 +107,11 @@ fn was_taken_up(domain: &DomainFolder, saved: &SaveImage) -> Result<bool> {
             }
             continue;
         }
-        let later = replay(&domain.run(number))?;
+        let run = domain.run(number);
+        let mut later = replay(&run)?;
+        if later.unfinished {
+            later.end_line(&run);
+        }
         if later.fold.may_have_run(&boot) {
             return Ok(true);
         }
