@@ -50,7 +50,8 @@
 //! behind by a wrapper may hold the lock, our own processes have the journal open to read as well). From another pid
 //! namespace such a process may be out of sight: then the lock alone counts, and the answer is inferred. A journal that is not the
 //! file its first line names (device, inode) is a copy of the state directory: it is told as such, and nobody acts by it, or it
-//! would undo what the original has finished since. See `observe::life`.
+//! would undo what the original has finished since. Another boot id with the lock held is a container's, perhaps: the guest may live.
+//! See `observe::life`.
 //!
 //! # Waiting
 //! `observe::alarm` sleeps by dnotify and pidfds. Not by inotify: closing such a descriptor takes the kernel 14 ms, and
@@ -67,6 +68,14 @@
 //! undone too, but behind a line that says so (FAILED with `taken_back`), on the disk before the guest goes on. Its RESUME would
 //! say the same, if it were sure to be written; the disk that has no place may have no room for that either, and then whoever
 //! comes when it has would end a guest that runs, as saved.
+//!
+//! What is written of a guest may not be what it is any more. One that somebody lets run while it is saved, and that shuts down,
+//! panics or falls asleep before all is written, is not saved: SENT does not count then. One that he lets run behind SENT says so,
+//! if there is room for it: who is about to place the file, or to end QEMU, asks QEMU how its guest stands, and takes the job back if
+//! it runs. Lines lost behind SENT may have said it, so that such an end is inferred; lines lost before do not matter.
+//!
+//! Nothing is undone by half a record: not by a copy, nor where the journal could not be read to its end (`Observation::duty`); and
+//! what was folded before such an error is not folded again (`Journal::read_on`).
 //!
 //! Sending a guest to another QEMU is a job too. QEMU waits before the last step (pause-before-switchover), and SENT means
 //! that it may take it: before that line the guest stays here, behind it QEMU is let go on and its word awaited. Its
