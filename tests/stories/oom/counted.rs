@@ -1,14 +1,13 @@
 //! What the counters of QEMU's control group tell where the supervisor cannot read the kernel's log.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::super::harness::{Guest, Host, finish, is_root, send, until, with_argv};
+use super::super::harness::{Guest, Host, finish, is_root, not_run, send, until, with_argv};
 use super::{Group, have_too_much};
 
 /// In a mount namespace of its own: no log is there any more.
@@ -47,8 +46,9 @@ fn a_guest_that_the_kernel_killed_for_want_of_memory_says_so_inferred_where_its_
         return;
     };
     if group.counter != "memory.events" {
-        let line = format!("not run, control groups of version 2 have no memory here: {test}\n");
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        not_run(&format!(
+            "control groups of version 2 have no memory here: {test}"
+        ));
         return;
     }
     let script = format!("{HIDE_LOG} && exec \"$@\"");
@@ -158,8 +158,7 @@ fn a_sigkill_is_taken_for_the_kernels_only_if_it_killed_in_the_group_that_qemu_w
     ] {
         let host = Host::new();
         let Some(played) = Played::new(&host) else {
-            let line = format!("not run, needs control groups of version 2: {test}\n");
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            not_run(&format!("needs control groups of version 2: {test}"));
             return;
         };
         let _guest = played.start(&host, listed);
