@@ -10,7 +10,7 @@ use super::fulfil::append;
 use super::settle::answer_by;
 use super::snapshot_duty::{is_snapshot, place_snapshot, remove_snapshot, undo_snapshot};
 use super::undo::{Undone, is_stopped, undo};
-use crate::domain::{Duty, Event, PendingJob, Transfer, Verb};
+use crate::domain::{Before, Duty, Event, PendingJob, Transfer};
 use crate::journal::Journal;
 use crate::observe::{Origin, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -35,16 +35,18 @@ enum Taken {
     Untold,
 }
 
-fn taken(control: &mut Control, verb: Verb) -> Result<Taken, ControlError> {
+fn taken(control: &mut Control, pending: &PendingJob) -> Result<Taken, ControlError> {
     control.set_deadline(answer_by());
     let status = control.execute("query-status", None)?;
     if status.get("running").and_then(Value::as_bool) == Some(true) {
         return Ok(Taken::Runs);
     }
     let word = status.get("status").and_then(Value::as_str);
-    let stands = match is_save(verb) {
-        true => word == Some("postmigrate"),
-        false => word.is_some_and(is_stopped),
+    let stands = match pending.job.before {
+        _ if is_save(pending.verb) => word == Some("postmigrate"),
+        // Whatever it stood for it stands for.
+        Before::Stood => true,
+        Before::Ran => word.is_some_and(is_stopped),
     };
     Ok(match stands {
         true => Taken::Stands,
@@ -63,7 +65,7 @@ pub(super) fn stands_still(
     control: Option<&mut Control>,
     pending: &PendingJob,
 ) -> Result<bool> {
-    let taken = control.and_then(|control| taken(control, pending.verb).ok());
+    let taken = control.and_then(|control| taken(control, pending).ok());
     let taken = taken.unwrap_or(Taken::Untold);
     let seen = look_at_run(domain, run)?;
     let is_it = |job: &&PendingJob| {

@@ -316,3 +316,16 @@ fn a_guest_that_stands_after_its_dump_since_somebody_let_it_run_meanwhile_is_not
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
     host.assert_is("v", "paused (unknown)", &Value::Null, "witnessed");
 }
+
+#[test]
+fn a_guest_that_slept_when_it_was_dumped_to_end_it_ended_for_that_as_somebody_saw() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    guest.press('s');
+    host.wait_for("v", "pmsuspended (unknown)");
+    let dump = host.path("dump");
+    host.ok(&["dump", "v", "--memory-only", "--crash", &dump]);
+    assert_eq!(host.wait("v"), "shut off (crashed)");
+    let told = host.json("v");
+    assert_eq!(told["certainty"], "witnessed", "{told}");
+}
