@@ -37,7 +37,7 @@ pub struct Observation {
     pub origin: Origin,
     /// Lines may be lost, of which nothing is on record yet.
     pub may_lack_lines: bool,
-    /// The journal is there, and could not be read to its end.
+    /// The journal could not be read to its end.
     pub is_unread: bool,
     pub answer: Answer,
 }

@@ -23,7 +23,7 @@ use super::settle::refuse_while_busy;
 use crate::domain::{
     Begin, Duty, Event, Life, LogWords, Name, Paused, PendingJob, Policies, State, Verb,
 };
-use crate::journal::Journal;
+use crate::journal::{JOURNAL_FILE, Journal};
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
 use crate::store::{Definition, DomainFolder, Lock, NewRun, OpenImage, RunFolder, part_of, prune};
@@ -174,8 +174,10 @@ fn idle(domain: &DomainFolder, from: &From) -> Result<Observation> {
     refuse_while_busy(&seen)?;
     let is_given_up = matches!(from, From::Boot | From::Snapshot(_));
     if seen.is_unread && !is_given_up && part_of(&domain.managed_save()).exists() {
+        let run = seen.run.as_ref().map_or(domain.path(), RunFolder::path);
         bail!(
-            "its journal cannot be read, which tells whether the guest is in its managed save image"
+            "{} cannot be read, which tells whether the guest is in its managed save image: 'start --force-boot' gives that up",
+            run.join(JOURNAL_FILE).display()
         );
     }
     match seen.run.as_ref().filter(|_| seen.duty().is_some()) {

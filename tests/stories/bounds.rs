@@ -64,7 +64,7 @@ fn flooded(host: &Host, bytes: u64) {
         most = most.max(disk_bytes(&domain));
         journal_length(host) >= wanted
     });
-    assert!(most <= 3 * MIB, "{most} bytes of disk");
+    assert!(most <= 2 * MIB, "{most} bytes of disk");
 }
 
 fn answered_at_once(host: &Host) -> String {

@@ -1,25 +1,28 @@
 //! A disk that is full when a guest ends or a verb acts: what is told is true meanwhile, and it is written down as soon
 //! as there is room.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, is_alive, is_root, processes_with, s, send, until};
+use super::harness::{Host, is_alive, is_root, processes_with, s, send, until};
 use super::monitor::Monitor;
 
 /// The same on other file systems.
 mod file_systems;
+/// A run in the foreground.
+mod foreground;
 /// The same of a quota.
 mod quota;
 /// The same of a disk that may not be written.
 mod read_only;
 /// The last of the room.
 mod room;
+/// A start where there is little room for it.
+mod starts;
 /// The disk.
 pub(super) mod volume;
 
@@ -273,186 +276,4 @@ fn where_lines_of_qemus_had_no_room_that_is_on_record_as_soon_as_there_is_room()
     assert_eq!(host.answer("v"), "running (booted)");
     host.ok(&["resume", "v"]);
     guest.answers();
-}
-
-/// Asks for a start and checks that it is answered for what it is: the guest runs, or one error is told and the old
-/// answer stands, or a run that failed is told of. Whether it started.
-fn start_where_it_may_fail(host: &Host, why: &str) -> bool {
-    let before = host.json("v");
-    let line = host.line("v");
-    let said = host.domstate(&["start", "v"]);
-    let now = host.json("v");
-    if said.code == Some(0) {
-        assert_eq!(now["state"], "running", "{why}");
-        Guest::connected(&line);
-        host.ok(&["destroy", "v"]);
-        return true;
-    }
-    let lines: Vec<&str> = said.stderr.lines().collect();
-    assert_eq!(
-        (said.code, said.stdout.as_str()),
-        (Some(1), ""),
-        "{why}: {said:?}"
-    );
-    assert_eq!(
-        lines[0], "error: Failed to start domain 'v'",
-        "{why}: {said:?}"
-    );
-    let errors = lines.iter().filter(|line| line.starts_with("error: "));
-    assert_eq!(errors.count(), 2, "{why}: {said:?}");
-    if now["run"] == before["run"] {
-        assert_eq!(now, before, "{why}");
-        let told = lines[1].contains("No space left on device");
-        assert!(told, "{why}: {said:?}");
-    } else {
-        assert_eq!(now["reason"], "failed", "{why}: {now} {said:?}");
-        assert_ne!(
-            now["cause"]["message"],
-            Value::Null,
-            "{why}: {now} {said:?}"
-        );
-    }
-    let link = host.state_dir().join("v/state.json");
-    if let Ok(text) = fs::read_to_string(&link) {
-        assert!(text.contains(r#""state":"shut off""#), "{why}: {text}");
-    }
-    let leftover = fs::read_dir(host.state_dir().join("v")).unwrap().flatten();
-    let names: Vec<_> = leftover.map(|entry| entry.file_name()).collect();
-    let known = ["domain.json", "lock", "runs", "state.json"];
-    assert!(
-        names
-            .iter()
-            .all(|name| known.contains(&&*name.to_string_lossy())),
-        "{why}: {names:?}"
-    );
-    false
-}
-
-fn ended_on(host: &Host, options: &str) -> Disk {
-    let disk = Disk::mount(host, options);
-    let mut guest = host.start("v", &[]);
-    guest.press('o');
-    assert_eq!(host.wait("v"), "shut off (shutdown)");
-    settled(host);
-    disk
-}
-
-#[test]
-fn a_start_on_a_full_disk_fails_with_one_error_and_leaves_the_old_answer() {
-    if !is_root("a_start_on_a_full_disk_fails_with_one_error_and_leaves_the_old_answer") {
-        return;
-    }
-    let host = Host::new();
-    let disk = ended_on(&host, "size=2m");
-    let mut started = 0;
-    for pages in 0..30 {
-        disk.fill(pages * 4096);
-        let why = format!("{pages} pages left");
-        let is_started = start_where_it_may_fail(&host, &why);
-        assert!(!is_started || pages > 0, "{why}");
-        started += u32::from(is_started);
-        disk.make_room();
-        until("the supervisor's end", || supervisors(&host).is_empty());
-    }
-    assert!(started > 0, "it never started: the test has to leave more");
-}
-
-#[test]
-fn a_start_that_runs_out_of_inodes_fails_with_one_error_and_leaves_the_old_answer() {
-    if !is_root("a_start_that_runs_out_of_inodes_fails_with_one_error_and_leaves_the_old_answer") {
-        return;
-    }
-    let host = Host::new();
-    let disk = ended_on(&host, "size=4m,nr_inodes=200");
-    let folder = disk.path().join(".inodes");
-    let mut started = 0;
-    for left in 0..14 {
-        fs::create_dir(&folder).unwrap();
-        let files = (0..200).map(|n| folder.join(n.to_string()));
-        let made: Vec<PathBuf> = files
-            .take_while(|path| File::create(path).is_ok())
-            .collect();
-        made.iter()
-            .take(left)
-            .for_each(|path| fs::remove_file(path).unwrap());
-        let is_started = start_where_it_may_fail(&host, &format!("{left} inodes left"));
-        started += u32::from(is_started);
-        fs::remove_dir_all(&folder).unwrap();
-        until("the supervisor's end", || supervisors(&host).is_empty());
-    }
-    assert!(started > 0, "it never started: the test has to leave more");
-}
-
-#[test]
-fn run_on_a_full_disk_tells_the_truth_and_returns() {
-    if !is_root("run_on_a_full_disk_tells_the_truth_and_returns") {
-        return;
-    }
-    for (reserve, letter, wanted, code) in [
-        ("there", 'o', "shut off (shutdown)", Some(0)),
-        ("there", 'p', "shut off (crashed)", Some(3)),
-        // Nothing tells how it ended but that there was no room to tell.
-        ("used up", 'o', "shut off (unknown)", Some(6)),
-        ("used up", 'p', "shut off (unknown)", Some(6)),
-    ] {
-        let host = Host::new();
-        let disk = Disk::mount(&host, "size=2m");
-        let line = host.line("v");
-        let argv = host.argv("v", &["-device", "pvpanic"]);
-        let mut command = host.command(&["run", "v", "--"]);
-        command
-            .args(argv)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let child = command.spawn().unwrap();
-        let mut guest = Guest::connected(&line);
-        disk.fill(0);
-        if reserve == "used up" {
-            use_up_reserve(&host);
-        }
-        guest.press(letter);
-        let output = child.wait_with_output().unwrap();
-        let (stdout, stderr) = (
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-        let why = format!("reserve {reserve}, {letter}: {stdout}{stderr}");
-        assert_eq!(stdout.lines().last(), Some(wanted), "{why}");
-        assert_eq!(output.status.code(), code, "{why}");
-        let lost = stderr.contains("error: cannot keep how run 1 of 'v' ended: No space left");
-        assert_eq!(lost, reserve == "used up", "{why}");
-        let text = fs::read_to_string(host.state_dir().join("v/state.json"));
-        assert!(text.map_or(true, |text| text.contains("shut off")), "{why}");
-        disk.make_room();
-        let answer = host.answer("v");
-        // Whoever finds it has nothing to go by.
-        let wanted = [wanted, "shut off (crashed)"];
-        assert!(wanted.contains(&answer.as_str()), "{why}: {answer}");
-    }
-}
-
-#[test]
-fn who_killed_a_guest_whose_time_was_up_says_so_where_there_is_no_room_for_it() {
-    if !is_root("who_killed_a_guest_whose_time_was_up_says_so_where_there_is_no_room_for_it") {
-        return;
-    }
-    let host = Host::new();
-    let disk = Disk::mount(&host, "size=2m");
-    let line = host.line("v");
-    let mut command = host.command(&["run", "--timeout", "2", "v", "--"]);
-    command.args(host.argv("v", &[])).stdout(Stdio::piped());
-    let child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let _guest = Guest::connected(&line);
-    // It obeys SIGKILL only.
-    send(host.qemu_pid("v"), Signal::SIGSTOP);
-    disk.fill(0);
-    use_up_reserve(&host);
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let told = (said.lines().last(), output.status.code());
-    assert_eq!(
-        told,
-        (Some("shut off (destroyed)"), Some(124)),
-        "{output:?}"
-    );
 }

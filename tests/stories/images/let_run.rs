@@ -176,9 +176,12 @@ fn what_a_guest_was_saved_in_is_not_undone_by_who_cannot_read_on() {
     let journal = host.run_folder("v").join("journal");
     let at = ["-P", journal.to_str().unwrap(), "-e", "trace=pread64"];
     let said = under_strace(&host, &at, "pread64:error=EIO", &["start", "v"]);
-    let why = "error: Failed to start domain 'v'\nerror: its journal cannot be read, which tells whether the guest is in \
-               its managed save image\n";
-    assert_eq!((said.code, &*said.stderr), (Some(1), why));
+    let why = format!(
+        "error: Failed to start domain 'v'\nerror: {} cannot be read, which tells whether the guest is in its managed save \
+         image: 'start --force-boot' gives that up\n",
+        journal.display()
+    );
+    assert_eq!((said.code, said.stderr), (Some(1), why));
     assert!(part.exists());
     let line = host.line("v");
     host.ok(&["start", "v"]);
