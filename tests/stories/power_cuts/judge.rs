@@ -48,11 +48,10 @@ impl Told {
         let carried_out = journal.rfind("\"DOMSTATE_SENT\"");
         let behind = carried_out.map_or("", |at| &journal[at..]);
         let mut behind = behind.split_inclusive('\n').skip(1);
+        // The next line brings along an end that alone is missing.
         let is_line = |line: &str| {
-            let line = line
-                .strip_suffix('\n')
-                .map(|line| line.trim_end_matches('\r'));
-            line.is_some_and(|line| line.is_empty() || line.starts_with('{') && line.ends_with('}'))
+            let line = line.trim_end_matches(['\r', '\n']);
+            line.is_empty() || line.starts_with('{') && line.ends_with('}')
         };
         Self {
             is_damaged: !journal.split_inclusive('\n').all(is_line),
@@ -87,8 +86,10 @@ impl Told {
                     "qmp-reset" => self.is_damaged,
                     _ => false,
                 };
+                let is_kept = ["shut off (saved)", "shut off (from snapshot)"].contains(answer);
+                let must_be_less = is_kept && self.is_cut;
                 let is_less_sure = self.certainty == Certainty::Inferred && may_be_less;
-                let is_as_sure = self.certainty == *certainty || is_less_sure;
+                let is_as_sure = self.certainty == *certainty && !must_be_less || is_less_sure;
                 self.answer == *answer && self.cause == *cause && is_as_sure
             }
         }
