@@ -10,6 +10,7 @@ use domstate::observe::{look, look_at_run};
 use domstate::operation::managed_image;
 use domstate::store::encode::cause_kind;
 use domstate::store::{Definition, DomainFolder, Snapshot, StateDir};
+use serde_json::{Map, Value};
 
 use super::super::harness::Host;
 use super::outage::is_final;
@@ -31,6 +32,12 @@ pub(super) struct Told {
     is_cut: bool,
 }
 
+/// Whether nothing of a line is missing but its end, which the next line brings along.
+fn is_line(line: &str) -> bool {
+    let line = line.trim_end_matches(['\r', '\n']);
+    line.is_empty() || serde_json::from_str::<Map<String, Value>>(line).is_ok()
+}
+
 /// By what is told: how the journal lies there changes with the next line.
 impl PartialEq for Told {
     fn eq(&self, other: &Self) -> bool {
@@ -48,11 +55,6 @@ impl Told {
         let carried_out = journal.rfind("\"DOMSTATE_SENT\"");
         let behind = carried_out.map_or("", |at| &journal[at..]);
         let mut behind = behind.split_inclusive('\n').skip(1);
-        // The next line brings along an end that alone is missing.
-        let is_line = |line: &str| {
-            let line = line.trim_end_matches(['\r', '\n']);
-            line.is_empty() || line.starts_with('{') && line.ends_with('}')
-        };
         Self {
             is_damaged: !journal.split_inclusive('\n').all(is_line),
             is_cut: behind.any(|line| !is_line(line)),
@@ -274,4 +276,12 @@ fn snapshots(domain: &DomainFolder) -> anyhow::Result<Vec<String>> {
         .iter()
         .map(|snapshot| snapshot.name.to_string())
         .collect())
+}
+
+#[test]
+fn a_line_that_is_torn_behind_a_brace_within_it_is_none() {
+    let line = "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"STOP\"}\r\n";
+    let is_whole = |end: &usize| is_line(&line[..*end]);
+    let whole: Vec<usize> = (1..=line.len()).filter(is_whole).collect();
+    assert_eq!(whole, [line.len() - 2, line.len() - 1, line.len()]);
 }
