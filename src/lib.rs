@@ -140,7 +140,8 @@
 //! SHUTDOWN's `guest` is true for a panic too: rules key on `reason`. A watchdog's reset under `-no-reboot` is announced
 //! as guest-reset: the WATCHDOG before it tells. gdb's kill is announced as guest-shutdown (QEMU 11), and so is what a BMC
 //! does to a guest that hangs: the launch notes whether there is a debugger's stub or a BMC, and then a guest that stood, or any
-//! at all, is `unattributed` where nothing else tells (gdb's kill leaves words on QEMU's stderr, 7.2 to 11.1). SUSPEND and
+//! at all, is `unattributed` where nothing else tells (gdb's kill leaves words on QEMU's stderr, 7.2 to 11.1). A stub may be opened while the guest runs: so is a guest-shutdown just
+//! behind a STOP that nobody on record has asked for. SUSPEND and
 //! SHUTDOWN, STOP and SHUTDOWN come in one turn of QEMU's loop: within a second the guest may have done both. QEMU drains its disks between the two, which may take longer, so behind a
 //! second it is unknown, not a kill. After SUSPEND and SHUTDOWN a QEMU that stays may wake the guest: WAKEUP clears the end. A
 //! SHUTDOWN behind a completed migration is no end of the guest: that runs elsewhere. What stands

@@ -77,6 +77,15 @@ pub struct Damage {
     pub why: String,
 }
 
+impl Damage {
+    fn cause(&self) -> Cause {
+        Cause::JournalDamaged {
+            file: self.file.clone(),
+            why: self.why.clone(),
+        }
+    }
+}
+
 impl Fold {
     /// What is true, given whether QEMU lives.
     pub fn answer(&self, life: &Life) -> Answer {
@@ -99,10 +108,7 @@ impl Fold {
     /// tell of bad news; of success it is no proof.
     pub fn answer_despite(&self, damage: &Damage, life: &Life) -> Answer {
         let known = self.answer(life);
-        let cause = Some(Cause::JournalDamaged {
-            file: damage.file.clone(),
-            why: damage.why.clone(),
-        });
+        let cause = Some(damage.cause());
         let is_bad_news = known.state != State::ShutOff(ShutOff::Shutdown) && self.has_end();
         let (state, certainty) = match life {
             Life::Lives | Life::MayLive if self.launch.is_none() => {
@@ -121,6 +127,16 @@ impl Fold {
             since,
             cause,
             certainty,
+        }
+    }
+
+    /// What can be said of a guest whose QEMU lives and writes the record no more: nothing of what it does.
+    pub fn answer_unrecorded(damage: &Damage) -> Answer {
+        Answer {
+            state: State::Running(Running::Unknown),
+            since: None,
+            cause: Some(damage.cause()),
+            certainty: Certainty::Unknown,
         }
     }
 

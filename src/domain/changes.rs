@@ -92,6 +92,10 @@ impl Fold {
             None if stands_for_snapshot && job.is_some_and(is_reverted) => Running::FromSnapshot,
             // On its last step only QEMU lets it go on: 10 and 11 do, and say only then that the migration has failed.
             None if is_written && !self.may_have_left() => Running::Unpaused,
+            // One that somebody else has QEMU copy while it runs (background-snapshot) stands for a moment before that.
+            None if self.job.is_none() && self.is_under_way() && !self.is_handed_over() => {
+                Running::Unpaused
+            }
             // Also out of the hand-over: 11 lets a guest go on of which nothing came there.
             None if self.stands_for_its_way() && self.transfer != Transfer::Left => {
                 Running::MigrationCanceled
@@ -220,6 +224,9 @@ impl Fold {
         }
         let machine = match self.live {
             State::Running(_) => Machine::Ran,
+            State::Paused(Paused::Unknown) if self.is_younger(STOPPING_MICROS, at) => {
+                Machine::JustStoppedByAnother
+            }
             State::Paused(_) | State::PmSuspended if self.is_younger(STOPPING_MICROS, at) => {
                 Machine::JustStopped
             }

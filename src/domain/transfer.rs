@@ -179,7 +179,7 @@ impl Fold {
     }
 
     /// Whether the guest runs at its destination, or may: it must not be let run here.
-    pub(super) fn may_run_there(&self) -> bool {
+    pub fn may_run_there(&self) -> bool {
         self.transfer == Transfer::Left || self.is_handed_over() || self.may_have_left()
     }
 

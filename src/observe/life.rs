@@ -190,6 +190,21 @@ pub(super) fn has_lock_open(run: &RunFolder, pid: u32) -> bool {
     lock.is_some_and(|lock| has_open(pid, &lock, Mode::Any))
 }
 
+/// Whether QEMU, which lives, does not have the journal of `run` open any more: another program has its process now (cpr-exec,
+/// QEMU 11), and nobody writes down what its guest does.
+pub(super) fn has_let_go(run: &RunFolder, qemu: Process) -> bool {
+    shows_its_files(qemu.pid) && !writes_to(run, qemu.pid)
+}
+
+/// Whether its descriptors cannot only be listed, but followed.
+pub(super) fn shows_its_files(pid: u32) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
+    descriptors.is_ok_and(|descriptors| {
+        let mut all = descriptors.filter_map(Result::ok);
+        all.any(|descriptor| fs::metadata(descriptor.path()).is_ok())
+    })
+}
+
 fn hides_its_files(pid: u32) -> bool {
     let files = fs::read_dir(format!("/proc/{pid}/fd"));
     files.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)

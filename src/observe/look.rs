@@ -7,7 +7,7 @@ use nix::sys::statfs::{EXT4_SUPER_MAGIC, Statfs, statfs};
 use nix::sys::statvfs::FsFlags;
 
 use super::host::{Reach, reach};
-use super::life::{Supervised, life};
+use super::life::{Supervised, has_let_go, life};
 use super::origin::{Origin, origin, origin_by_qemu};
 use super::process::is_named_as_qemu;
 use super::replay::{Replay, gap, replay};
@@ -22,6 +22,9 @@ const LINE_TAKES: Duration = Duration::from_millis(1);
 
 /// Why a copy cannot be believed whose guest has ended since.
 const COPIED: &str = "it seems to be a copy, which may lack what was written since";
+
+/// Why nobody knows what a guest does whose QEMU was replaced by one that was not started by domstate.
+const UNRECORDED: &str = "QEMU does not write it any more";
 
 /// What one look saw.
 #[derive(Clone, Debug)]
@@ -195,9 +198,14 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         fold
     });
     let fold = doubted.as_ref().unwrap_or(&replay.fold);
-    let mut answer = match &replay.damage {
-        Some(damage) => fold.answer_despite(damage, &life),
-        None => fold.answer(&life),
+    let unrecorded = (life == Life::Lives && is_unrecorded(run, &replay.fold)).then(|| Damage {
+        file: run.relative(JOURNAL_FILE),
+        why: UNRECORDED.to_owned(),
+    });
+    let mut answer = match (&unrecorded, &replay.damage) {
+        (Some(damage), _) => Fold::answer_unrecorded(damage),
+        (None, Some(damage)) => fold.answer_despite(damage, &life),
+        (None, None) => fold.answer(&life),
     };
     if let Some(Cause::JournalDamaged { file, .. }) = &mut answer.cause {
         // The fold does not know where its run lies.
@@ -214,6 +222,12 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
         life,
         answer,
     })
+}
+
+/// Whether a QEMU that has sent its guest away has sent it to one that took its own place, and that nobody has told to record.
+fn is_unrecorded(run: &RunFolder, fold: &Fold) -> bool {
+    let qemu = fold.qemu.filter(|_| fold.may_run_there());
+    qemu.is_some_and(|qemu| has_let_go(run, qemu))
 }
 
 /// Whether it is of no moment where a run's journal comes from: its supervisor knows better, or all is done.

@@ -1,11 +1,9 @@
 //! Is a journal the one that its run wrote, or a copy?
 
-use std::fs;
-
 use anyhow::Result;
 
 use super::host::boot_id;
-use super::life::{find_qemu, has_lock_open, writes_to};
+use super::life::{find_qemu, has_lock_open, shows_its_files, writes_to};
 use crate::domain::{Fold, Process};
 use crate::journal::Journal;
 use crate::store::RunFolder;
@@ -80,12 +78,7 @@ pub(super) fn origin_by_qemu(run: &RunFolder, fold: &Fold, origin: Origin) -> Or
 /// neither this journal nor this lock open, nor has anybody else this journal (else that line is a forgery). Where its
 /// descriptors are hidden from us nobody knows: be it that they can be listed.
 fn is_of_another_journal(run: &RunFolder, qemu: Process) -> bool {
-    let descriptors = fs::read_dir(format!("/proc/{}/fd", qemu.pid));
-    let are_seen = descriptors.is_ok_and(|descriptors| {
-        let mut all = descriptors.filter_map(Result::ok);
-        all.any(|descriptor| fs::metadata(descriptor.path()).is_ok())
-    });
-    are_seen
+    shows_its_files(qemu.pid)
         && !writes_to(run, qemu.pid)
         && !has_lock_open(run, qemu.pid)
         && find_qemu(run).is_none()
@@ -93,6 +86,8 @@ fn is_of_another_journal(run: &RunFolder, qemu: Process) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::host::launched_here;
     use super::*;
     use crate::domain::{BootId, Launch, Timestamp};

@@ -205,26 +205,39 @@ fn seek(file: &File, from: u64, whence: Whence) -> nix::Result<u64> {
 fn words(text: &str) -> LogWords {
     let lines = text.lines().map(|l| l.trim_matches(['\0', '\r', ' ']));
     let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    let terminated = lines.iter().rev().find_map(|line| terminated(line));
     let last = lines.last().map(|line| {
         let end = line.floor_char_boundary(LAST_LINE_BYTES_MAX);
         line.get(..end).unwrap_or_default().to_owned()
     });
     LogWords {
-        terminated,
+        terminated: terminated(text),
         gdb_killed: lines.iter().any(|l| l.ends_with("Terminated via GDBstub")),
         last_line: last,
     }
 }
 
-/// `PROGRAM: terminating on signal 15 from pid 811 (/usr/lib/systemd/systemd)` (QEMU `softmmu/runstate.c`,
-/// `qemu_kill_report`; without a pid for Ctrl-C).
-fn terminated(line: &str) -> Option<SignalSender> {
-    // Behind what a guest may have left on a line of its own.
-    let (_, rest) = line.rsplit_once(": terminating on signal ")?;
-    let (number, sender) = match rest.split_once(" from pid ") {
+/// What stands between QEMU's name and the signal (QEMU `softmmu/runstate.c`, `qemu_kill_report`).
+const TERMINATING: &str = ": terminating on signal ";
+
+/// Who ended QEMU by its own words. A guest may have written the like before, and who sent the signal has named himself: where
+/// they do not agree, it was somebody.
+fn terminated(text: &str) -> Option<SignalSender> {
+    let all = text.match_indices(TERMINATING).filter_map(|(at, _)| {
+        let rest = &text[at + TERMINATING.len()..];
+        rest.lines().next().and_then(sender)
+    });
+    all.reduce(|first, next| match first == next {
+        true => next,
+        false => SignalSender::default(),
+    })
+}
+
+/// `15 from pid 811 (/usr/lib/systemd/systemd)`; without a pid for Ctrl-C.
+fn sender(words: &str) -> Option<SignalSender> {
+    let words = words.trim_matches(['\0', '\r', ' ']);
+    let (number, sender) = match words.split_once(" from pid ") {
         Some((number, sender)) => (number, Some(sender)),
-        None => (rest, None),
+        None => (words, None),
     };
     let (pid, command) = match sender.map(|s| s.split_once(" (")) {
         Some(Some((pid, command))) => (pid.parse().ok(), command.strip_suffix(')')),
@@ -276,5 +289,19 @@ mod tests {
         assert!(words("QEMU: Terminated via GDBstub\n").gdb_killed);
         assert_eq!(words("a\nb\n\n").last_line.as_deref(), Some("b"));
         assert_eq!(words(""), LogWords::default());
+    }
+
+    #[test]
+    fn who_sent_the_signal_is_nobody_known_where_the_log_names_two() {
+        let qemu = |sender: &str| format!("qemu: terminating on signal 15 from pid {sender}");
+        // In what it calls itself, with a line of its own or without, and behind a closing bracket; or a guest has written it.
+        for forged in ["811 (x\n", "811 (x", "811 (x)\n", "811 (x)"] {
+            let text = qemu(forged) + &qemu("1 (/sbin/init)\n");
+            let sender = words(&text).terminated.unwrap();
+            assert_eq!(sender, SignalSender::default(), "{text}");
+        }
+        // The same twice.
+        let text = qemu("811 (x)\n") + &qemu("811 (x)\n");
+        assert_eq!(words(&text).terminated.unwrap().pid, Some(811));
     }
 }

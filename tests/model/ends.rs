@@ -129,6 +129,10 @@ impl Guest {
         if by_guest && by_device {
             return ShutOff::Shutdown;
         }
+        // A debugger stops it, too, and kills it.
+        if by_guest && self.shut_down_stopped_by_another {
+            return ShutOff::Unknown;
+        }
         // One that stands does not shut down. What is lost may be that it was started again, or a watchdog's word.
         let was_killed = matches!(end.exit, Some(Exit::Signal { .. }));
         if is_its_own && (!ran || self.gap && (was_killed || !by_guest)) {

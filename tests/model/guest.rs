@@ -83,6 +83,8 @@ pub(crate) struct Guest {
     pub(crate) stays: bool,
     all_here: bool,
     shut_down_stopped: bool,
+    /// And nobody knows who stopped it.
+    pub(crate) shut_down_stopped_by_another: bool,
     /// It panicked, and QEMU stopped it for that.
     panic_stands: bool,
     stopped_at: u64,
@@ -132,6 +134,7 @@ impl Guest {
             stays: false,
             all_here: false,
             shut_down_stopped: false,
+            shut_down_stopped_by_another: false,
             panic_stands: false,
             stopped_at: 0,
             now: record.at.unwrap_or_default().0,
@@ -360,6 +363,13 @@ impl Guest {
             _ if self.written == Written::ForJob && !self.may_go() => Running::Unpaused,
             // A save of which nothing is written, or all, comes to nothing.
             _ if asked(Verb::Save) => Running::SaveCanceled,
+            // Somebody else's copy of a guest that runs stops it for a moment, and goes on.
+            State::Paused(Paused::Migrating)
+                if self.job().is_none()
+                    && matches!(self.outgoing, Outgoing::Undecided | Outgoing::Copied) =>
+            {
+                Running::Unpaused
+            }
             State::Paused(Paused::Migrating) if self.outgoing != Outgoing::Arrived => {
                 Running::MigrationCanceled
             }

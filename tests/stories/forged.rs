@@ -126,10 +126,10 @@ fn no_job_that_stands_in_a_journal_touches_the_users_files_while_qemu_lives() {
 }
 
 /// A process of the user's that has nothing to do with the guest.
-struct Stranger(Child);
+pub(super) struct Stranger(Child);
 
 impl Stranger {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(spawn({
             let mut command = Command::new("sleep");
             command.arg("600");
@@ -141,7 +141,7 @@ impl Stranger {
         i32::try_from(self.0.id()).unwrap()
     }
 
-    fn as_json(&self) -> Value {
+    pub(super) fn as_json(&self) -> Value {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let start: u64 = stat.split(' ').nth(21).unwrap().parse().unwrap();
         json!({"pid": self.pid(), "start_ticks": start})

@@ -43,6 +43,8 @@ mod policies;
 mod starts;
 /// What the verbs that only tell print, to the letter.
 mod tells;
+/// What somebody may do behind the record's back.
+mod unrecorded;
 /// A kernel that tells of no changes in a folder.
 mod untold;
 /// What is waited for, and what the exit status says of it.

@@ -31,15 +31,28 @@ impl Monitor {
 
     /// Executes a command; what it returned.
     pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Value {
+        let reply = self.reply(command, arguments);
+        assert_eq!(reply["error"], Value::Null, "{command}");
+        reply["return"].clone()
+    }
+
+    /// Whether QEMU does not execute it.
+    pub(crate) fn is_refused(&mut self, command: &str, arguments: &Value) -> bool {
+        self.reply(command, arguments).get("error").is_some()
+    }
+
+    fn reply(&mut self, command: &str, arguments: &Value) -> Value {
         self.tell(command, arguments);
         loop {
             let mut line = String::new();
             let read = self.stream.read_line(&mut line).unwrap();
             assert!(read > 0, "QEMU ended before it answered {command}");
             let reply: Value = serde_json::from_str(&line).unwrap();
-            assert_eq!(reply["error"], Value::Null, "{command}");
-            if let Some(returned) = reply.get("return") {
-                return returned.clone();
+            if ["error", "return"]
+                .iter()
+                .any(|key| reply.get(key).is_some())
+            {
+                return reply;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Case, ENDING_VERBS, Verdict, asked, inferred, oom_kill, shutdown_of, witnessed};
 use crate::domain::cause::OomKill;
-use crate::domain::event::{Exit, ShutdownCause};
+use crate::domain::event::{Exit, ShutdownCause, SignalSender};
 use crate::domain::intent::{Intent, Progress};
 use crate::domain::state::ShutOff;
 
@@ -22,7 +22,9 @@ pub(super) fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
         Some(Exit::Signal { .. }) | None => case.fold.shutdown.is_some(),
     };
     // Of two signals QEMU names the last, and a guest may write the same words into the log: they raise a doubt, no more.
-    let is_doubted = sender.is_some_and(|pid| pid != intent.actor.pid) || may_have_been_dying(case);
+    let is_doubted = sender.is_some_and(|pid| pid != intent.actor.pid)
+        || is_sender_in_doubt(case)
+        || may_have_been_dying(case);
     let is_ended = obeyed || intent.progress == Progress::Done;
     let is_sure = is_ended && !is_doubted && !may_have_shut_down(case, intent);
     Some(match is_sure {
@@ -46,6 +48,12 @@ fn sender_by_qemus_words(case: &Case<'_>) -> Option<u32> {
     let is_wrapped = case.fold.qemu != case.fold.launcher;
     let sender = case.words.terminated.as_ref()?;
     sender.pid.filter(|_| !is_wrapped)
+}
+
+/// Whether the log names several for the signal that QEMU obeyed.
+fn is_sender_in_doubt(case: &Case<'_>) -> bool {
+    let sender = case.words.terminated.as_ref();
+    sender.is_some_and(|sender| *sender == SignalSender::default())
 }
 
 /// Whether QEMU was on its way out already when a verb sent its signal, which the kernel takes of a process that dumps its core,

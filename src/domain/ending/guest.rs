@@ -42,7 +42,7 @@ pub(super) fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
         // Its STOP may be what was lost.
         Machine::Ran => case.words.gdb_killed && case.fold.gap,
         // Or it shut itself down in the moment in which somebody stopped it.
-        Machine::JustStopped => case.words.gdb_killed,
+        Machine::JustStopped | Machine::JustStoppedByAnother => case.words.gdb_killed,
         // Or it ran, and the line that says so is lost.
         Machine::Stood => case.words.gdb_killed,
     });
@@ -79,15 +79,21 @@ fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
             "lines were lost, and QEMU was killed after the guest had shut down",
         )),
         _ if has_bmc => unattributed("it says the same if a BMC cuts the power of one that hangs"),
-        (_, Machine::Stood | Machine::JustStopped) if may_be_debugged(case) => {
+        (_, Machine::Stood | Machine::JustStopped | Machine::JustStoppedByAnother)
+            if may_be_debugged(case) =>
+        {
             unattributed("it says the same if a debugger kills it")
         }
+        // One may be let in at any time (HMP `gdbserver`).
+        (ShutdownCause::GuestShutdown, Machine::JustStoppedByAnother) => unattributed(
+            "somebody had just stopped the guest, and it says the same if a debugger kills it",
+        ),
         // Its STOP may be what was lost.
         (_, Machine::Ran) if case.fold.gap && may_be_debugged(case) => {
             unattributed("it says the same if a debugger kills it")
         }
         (_, Machine::Stood) => unattributed("the guest stood still just then"),
-        (_, Machine::Ran | Machine::JustStopped) => None,
+        (_, Machine::Ran | Machine::JustStopped | Machine::JustStoppedByAnother) => None,
     }
 }
 

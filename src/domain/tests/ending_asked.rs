@@ -156,8 +156,20 @@ fn a_destroy_is_only_likely_if_qemu_names_somebody_else_whose_signal_it_obeyed()
     for story in stories() {
         assert_witnessed([(ends(story, Some(7)), "destroyed", by.clone())]);
     }
+    // From another pid namespace nobody has a number.
     for story in stories() {
         assert_witnessed([(ends(story, None), "destroyed", by.clone())]);
+    }
+    // One that calls itself by QEMU's words, or a guest that writes them.
+    for story in stories() {
+        let several = LogWords {
+            terminated: Some(SignalSender::default()),
+            ..LogWords::default()
+        };
+        let end = story
+            .shut(ShutdownCause::HostSignal)
+            .ends_with(STATUS_0, several);
+        assert_ends(Certainty::Inferred, [(end, "destroyed", by.clone())]);
     }
     // A wrapper passes it on.
     let mut wrapped = Story::booted().destroyed();

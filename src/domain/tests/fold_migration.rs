@@ -109,6 +109,31 @@ fn a_guest_that_goes_although_nobody_of_ours_asked_for_it_is_told_so_too() {
         &[
             (&[status("setup"), Stopped], "paused (migrating)"),
             (&[status("active"), Stopped], "paused (migrating)"),
+            // A copy that is made while it runs (background-snapshot): nothing is canceled.
+            (
+                &[status("setup"), Stopped, status("active"), Resumed],
+                "running (unpaused)",
+            ),
+            (
+                &[
+                    status("setup"),
+                    Stopped,
+                    status("active"),
+                    Resumed,
+                    status("completed"),
+                ],
+                "running (unpaused)",
+            ),
+            (
+                &[
+                    status("setup"),
+                    status("active"),
+                    Stopped,
+                    status("failed"),
+                    Resumed,
+                ],
+                "running (migration canceled)",
+            ),
         ],
     );
 }

@@ -85,6 +85,7 @@ impl Guest {
         let stood = !self.runs();
         self.shutdown = Some((cause, ran));
         self.shut_down_stopped = stands;
+        self.shut_down_stopped_by_another = self.state == State::Paused(Paused::Unknown);
         if cause == ShutdownCause::GuestShutdown && ran && self.starts_again() {
             self.ran = match self.state {
                 State::Running(reason) => reason,
