@@ -16,8 +16,8 @@ use crate::observe::{boot_id, now, replay};
 use crate::store::{Log, RunFolder, StoredCheckpoint, Sync};
 
 /// How much journal may gather in front of the next checkpoint in the journal itself. A guest that floods it writes
-/// about a megabyte a second.
-const JOURNAL_BYTES_MAX: u64 = 512 * 1024;
+/// about a megabyte a second, and on a busy host goes on for a second or two before the front is given up.
+const JOURNAL_BYTES_MAX: u64 = 128 * 1024;
 
 /// The room for last words that is always kept behind the journal's end.
 const RESERVE_BYTES_MIN: u64 = 16 * 1024;
