@@ -337,3 +337,17 @@ fn what_installing_one_need_takes_away_is_installed_again() {
     assert!(installed.status.success(), "{installed:?}");
     assert!(folder.join("first").exists() && folder.join("second").exists());
 }
+
+#[test]
+fn the_bounds_of_the_man_page_are_those_that_the_campaign_holds_commands_to() {
+    let page = read("man/domstate.1").replace('\n', " ");
+    let play = read("tests/campaign/play.rs");
+    for bound in ["LOOK_BOUND", "ACT_BOUND"] {
+        let (_, rest) = play
+            .split_once(&format!("const {bound}: Duration = Duration::from_secs("))
+            .unwrap();
+        let (seconds, _) = rest.split_once(')').unwrap();
+        let told = format!("it is over within {seconds} seconds.");
+        assert!(page.contains(&told), "{bound}: {told}");
+    }
+}

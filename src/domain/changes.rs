@@ -224,7 +224,9 @@ impl Fold {
         }
         let machine = match self.live {
             State::Running(_) => Machine::Ran,
-            State::Paused(Paused::Unknown) if self.is_younger(STOPPING_MICROS, at) => {
+            State::Paused(_) | State::PmSuspended
+                if self.is_younger(STOPPING_MICROS, at) && self.may_be_stopped_by_another() =>
+            {
                 Machine::JustStoppedByAnother
             }
             State::Paused(_) | State::PmSuspended if self.is_younger(STOPPING_MICROS, at) => {
@@ -275,6 +277,19 @@ impl Fold {
                 .is_some_and(Shutdown::is_reset_of_standing_guest)
         {
             self.enter(State::InShutdown, at);
+        }
+    }
+
+    /// Whether nobody has said that it is he who stopped it.
+    fn may_be_stopped_by_another(&self) -> bool {
+        match self.live {
+            State::Paused(Paused::Unknown) => true,
+            State::PmSuspended => self.stopped_asleep,
+            State::Paused(_)
+            | State::Running(_)
+            | State::Crashed
+            | State::InShutdown
+            | State::ShutOff(_) => false,
         }
     }
 

@@ -88,8 +88,8 @@ impl Fold {
             "failed" | "cancelled" if self.is_handed_over() => self.copies(Copying::Broken, at),
             "failed" | "cancelled" => {
                 if matches!(self.transfer, Transfer::Leaving(_)) {
-                    self.transfer = Transfer::Failed;
                     self.comes_back(at);
+                    self.transfer = Transfer::Failed;
                 }
             }
             _ => {}
@@ -280,11 +280,16 @@ impl Fold {
         }
     }
 
-    /// A guest that QEMU has let go on, as 10 and 11 do before they say that its migration has failed.
+    /// A guest that QEMU has let go on, as 10 and 11 do before they say that its migration has failed, and all before they say that
+    /// it is cancelled.
     fn comes_back(&mut self, at: Option<Timestamp>) {
-        let ours = |job: &PendingJob| job.verb == Verb::Migrate;
+        // Or one that somebody else had QEMU send.
+        let was_sent = self
+            .job
+            .as_ref()
+            .is_none_or(|job| job.verb == Verb::Migrate);
         let is_let_go_on = self.live == State::Running(Running::Unpaused)
-            && self.job.as_ref().is_some_and(ours)
+            && was_sent
             && self.is_younger(ARRIVING_MICROS, at);
         if is_let_go_on {
             self.live = State::Running(Running::MigrationCanceled);

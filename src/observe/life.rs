@@ -190,10 +190,39 @@ pub(super) fn has_lock_open(run: &RunFolder, pid: u32) -> bool {
     lock.is_some_and(|lock| has_open(pid, &lock, Mode::Any))
 }
 
-/// Whether QEMU, which lives, does not have the journal of `run` open any more: another program has its process now (cpr-exec,
-/// QEMU 11), and nobody writes down what its guest does.
-pub(super) fn has_let_go(run: &RunFolder, qemu: Process) -> bool {
-    shows_its_files(qemu.pid) && !writes_to(run, qemu.pid)
+/// Whether QEMU, which lives, does not have the journal of `run` open any more, and nobody else has: another program has its process
+/// now (cpr-exec, QEMU 11), and nobody writes down what its guest does. What cannot be looked at is no proof.
+pub(super) fn has_let_go(run: &RunFolder, fold: &Fold, qemu: Process) -> bool {
+    let is_here = fold.launch.as_ref().map(|launch| launch.pid_namespace) == pid_namespace().ok();
+    let is_alive = || {
+        matches!(
+            process_state(qemu),
+            ProcessState::Alive | ProcessState::Stopped
+        )
+    };
+    is_here
+        && has_closed(run, qemu.pid).unwrap_or(false)
+        && find_qemu(run).is_none()
+        // One that is dying has closed all.
+        && shows_its_files(qemu.pid)
+        && is_alive()
+}
+
+/// Whether a process has the journal of `run` not open, by all of its descriptors.
+fn has_closed(run: &RunFolder, pid: u32) -> io::Result<bool> {
+    let journal = fs::symlink_metadata(run.path().join(JOURNAL_FILE))?;
+    for descriptor in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        match fs::metadata(descriptor?.path()) {
+            Ok(file) if file.ino() == journal.ino() && file.dev() == journal.dev() => {
+                return Ok(false);
+            }
+            Ok(_) => {}
+            // Closed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 /// Whether its descriptors cannot only be listed, but followed.

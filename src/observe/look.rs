@@ -226,8 +226,10 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
 
 /// Whether a QEMU that has sent its guest away has sent it to one that took its own place, and that nobody has told to record.
 fn is_unrecorded(run: &RunFolder, fold: &Fold) -> bool {
-    let qemu = fold.qemu.filter(|_| fold.may_run_there());
-    qemu.is_some_and(|qemu| has_let_go(run, qemu))
+    // One that is to end closes its files first.
+    let may_be_replaced = fold.may_run_there() && fold.shutdown.is_none();
+    let qemu = fold.qemu.filter(|_| may_be_replaced);
+    qemu.is_some_and(|qemu| has_let_go(run, fold, qemu))
 }
 
 /// Whether it is of no moment where a run's journal comes from: its supervisor knows better, or all is done.

@@ -9,8 +9,9 @@ use crate::domain::{Damage, Event, Fold, Record, Rules, Timestamp};
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::store::{Agreement, RunFolder, StoredCheckpoint};
 
-/// So often a journal is read again whose front went meanwhile; each time its supervisor has written megabytes more.
-const REREADS_MAX: usize = 3;
+/// So often a journal is read again whose front went meanwhile: each time its guest has flooded it with a hundred kilobytes more,
+/// which takes a tenth of a second, and the reading of what is left a millisecond.
+const REREADS_MAX: usize = 16;
 
 /// A run's journal, folded.
 #[derive(Clone, Debug)]

@@ -31,6 +31,9 @@ const DISK_BYTES_MAX: u64 = 384 * 1024;
 /// As much of the end as QEMU's own words about its end can stand in.
 const WORDS_BYTES: u64 = 8 * 1024;
 
+/// No word of a command line is longer than 128 KiB (MAX_ARG_STRLEN in Linux), nor is what QEMU calls by it.
+const NAME_BYTES: u64 = 160 * 1024;
+
 /// The longest last line that is quoted.
 const LAST_LINE_BYTES_MAX: usize = 500;
 
@@ -133,12 +136,22 @@ impl Log {
 
     /// Reads what QEMU said about its own end.
     pub fn words(&self) -> io::Result<LogWords> {
-        Ok(words(&self.end()?))
+        let end = self.end(WORDS_BYTES)?;
+        let found = words(&end);
+        if found.terminated.is_none() {
+            return Ok(found);
+        }
+        // What the sender calls himself may be longer than that.
+        let terminated = terminated(&self.end(NAME_BYTES)?);
+        Ok(LogWords {
+            terminated,
+            ..found
+        })
     }
 
     /// Reads the last `lines_max` lines.
     pub fn last_lines(&self, lines_max: usize) -> io::Result<Vec<String>> {
-        let text = self.end()?;
+        let text = self.end(WORDS_BYTES)?;
         let mut lines: Vec<String> = text
             .lines()
             .rev()
@@ -149,9 +162,9 @@ impl Log {
         Ok(lines)
     }
 
-    fn end(&self) -> io::Result<String> {
+    fn end(&self, bytes: u64) -> io::Result<String> {
         let length = self.file.metadata()?.len();
-        let start = length.saturating_sub(WORDS_BYTES);
+        let start = length.saturating_sub(bytes);
         let mut bytes = vec![0; usize::try_from(length - start).unwrap_or_default()];
         let read = self.file.read_at(&mut bytes, start)?;
         bytes.truncate(read);

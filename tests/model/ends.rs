@@ -130,7 +130,7 @@ impl Guest {
             return ShutOff::Shutdown;
         }
         // A debugger stops it, too, and kills it.
-        if by_guest && self.shut_down_stopped_by_another {
+        if by_guest && self.stopped_by_another() {
             return ShutOff::Unknown;
         }
         // One that stands does not shut down. What is lost may be that it was started again, or a watchdog's word.

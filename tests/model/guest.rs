@@ -83,8 +83,9 @@ pub(crate) struct Guest {
     pub(crate) stays: bool,
     all_here: bool,
     shut_down_stopped: bool,
+    shut_down_at: u64,
     /// And nobody knows who stopped it.
-    pub(crate) shut_down_stopped_by_another: bool,
+    shut_down_stopped_by_another: bool,
     /// It panicked, and QEMU stopped it for that.
     panic_stands: bool,
     stopped_at: u64,
@@ -134,6 +135,7 @@ impl Guest {
             stays: false,
             all_here: false,
             shut_down_stopped: false,
+            shut_down_at: 0,
             shut_down_stopped_by_another: false,
             panic_stands: false,
             stopped_at: 0,
@@ -387,11 +389,6 @@ impl Guest {
         self.asked.retain(|asked| asked.verb != Verb::Resume);
         self.said_otherwise = None;
         self.goes_on();
-        if self.outgoing == Outgoing::Undecided {
-            self.outgoing = Outgoing::Copied;
-        } else if self.outgoing != Outgoing::Copied {
-            self.outgoing = Outgoing::No;
-        }
         self.run(reason);
     }
 
@@ -416,6 +413,11 @@ impl Guest {
         if !lasts {
             self.written = Written::Lost;
         }
+        self.outgoing = match self.outgoing {
+            Outgoing::Undecided | Outgoing::Copied => Outgoing::Copied,
+            // It runs here.
+            _ => Outgoing::No,
+        };
     }
 
     /// Before its STOP, or late: QEMU limits how often it says such things.
@@ -428,6 +430,19 @@ impl Guest {
         } else {
             self.said_otherwise = Some(reason);
         }
+    }
+
+    /// It was stopped just before it shut down, and nobody says that it was he.
+    pub(crate) fn stopped_by_another(&self) -> bool {
+        let at = self.shut_down_at;
+        let is_recent = |asked: &Asked| asked.is_before(at) && asked.verb == Verb::Suspend;
+        let mut asked = self
+            .asked
+            .iter()
+            .filter(|asked| is_recent(asked))
+            .peekable();
+        let is_presumed = asked.peek().is_some() && asked.all(|asked| !asked.acted);
+        self.shut_down_stopped_by_another || self.shut_down_stopped && is_presumed
     }
 
     /// It stood, if only for a moment, when it shut down.

@@ -48,6 +48,7 @@ fn what_a_guest_does_that_was_sent_to_a_qemu_that_does_not_record_is_unknown() {
     host.third_party("v").execute("migrate", &away);
     host.wait_for_event("v", "\"completed\"");
     host.assert_is("v", "paused (migrating)", &Value::Null, "witnessed");
+    host.kill_unseen("v");
     let another = Stranger::new();
     host.note("v", Duration::ZERO, "QEMU", &another.as_json());
     let cause = json!({

@@ -44,16 +44,18 @@ fn may_have_shut_down(case: &Case<'_>, intent: &Intent) -> bool {
 
 /// Whose signal QEMU says that it obeyed, where that is no wrapper which passed on another's.
 fn sender_by_qemus_words(case: &Case<'_>) -> Option<u32> {
-    shutdown_of(case, &[ShutdownCause::HostSignal])?;
-    let is_wrapped = case.fold.qemu != case.fold.launcher;
-    let sender = case.words.terminated.as_ref()?;
-    sender.pid.filter(|_| !is_wrapped)
+    obeyed_signal(case)?.pid
 }
 
-/// Whether the log names several for the signal that QEMU obeyed.
+fn obeyed_signal<'a>(case: &Case<'a>) -> Option<&'a SignalSender> {
+    shutdown_of(case, &[ShutdownCause::HostSignal])?;
+    let is_wrapped = case.fold.qemu != case.fold.launcher;
+    case.words.terminated.as_ref().filter(|_| !is_wrapped)
+}
+
+/// Whether it names several.
 fn is_sender_in_doubt(case: &Case<'_>) -> bool {
-    let sender = case.words.terminated.as_ref();
-    sender.is_some_and(|sender| *sender == SignalSender::default())
+    obeyed_signal(case).is_some_and(|sender| *sender == SignalSender::default())
 }
 
 /// Whether QEMU was on its way out already when a verb sent its signal, which the kernel takes of a process that dumps its core,

@@ -4,7 +4,7 @@ use super::{
     Case, Verdict, inferred, lines_lost, may_run_elsewhere, shutdown_of, verdict_unknown, witnessed,
 };
 use crate::domain::cause::Cause;
-use crate::domain::event::{Exit, ShutdownCause};
+use crate::domain::event::{Exit, ShutdownCause, Verb};
 use crate::domain::state::{ShutOff, State};
 use crate::domain::trace::{Machine, Shutdown, WatchdogEnd};
 
@@ -59,6 +59,16 @@ fn may_be_debugged(case: &Case<'_>) -> bool {
     launch.is_some_and(|launch| launch.debugger)
 }
 
+/// Whether nobody has said that it is he who had just stopped it.
+fn may_be_debuggers_stop(case: &Case<'_>, machine: Machine, shutdown: &Shutdown) -> bool {
+    let intents = &case.fold.intents;
+    match machine {
+        Machine::JustStoppedByAnother => true,
+        Machine::JustStopped => intents.is_only_asked(Verb::Suspend, shutdown.at),
+        Machine::Ran | Machine::Stood => false,
+    }
+}
+
 /// Why a guest-shutdown or guest-reset may be somebody else's doing.
 fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
     let has_bmc = case.fold.launch.as_ref().is_some_and(|l| l.bmc);
@@ -85,9 +95,13 @@ fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
             unattributed("it says the same if a debugger kills it")
         }
         // One may be let in at any time (HMP `gdbserver`).
-        (ShutdownCause::GuestShutdown, Machine::JustStoppedByAnother) => unattributed(
-            "somebody had just stopped the guest, and it says the same if a debugger kills it",
-        ),
+        (ShutdownCause::GuestShutdown, machine)
+            if may_be_debuggers_stop(case, machine, shutdown) =>
+        {
+            unattributed(
+                "somebody had just stopped the guest, and it says the same if a debugger kills it",
+            )
+        }
         // Its STOP may be what was lost.
         (_, Machine::Ran) if case.fold.gap && may_be_debugged(case) => {
             unattributed("it says the same if a debugger kills it")

@@ -217,7 +217,7 @@ fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shu
     // As QEMU may say it within the same moment, whoever asked for it.
     let to_suspend = [asked(Verb::Suspend), Event::Stopped];
     for (stands, is_named) in [
-        (&to_suspend[..], true),
+        (&to_suspend[..], false),
         (&[Event::Suspended], true),
         // HMP lets a debugger in at any time.
         (&[Event::Stopped], false),
@@ -237,6 +237,11 @@ fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shu
             false => unknown(by_somebody),
         };
         assert_eq!(told(stopped(false, 300).ends(STATUS_0)), just_then);
+        if stands == to_suspend {
+            // Who asked for it says so behind that.
+            let end = stopped(false, 300).then(done(Verb::Suspend)).ends(STATUS_0);
+            assert_eq!(told(end), shut_down);
+        }
         // Where a debugger may attach its words may have gone elsewhere.
         let why = "it says the same if a debugger kills it";
         assert_eq!(told(stopped(true, 300).ends(STATUS_0)), unknown(why));
@@ -248,6 +253,13 @@ fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shu
         let why = "the guest stood still just then";
         assert_eq!(told(stopped(false, 2_000_000).ends(STATUS_0)), unknown(why));
     }
+    // One that sleeps does not shut down when it is stopped.
+    let mut asleep = Story::booted().then(Event::Suspended);
+    asleep.1 -= 999_000;
+    let mut stopped = asleep.then(Event::Stopped);
+    stopped.1 -= 999_000;
+    let end = stopped.shut(ShutdownCause::GuestShutdown).ends(STATUS_0);
+    assert_eq!(told(end), unknown(by_somebody));
 }
 
 #[test]

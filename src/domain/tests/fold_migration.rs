@@ -134,6 +134,8 @@ fn a_guest_that_goes_although_nobody_of_ours_asked_for_it_is_told_so_too() {
                 ],
                 "running (migration canceled)",
             ),
+            // It ran all the time.
+            (&[status("active"), status("cancelled")], "running (booted)"),
         ],
     );
 }
@@ -332,5 +334,34 @@ fn the_end_of_what_is_left_of_a_guest_that_was_handed_over_is_not_its_own() {
         for (state, cause, _) in ends.into_iter().chain([undone]) {
             assert_eq!((state.as_str(), cause), unknown, "{broken:?}");
         }
+    }
+}
+
+#[test]
+fn a_guest_that_somebody_else_sends_and_qemu_lets_go_on_says_why_once_qemu_does() {
+    use Event::*;
+    for (before, word) in [
+        (
+            vec![Stopped, status("pre-switchover"), status("cancelling")],
+            "cancelled",
+        ),
+        (vec![Stopped, status("device")], "failed"),
+    ] {
+        let story = [
+            &boot()[..],
+            &[status("setup"), status("active")],
+            &before,
+            &[Resumed],
+        ]
+        .concat();
+        let mut story = Story(fold_of(&story), story.len() as u64 * 1_000_000);
+        assert_eq!(story.0.live.to_string(), "running (unpaused)");
+        story.1 -= 1_999_000;
+        let fold = story.then(status(word)).0;
+        assert_eq!(
+            fold.live.to_string(),
+            "running (migration canceled)",
+            "{word}"
+        );
     }
 }

@@ -228,10 +228,11 @@ impl Guest {
         if is_there && word == "completed" && self.is_written_for_job() && self.is_taken {
             self.is_carried_out();
         }
+        let was_sent = self.job().is_none_or(|verb| verb == Verb::Migrate);
         let is_young = self.now.abs_diff(self.runs_since) < COMES_BACK_MICROS;
         if matches!(word, "failed" | "cancelled")
             && was_copied
-            && self.job() == Some(Verb::Migrate)
+            && was_sent
             && self.state == State::Running(Running::Unpaused)
             && is_young
         {

@@ -85,7 +85,12 @@ impl Guest {
         let stood = !self.runs();
         self.shutdown = Some((cause, ran));
         self.shut_down_stopped = stands;
-        self.shut_down_stopped_by_another = self.state == State::Paused(Paused::Unknown);
+        self.shut_down_at = self.now;
+        self.shut_down_stopped_by_another = match self.state {
+            State::Paused(Paused::Unknown) => true,
+            State::PmSuspended => self.stopped_asleep,
+            _ => false,
+        };
         if cause == ShutdownCause::GuestShutdown && ran && self.starts_again() {
             self.ran = match self.state {
                 State::Running(reason) => reason,

@@ -18,6 +18,13 @@ pub(crate) struct Asked {
     pub(super) void: bool,
 }
 
+impl Asked {
+    /// Whether what happened then may come from it.
+    pub(super) fn is_before(&self, at: u64) -> bool {
+        self.at <= at && at - self.at <= ASKED_MICROS
+    }
+}
+
 impl Guest {
     pub(super) fn is_asked_to_stand(&self) -> bool {
         self.newest().any(|asked| asked.verb == Verb::Suspend)
@@ -26,10 +33,7 @@ impl Guest {
     /// It stood since somebody asked for it, and he has not said that it was he: of several it was the first.
     pub(super) fn acted_unseen(&mut self) {
         let since = self.stands_since;
-        let may_be = |asked: &Asked| {
-            let is_before = asked.at <= since && since - asked.at <= ASKED_MICROS;
-            asked.verb == Verb::Suspend && is_before
-        };
+        let may_be = |asked: &Asked| asked.verb == Verb::Suspend && asked.is_before(since);
         if self.asked.iter().any(|asked| may_be(asked) && asked.acted) {
             return;
         }
