@@ -6,6 +6,7 @@ use fastrand::Rng;
 use nix::sys::signal::Signal;
 
 use crate::fault::Fault;
+use crate::judge::words;
 
 /// What happens to the file system that the state directory lies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,14 @@ pub(crate) enum Storage {
     /// Another name, as when an automounter takes it away.
     Gone,
     Back,
+}
+
+/// What happens in a control group that is made for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freezer {
+    Qemu,
+    Supervisor,
+    Thaws,
 }
 
 /// See the module.
@@ -44,6 +53,7 @@ pub(crate) enum Act {
     Monitor(&'static str),
     /// A signal to the supervisor.
     Supervisor(Signal),
+    Freezer(Freezer),
     /// Something fails in the supervisor from now on.
     SupervisorFault(Fault),
     /// The same in QEMU.
@@ -63,7 +73,7 @@ const LETTERS: &[char] = &[
     'o', 'o', 'p', 'p', 'l', 'r', 't', 's', 'd', 'w', 'g', 'h', 'x', 'n',
 ];
 
-const VERBS: &[&[&str]] = &[
+pub(crate) const VERBS: &[&[&str]] = &[
     &["suspend"],
     &["suspend"],
     &["resume"],
@@ -78,8 +88,14 @@ const VERBS: &[&[&str]] = &[
     &["save", "@FILE"],
     &["restore", "@FILE"],
     &["managedsave"],
+    &["managedsave-remove"],
     &["start"],
     &["start"],
+    &["start", "--force-boot"],
+    &["run", "--timeout", "1s"],
+    &["run", "--timeout", "1s", "@DEFINITION"],
+    &["define", "@DEFINITION"],
+    &["domrename", "@NEW"],
     &["dump", "--memory-only", "@DUMP"],
     &["dump", "--memory-only", "--crash", "@DUMP"],
     &["dump", "--memory-only", "--reset", "@DUMP"],
@@ -155,7 +171,11 @@ impl Act {
             91..93 => Self::LoseCheckpoint,
             93 => Self::ReusePid,
             94..96 => Self::AskDamagedCopy(rng.u64(..)),
-            96 => Self::AskAfterBoot,
+            96 if rng.bool() => Self::AskAfterBoot,
+            96 => {
+                let what = [Freezer::Qemu, Freezer::Supervisor, Freezer::Thaws];
+                Self::Freezer(what[rng.usize(..what.len())])
+            }
             97 => Self::Halted(verb(rng), 1 << rng.u32(6..18)),
             98 => Self::Interrupted(verb(rng), 1 << rng.u32(6..18)),
             _ => match theme {
@@ -223,6 +243,11 @@ impl fmt::Display for Act {
             }
             Self::Monitor(command) => write!(f, "third party: {command}"),
             Self::Supervisor(signal) => write!(f, "{signal} to the supervisor"),
+            Self::Freezer(Freezer::Qemu) => f.write_str("QEMU's control group is frozen"),
+            Self::Freezer(Freezer::Supervisor) => {
+                f.write_str("the supervisor's control group is frozen")
+            }
+            Self::Freezer(Freezer::Thaws) => f.write_str("what is frozen is thawed"),
             Self::SupervisorFault(fault) => write!(f, "the supervisor: {fault}"),
             Self::QemuFault(fault) => write!(f, "QEMU: {fault}"),
             Self::LoseCheckpoint => f.write_str("state.json is deleted"),
@@ -277,6 +302,7 @@ impl Act {
             | Self::SignalAtArrival(_)
             | Self::Monitor(_)
             | Self::Supervisor(_)
+            | Self::Freezer(_)
             | Self::LoseCheckpoint
             | Self::Storage(_)
             | Self::ReusePid
@@ -294,6 +320,7 @@ impl Act {
             | Self::Interrupted(..)
             | Self::Abandoned(..)
             | Self::Supervisor(_)
+            | Self::Freezer(Freezer::Supervisor)
             | Self::SupervisorFault(_)
             | Self::QemuFault(_)
             | Self::Storage(_) => true,
@@ -303,6 +330,7 @@ impl Act {
             | Self::Signal(_)
             | Self::SignalAtArrival(_)
             | Self::Monitor(_)
+            | Self::Freezer(Freezer::Qemu | Freezer::Thaws)
             | Self::LoseCheckpoint
             | Self::ReusePid
             | Self::AskDamagedCopy(_)
@@ -312,7 +340,9 @@ impl Act {
 
     /// Whether it does nothing to a guest, nor to what is told of it: it only looks, or takes away what is not needed.
     pub(crate) fn leaves_alone(&self) -> bool {
-        let looks = ["--reason", "list", "history", "explain", "dominfo", "wait"];
+        let looks = [
+            "--reason", "list", "history", "explain", "dominfo", "wait", "define",
+        ];
         match self {
             Self::Verb(words)
             | Self::Faulted(words, _)
@@ -320,6 +350,7 @@ impl Act {
             | Self::Interrupted(words, _)
             | Self::Abandoned(words, _) => looks.contains(&words[0]),
             Self::Supervisor(_)
+            | Self::Freezer(_)
             | Self::SupervisorFault(_)
             | Self::LoseCheckpoint
             | Self::ReusePid
@@ -334,4 +365,20 @@ impl Act {
             | Self::Storage(_) => false,
         }
     }
+}
+
+/// Takes out of a group what cannot be judged while the domain has another name, or may be nowhere: what makes one of the old name,
+/// and what looks into its folder.
+pub(crate) fn keep_apart(group: &mut Vec<Act>, theme: Theme) {
+    let renames = |act: &Act| words(act).is_some_and(|words| words[0] == "domrename");
+    let is_renamed = group.iter().any(renames);
+    group.retain(|act| {
+        let makes_one = words(act).is_some_and(|words| words.contains(&"@DEFINITION"));
+        let looks_into = matches!(
+            act,
+            Act::AskDamagedCopy(_) | Act::AskAfterBoot | Act::LoseCheckpoint | Act::Storage(_)
+        );
+        let may_be_nowhere = is_renamed || theme == Theme::Vanishing;
+        !(makes_one && may_be_nowhere || looks_into && is_renamed)
+    });
 }

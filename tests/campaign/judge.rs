@@ -88,8 +88,14 @@ impl Life<'_> {
         self.acts.contains(&Act::Monitor(command))
     }
 
+    /// Whether a verb was tried that ends it; `run` does when its time is up.
+    fn may_destroy(&self) -> bool {
+        self.tried("destroy") || self.tried("run")
+    }
+
     fn tried_to_start(&self) -> bool {
-        self.tried("start") || self.tried("restore")
+        let verbs = ["start", "run", "restore"];
+        verbs.iter().any(|verb| self.tried(verb))
     }
 
     /// Whether there is anything of a guest in it.
@@ -215,7 +221,7 @@ impl Life<'_> {
     fn is_of_unstarted(&self, told: &Told, reason: ShutOff) -> bool {
         matches!(reason, ShutOff::Failed | ShutOff::Unknown)
             || (reason == ShutOff::Crashed && told.certainty == "inferred")
-            || (reason == ShutOff::Destroyed && self.tried("destroy"))
+            || (reason == ShutOff::Destroyed && self.may_destroy())
     }
 
     /// Whether what lives is the process that is told.

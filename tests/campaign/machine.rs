@@ -116,15 +116,21 @@ impl Machine {
 
     /// The options of `start`.
     pub(crate) fn options(&self) -> Vec<&'static str> {
+        let mut options = self.policies();
+        if self.paused {
+            options.push("--paused");
+        }
+        options
+    }
+
+    /// Those of every verb that defines it.
+    pub(crate) fn policies(&self) -> Vec<&'static str> {
         let mut options = Vec::new();
         if let Some(policy) = self.on_crash {
             options.extend(["--on-crash", policy]);
         }
         if let Some(policy) = self.on_poweroff {
             options.extend(["--on-poweroff", policy]);
-        }
-        if self.paused {
-            options.push("--paused");
         }
         options
     }

@@ -10,6 +10,8 @@ mod command;
 mod copies;
 /// The end of a story.
 mod finale;
+/// A control group in which processes stand still.
+mod freezer;
 /// What befalls the supervisor, the disk and the pids.
 mod hardship;
 /// What strace has seen of what was made to fail.
@@ -35,8 +37,9 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use self::calm::Calm;
+use self::freezer::ControlGroup;
 pub(crate) use self::traces::Faults;
-use crate::act::{Act, Theme};
+use crate::act::{Act, Freezer, Theme};
 use crate::failure::Failure;
 use crate::harness::{Host, is_alive, send_to, until};
 use crate::journey::Role;
@@ -130,6 +133,10 @@ struct Stage<'a> {
     story: &'a Story,
     domain: &'static str,
     role: Role,
+    /// What stands for its definition on the command line of `define` and `run`.
+    definition: Vec<String>,
+    /// What is frozen, by its control group.
+    freezer: Mutex<Option<ControlGroup>>,
     played: Played,
     witness: Witness,
     /// The other end of a journey.
@@ -176,6 +183,8 @@ impl<'a> Stage<'a> {
             story,
             domain,
             role,
+            definition: Vec::new(),
+            freezer: Mutex::default(),
             played: Played::default(),
             witness: Witness::begin(host.folder(), domain, line),
             other: None,
@@ -225,8 +234,10 @@ impl<'a> Stage<'a> {
             let way = self.host.folder().join("there");
             words.extend(["--incoming".to_owned(), format!("unix:{}", way.display())]);
         }
-        words.push("--".to_owned());
-        words.extend(argv);
+        let policies = machine.policies().into_iter().map(str::to_owned);
+        let behind = ["--".to_owned()].into_iter().chain(argv);
+        self.definition = policies.chain(behind.clone()).collect();
+        words.extend(behind);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         if let Some(fault) = &self.story.start {
             self.is_obscure = true;
@@ -264,7 +275,14 @@ impl<'a> Stage<'a> {
         for act in group {
             self.notes(act);
         }
-        let takes = ["start", "restore", "snapshot-revert", "undefine"];
+        let takes = [
+            "start",
+            "run",
+            "restore",
+            "snapshot-revert",
+            "undefine",
+            "managedsave-remove",
+        ];
         let does = |verbs: &[&str]| {
             group
                 .iter()
@@ -287,6 +305,7 @@ impl<'a> Stage<'a> {
                     let is_late =
                         |after| all_done.recv_timeout(after) == Err(RecvTimeoutError::Timeout);
                     if is_late(STOPPED_AT_MOST) {
+                        this.thaw();
                         for pid in this.witness.supervisors() {
                             this.send(pid, Signal::SIGCONT);
                         }
@@ -324,6 +343,14 @@ impl<'a> Stage<'a> {
     }
 
     fn act(&self, act: &Act) -> Result<Option<(String, Duration)>, Objection> {
+        let done = self.done(act);
+        if words(act).is_some_and(|words| words[0] == "domrename") {
+            self.rename_back()?;
+        }
+        done
+    }
+
+    fn done(&self, act: &Act) -> Result<Option<(String, Duration)>, Objection> {
         match act {
             Act::Verb(words) => return self.verb(words, None).map(Some),
             Act::Faulted(words, fault) => return self.verb(words, Some(fault)).map(Some),
@@ -347,6 +374,9 @@ impl<'a> Stage<'a> {
                     self.send(pid, *signal);
                 }
             }
+            Act::Freezer(Freezer::Qemu) => self.freeze(&self.witness.connected()),
+            Act::Freezer(Freezer::Supervisor) => self.freeze(&self.witness.supervisors()),
+            Act::Freezer(Freezer::Thaws) => self.thaw(),
             Act::SupervisorFault(fault) => {
                 self.break_processes(&self.witness.supervisors(), &[], fault);
             }
@@ -384,7 +414,8 @@ impl<'a> Stage<'a> {
             let born = born_at(pid);
             // Another act may give its pid away, before that or behind it.
             let is_sent = self.send(pid, signal);
-            if is_sent && signal == Signal::SIGKILL {
+            // What is frozen dies when it is thawed.
+            if is_sent && signal == Signal::SIGKILL && !self.is_frozen(pid) {
                 let is_gone = || !is_alive(pid) || born_at(pid) != born;
                 until("a death by SIGKILL", is_gone);
             }
@@ -424,6 +455,7 @@ impl<'a> Stage<'a> {
 
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
+        self.thaw();
         for child in self.children.lock().unwrap().iter_mut() {
             let _ = child.kill();
             let _ = child.wait();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use fastrand::Rng;
 
-use crate::act::{Act, Theme};
+use crate::act::{Act, Theme, keep_apart};
 use crate::fault::Fault;
 use crate::journey::{JOURNEYS, Journey};
 use crate::machine::Machine;
@@ -41,7 +41,9 @@ impl Story {
         let mut groups: Vec<Vec<Act>> = (0..rng.usize(1..6))
             .map(|_| {
                 let at_once = [1, 1, 1, 2, 2, 3][rng.usize(..6)];
-                (0..at_once).map(|_| Act::any(&mut rng, theme)).collect()
+                let mut group = (0..at_once).map(|_| Act::any(&mut rng, theme)).collect();
+                keep_apart(&mut group, theme);
+                group
             })
             .collect();
         if matches!(theme, Theme::Storage | Theme::Vanishing) {
@@ -110,12 +112,16 @@ impl Story {
     pub(crate) fn replay(&self) -> String {
         let acts = self.acts().filter_map(Act::fault);
         let fault = self.start.iter().chain(acts).next();
-        match fault.filter(|_| self.seed == 0) {
-            Some(fault) => format!("RUNS=0 SWEEP=all ONLY='{fault}'"),
-            None if self.journey.is_some() => {
+        let at_once = self.groups.iter().find(|group| group.len() > 1);
+        match (fault, at_once) {
+            (Some(fault), _) if self.seed == 0 => format!("RUNS=0 SWEEP=all ONLY='{fault}'"),
+            (None, Some(group)) if self.seed == 0 => {
+                format!("RUNS=0 SWEEP=all ONLY='{}'", told(group))
+            }
+            _ if self.journey.is_some() => {
                 format!("RUNS=1 SEED={} ONLY='{JOURNEYS}'", self.seed)
             }
-            None => format!("RUNS=1 SEED={}", self.seed),
+            _ => format!("RUNS=1 SEED={}", self.seed),
         }
     }
 
@@ -177,9 +183,14 @@ impl fmt::Display for Story {
             writeln!(f, "  start: {fault}")?;
         }
         for (number, group) in self.groups.iter().enumerate() {
-            let acts: Vec<String> = group.iter().map(ToString::to_string).collect();
-            writeln!(f, "  {number}. {}", acts.join(" | "))?;
+            writeln!(f, "  {number}. {}", told(group))?;
         }
         Ok(())
     }
+}
+
+/// What is done at once.
+fn told(group: &[Act]) -> String {
+    let acts: Vec<String> = group.iter().map(ToString::to_string).collect();
+    acts.join(" | ")
 }

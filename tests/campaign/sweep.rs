@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::act::{Act, Theme};
+use crate::act::{Act, Theme, VERBS, keep_apart};
 use crate::fault::{ERRORS, Fault, may_fail};
 use crate::harness::{Host, finish, send, until, with_argv};
-use crate::machine::Machine;
+use crate::machine::{Disk, Machine};
 use crate::story::Story;
 
 /// Whose calls meet what.
@@ -146,6 +146,38 @@ pub(crate) fn stories(breadth: Breadth) -> Vec<(&'static str, Story)> {
             }
         }
     }
+    stories.extend(pairs());
+    stories
+}
+
+/// Two of every verb at once, of a guest that lives and of one that is gone.
+fn pairs() -> Vec<(&'static str, Story)> {
+    let mut verbs = VERBS.to_vec();
+    verbs.sort_unstable();
+    verbs.dedup();
+    let mut stories = Vec::new();
+    for (number, first) in verbs.iter().enumerate() {
+        for second in &verbs[number..] {
+            let mut pair = [first, second]
+                .map(|verb| Act::Verb(verb.to_vec()))
+                .to_vec();
+            keep_apart(&mut pair, Theme::Plain);
+            if pair.len() < 2 {
+                continue;
+            }
+            for (name, before) in [
+                ("two verbs at once, on a guest that lives", None),
+                ("two verbs at once, on one that is gone", Some(DESTROY)),
+            ] {
+                let before = before.map(|verb: &[_]| vec![Act::Verb(verb.to_vec())]);
+                let mut story = story(None, before.into_iter().chain([pair.clone()]).collect());
+                // For snapshots.
+                story.machine.disk = Disk::Qcow2;
+                stories.push((name, story));
+            }
+        }
+    }
+    println!("two verbs at once: {} stories", stories.len());
     stories
 }
 

@@ -4,7 +4,7 @@ use domstate::domain::{ShutOff, State};
 use nix::sys::signal::Signal;
 
 use super::{Life, words};
-use crate::act::Act;
+use crate::act::{Act, Freezer};
 use crate::journey::Role;
 use crate::machine::Wrapper;
 use crate::told::Told;
@@ -58,8 +58,9 @@ impl Life<'_> {
         let signals = ["SIGTERM", "SIGINT", "SIGHUP"];
         let is_signalled = signals.iter().any(|signal| self.sent(signal));
         let is_reset = verb.ends_with("reset") && self.commanded("system_reset");
+        let is_sent = verb == "destroy" || verb.starts_with("run");
         told.state == State::ShutOff(ShutOff::Destroyed)
-            && (is_reset || (verb == "destroy" && is_signalled) || verb == "on-crash destroy")
+            && (is_reset || (is_sent && is_signalled) || verb == "on-crash destroy")
     }
 
     /// Whether QEMU may have died while it sent its guest away, or told of a stream just as it was told to write one: then nobody
@@ -83,9 +84,11 @@ impl Life<'_> {
             Signal::SIGSTOP,
         ];
         let is_cut = |act: &Act| {
-            act.in_qemu().is_some() || matches!(act, Act::Signal(signal) if cuts.contains(signal))
+            act.in_qemu().is_some()
+                || matches!(act, Act::Signal(signal) if cuts.contains(signal))
+                || *act == Act::Freezer(Freezer::Qemu)
         };
-        let is_cut_off = self.is_deaf || self.tried("destroy") || self.acts.iter().any(is_cut);
+        let is_cut_off = self.is_deaf || self.may_destroy() || self.acts.iter().any(is_cut);
         is_cut_off || self.qemu.is_some_and(Qemu::has_shut_down)
     }
 
@@ -110,7 +113,7 @@ impl Life<'_> {
     fn may_have_died_by(&self, signal: &str) -> bool {
         // What cannot be stopped by SIGTERM is killed, and so is what a traced call was to end.
         let is_killed =
-            ["SIGKILL", "SIGTERM"].contains(&signal) && (self.tried("destroy") || self.is_hit());
+            ["SIGKILL", "SIGTERM"].contains(&signal) && (self.may_destroy() || self.is_hit());
         // QEMU aborts where it cannot start a thread, say.
         let aborts = signal == "SIGABRT" && (self.may_abort() || self.is_hit());
         is_killed || aborts || self.sent(signal)
@@ -131,17 +134,17 @@ impl Life<'_> {
     }
 
     fn may_have_been_told_to_end(&self, signal: &str) -> bool {
-        let is_ours = signal == "SIGTERM" && self.tried("destroy");
+        let is_ours = signal == "SIGTERM" && self.may_destroy();
         let is_any = ["SIGTERM", "SIGINT", "SIGHUP"]
             .iter()
             .any(|name| self.sent(name));
-        is_ours || self.sent(signal) || (signal.is_empty() && (is_any || self.tried("destroy")))
+        is_ours || self.sent(signal) || (signal.is_empty() && (is_any || self.may_destroy()))
     }
 
     /// Whether a signal may come from there: from the campaign, if domstate has sent none.
     fn is_known(&self, pid: &serde_json::Value) -> bool {
         let own = u64::from(std::process::id());
-        pid.is_null() || *pid == own || self.tried("destroy")
+        pid.is_null() || *pid == own || self.may_destroy()
     }
 
     /// Whether somebody may have pressed the reset button.

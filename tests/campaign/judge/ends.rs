@@ -63,7 +63,7 @@ impl Life<'_> {
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
             (self.may_abort(), ShutOff::Crashed),
             (self.was_given_up(), ShutOff::Crashed),
-            (self.tried("destroy"), ShutOff::Destroyed),
+            (self.may_destroy(), ShutOff::Destroyed),
             (
                 self.tried_with("snapshot-create-as", "--halt"),
                 ShutOff::FromSnapshot,

@@ -35,6 +35,7 @@ impl Spoken {
         status: Option<&str>,
     ) -> Result<(), String> {
         let holds = match self.code {
+            code if self.words[0] == "run" => has_ended_as(code, told),
             Some(0) => self.has_done(told, status) && self.has_told(last, told),
             Some(1) => {
                 let claims = self.words[0] == "destroy" || told.certainty == "witnessed";
@@ -97,5 +98,24 @@ impl Spoken {
             "dominfo" if is_still_told && is_settled => self.stdout.contains(told.state.word()),
             _ => true,
         }
+    }
+}
+
+/// Whether a `run` that exits with this has told the same.
+fn has_ended_as(code: Option<i32>, told: &Told) -> bool {
+    let State::ShutOff(reason) = told.state else {
+        // It was refused, or has not come to its end.
+        return code.is_none_or(|code| code == 125);
+    };
+    match code {
+        Some(0) => matches!(
+            reason,
+            ShutOff::Shutdown | ShutOff::Saved | ShutOff::Migrated | ShutOff::FromSnapshot
+        ),
+        Some(3) => reason == ShutOff::Crashed,
+        Some(4 | 124) => reason == ShutOff::Destroyed,
+        Some(5) => reason == ShutOff::Failed,
+        Some(6) => reason == ShutOff::Unknown,
+        _ => true,
     }
 }

@@ -43,6 +43,13 @@ impl Stage<'_> {
             }
             let mut told = Told::read(&said.stdout)?;
             told.place = self.place();
+            let defines = |act| words(act).is_some_and(|words| words[0] == "define");
+            let is_new = told.cause["kind"] == "never-run" && self.acts.iter().any(defines);
+            if is_new && self.may_be_undefined() {
+                // It was forgotten, and defined again.
+                self.is_undefined = true;
+                return Ok(());
+            }
             let is_zombie = before.alive.is_empty()
                 && told.state == State::InShutdown
                 && self.acts.iter().any(|act| act.in_qemu().is_some());
@@ -83,12 +90,12 @@ impl Stage<'_> {
         let is_kept = |group: &Vec<Act>| of(group, "managedsave");
         of(acts, "restore")
             || of(acts, "snapshot-revert")
-            || (of(acts, "start") && self.story.groups.iter().any(is_kept))
+            || ((of(acts, "start") || of(acts, "run")) && self.story.groups.iter().any(is_kept))
     }
 
     pub(super) fn outside(&self) -> Outside {
         // One that is only just starting may not have connected.
-        let verbs = ["start", "restore", "snapshot-revert"];
+        let verbs = ["start", "run", "restore", "snapshot-revert"];
         let starts = |act| words(act).is_some_and(|words| verbs.contains(&words[0]));
         let alive = if self.acts.iter().any(starts) && self.witness.connected().is_empty() {
             self.witness.alive()
@@ -97,7 +104,7 @@ impl Stage<'_> {
         };
         // A process that is stopped says nothing.
         let status = match alive.as_slice() {
-            [pid] if !is_stopped(*pid) => self.witness.status(),
+            [pid] if !is_stopped(*pid) && !self.is_frozen(*pid) => self.witness.status(),
             _ => None,
         };
         if alive.is_empty() {

@@ -17,17 +17,22 @@ use crate::harness::{Said, finish_child, is_alive, send, spawn};
 use crate::judge::{Spoken, judge_manners};
 use crate::objection::Objection;
 
+/// The domain's other name.
+const RENAMED: &str = "renamed";
+
 impl Stage<'_> {
     /// The words of a command as they are typed.
     pub(super) fn spelt(&self, words: &[&str]) -> Vec<String> {
         let path = |name: &str| self.host.folder().join(name).display().to_string();
         let mut spelt: Vec<String> = words
             .iter()
-            .map(|word| match *word {
-                "@FILE" => path("file"),
-                "@WAY" => format!("unix:{}", path("way")),
-                "@DUMP" => path(&format!("dump-{}", fastrand::u64(..))),
-                word => word.to_owned(),
+            .flat_map(|word| match *word {
+                "@FILE" => vec![path("file")],
+                "@WAY" => vec![format!("unix:{}", path("way"))],
+                "@DUMP" => vec![path(&format!("dump-{}", fastrand::u64(..)))],
+                "@NEW" => vec![RENAMED.to_owned()],
+                "@DEFINITION" => self.definition.clone(),
+                word => vec![word.to_owned()],
             })
             .collect();
         if !["list", "restore"].contains(&words[0]) {
@@ -110,6 +115,18 @@ impl Stage<'_> {
         Ok((words[0].to_owned(), took))
     }
 
+    /// Gives the domain its own name back. Others may be at the same, each for himself.
+    pub(super) fn rename_back(&self) -> Result<(), Objection> {
+        let renamed = self.host.state_dir().join(RENAMED);
+        for _ in 0..10 {
+            if !renamed.exists() {
+                return Ok(());
+            }
+            self.run(&["domrename", RENAMED, self.domain], None)?;
+        }
+        Err("it cannot be given its name back".to_owned().into())
+    }
+
     fn disturbed(
         &self,
         words: &[&str],
@@ -121,6 +138,7 @@ impl Stage<'_> {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let mut command = self.host.command(&args);
         self.step_clock(&mut command);
+        let command = let_go(command, &args);
         let begun = Instant::now();
         let child = spawn(command);
         // Nobody else has its pid before it is waited for.
@@ -158,6 +176,7 @@ impl Stage<'_> {
             traced.stdin(Stdio::null());
             command = traced;
         }
+        let command = let_go(command, args);
         let begun = Instant::now();
         let child = spawn(command);
         let pid = child.id();
@@ -233,6 +252,24 @@ impl Stage<'_> {
         self.children.lock().unwrap().push(strace);
         Ok(())
     }
+}
+
+/// A `run` whose QEMU does not hold on to where we read: it may outlive who ran it.
+fn let_go(command: Command, args: &[&str]) -> Command {
+    if args[0] != "run" {
+        return command;
+    }
+    let mut sh = Command::new("sh");
+    sh.args(["-c", "exec \"$0\" \"$@\" >/dev/null 2>&1"]);
+    sh.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => sh.env(name, value),
+            None => sh.env_remove(name),
+        };
+    }
+    sh.stdin(Stdio::null());
+    sh
 }
 
 /// Whether the first process in strace's output has come to its end.

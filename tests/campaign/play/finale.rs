@@ -19,6 +19,7 @@ impl Stage<'_> {
             let _ = child.kill();
             let _ = child.wait();
         }
+        self.thaw();
         let mut pids = self.witness.alive();
         pids.extend(self.witness.supervisors());
         for pid in pids {
