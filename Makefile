@@ -4,10 +4,10 @@
 # make check-older   this domstate and older ones side by side: what those have started is watched, told and ended
 # make parity    virsh and domstate side by side, live, on an installed libvirt; RECORD=1 renews what virsh told
 # make campaign  RUNS random stories that try to make domstate tell a falsehood, from SEED; SWEEP=1 adds every system call
-#                of what counts, SWEEP=all with every error; ONLY=Clock plays those that have the word in
+#                of what counts and two of every verb at once, SWEEP=all every error; ONLY=Clock plays those that have the word in
 #                them, ONLY='a journey' migrations instead; KEEP=1 keeps the record for RELIABILITY.md
 # make load      GUESTS at once, DOMAINS defined, MINUTES of starts and ends: nothing lost, nothing left; KEEP=1 as above
-# make power-cuts   the power goes at every moment of every story, and tears every write; as root; KEEP=1 as above
+# make power-cuts   the power goes at every moment of each of its stories, and tears every write; as root; KEEP=1 as above
 # make demo      the main job on real guests, in some seconds
 # make bench     the figures; fails if one is above its gate
 # make fuzz      the readers of files and of QMP on what a fuzzer finds; needs a nightly toolchain. READER=journal runs one,

@@ -11,8 +11,8 @@ use crate::cli::StartArgs;
 use crate::domain::{Begin, Cause, Exit as QemuExit, Name, ShutOff, State};
 use crate::observe::Observation;
 use crate::operation::{
-    From, Keep, Prepared, StartOptions, StartRefused, await_start, one_line, prepare,
-    spawn_supervisor, sweep_managed_image,
+    From, Keep, Prepared, StartOptions, StartRefused, await_start, give_up_managed_image, one_line,
+    prepare, spawn_supervisor, sweep_managed_image,
 };
 use crate::store::{Definition, DomainFolder, Log};
 
@@ -34,8 +34,11 @@ pub(super) fn run(args: &StartArgs, context: &mut Context) -> Result<Exit, Failu
     let (domain, prepared) = prepared(context, args.domain.as_str(), &args.qemu, options)?;
     let name = domain.name();
     let takes_up = prepared.feed.is_some();
+    let run = prepared.order.run.number();
     started(&domain, prepared, sentence(name))?;
-    if takes_up || args.force_boot {
+    if args.force_boot {
+        give_up_managed_image(&domain, run);
+    } else if takes_up {
         sweep_managed_image(&domain);
     }
     context

@@ -296,9 +296,17 @@ impl Fold {
     /// go.
     pub fn may_have_run(&self, now: &BootId) -> bool {
         let let_go = |intent: &Intent| intent.verb == Verb::LetGo;
+        // Of a QEMU that was seen to end, and whose words are all there, a guest that ran has said so.
+        let is_seen = self.end().is_some_and(|end| end.exit.is_some()) && !self.gap;
         self.began.is_some()
-            || self.intents.0.iter().any(let_go)
+            || self.intents.0.iter().any(let_go) && !is_seen
             || self.is_let_go_by_itself() && self.may_lack_first_word(now)
+    }
+
+    /// Whether QEMU may have taken the guest's disks back to a snapshot: it does so before it loads the memory, and may end in
+    /// between.
+    pub fn may_have_gone_back(&self) -> bool {
+        self.kind() == LaunchKind::Snapshot && self.launcher.is_some()
     }
 
     /// Whether QEMU lets the guest run without another word. A saved one is let go later, durably.

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::folder::{make_folder, save, take_folder_lock};
 use super::fulfil::fulfil;
-use super::managed::{Kept, Loss, has_managed_image, refuse_to_lose};
+use super::managed::{Kept, Loss, has_managed_image, refuse_to_lose, refuse_unread};
 use super::settle::refuse_while_busy;
 use crate::domain::{Duty, Verb};
 use crate::observe::{Observation, look};
@@ -35,6 +35,9 @@ pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<Option<Error>> {
     }
     // What it saves would go with it.
     refuse_while_busy(&seen)?;
+    if loss.managed_save == Kept::Unless {
+        refuse_unread(domain, &seen, "'undefine --managed-save' gives that up")?;
+    }
     if let Some(run) = seen.run.as_ref().filter(|_| seen.duty().is_some()) {
         // What a job has left elsewhere nobody would find any more. Where it cannot be removed it must not keep the domain.
         let done = fulfil(domain, run);
@@ -92,6 +95,7 @@ pub fn rename(domain: &DomainFolder, renamed: &DomainFolder) -> Result<Option<Er
         bail!("Requested operation is not valid: cannot rename active domain");
     }
     refuse_while_busy(&seen)?;
+    refuse_unread(domain, &seen, "'managedsave-remove' gives that up")?;
     if let Some(run) = seen.run.as_ref().filter(|_| seen.duty().is_some()) {
         // Under another name nobody would know whose it is.
         fulfil(domain, run)?;

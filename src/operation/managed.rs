@@ -4,17 +4,18 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::dump::is_core;
 use super::folder::take_folder_lock;
 use super::fulfil::fulfil;
 use super::settle::refuse_while_busy;
 use crate::domain::{Certainty, ShutOff, State, Verb};
-use crate::observe::{boot_id, look, look_at_run, replay};
+use crate::journal::JOURNAL_FILE;
+use crate::observe::{Observation, boot_id, look, look_at_run, replay};
 use crate::store::{
-    Definition, DomainFolder, NameLock, OpenImage, SaveImage, part_of, refuse_link, snapshot_count,
-    sync_folder,
+    Definition, DomainFolder, NameLock, OpenImage, RunFolder, SaveImage, part_of, refuse_link,
+    snapshot_count, sync_folder,
 };
 
 /// Opens the image that the domain's next start takes up; `None` if there is none.
@@ -38,7 +39,8 @@ pub fn managed_image(domain: &DomainFolder) -> Result<Option<OpenImage>> {
     {
         bail!("cannot restore {}: it is another domain's", path.display());
     }
-    Ok((!was_taken_up(domain, &image.image)?).then_some(image))
+    let is_taken_up = was_taken_up(domain, &image.image).with_context(context)?;
+    Ok((!is_taken_up).then_some(image))
 }
 
 /// Whether the domain has an image for its next start, be it one that cannot be restored.
@@ -65,12 +67,18 @@ pub fn remove_managed_image(domain: &DomainFolder) -> Result<bool> {
         }
     }
     let name_lock = NameLock::take(&path).with_context(context)?;
-    let had_one = has_managed_image(domain);
+    let had_one = has_managed_image(domain) || forget_unplaced(&path);
     // One that comes where there was none comes later.
     if had_one || name_lock.is_some() {
         forget_managed_image(domain).with_context(context)?;
     }
     Ok(had_one)
+}
+
+/// Removes an image that is whole and has not got its name, and never will. Whether there was one.
+fn forget_unplaced(place: &Path) -> bool {
+    let part = part_of(place);
+    OpenImage::open(&part).is_ok() && std::fs::remove_file(part).is_ok()
 }
 
 /// Removes it if it was taken up: it is known to be of no use, and takes as much room as the guest's memory.
@@ -85,6 +93,44 @@ pub fn sweep_managed_image(domain: &DomainFolder) {
     }
 }
 
+/// Removes what was saved before `run`, which was started without it: also what cannot be restored, and what has not got its name
+/// yet.
+pub fn give_up_managed_image(domain: &DomainFolder, run: u32) {
+    let place = domain.managed_save();
+    for path in [part_of(&place), place.clone()] {
+        // Who has it saves the guest of this run.
+        let Ok(Some(_name_lock)) = NameLock::try_take(&path) else {
+            continue;
+        };
+        let is_older = match OpenImage::open(&path) {
+            Ok(open) => open.image.run < run,
+            // One that is being written looks like that, too.
+            Err(_) => path == place,
+        };
+        if is_older {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+    let _ = sync_folder(domain.path());
+}
+
+/// Refuses what would lose, or strand, a guest that may be in an image which has not got its name yet, where the record that would
+/// tell cannot be read.
+pub(super) fn refuse_unread(
+    domain: &DomainFolder,
+    seen: &Observation,
+    way_out: &str,
+) -> Result<()> {
+    if seen.is_unread && part_of(&domain.managed_save()).exists() {
+        let run = seen.run.as_ref().map_or(domain.path(), RunFolder::path);
+        bail!(
+            "{} cannot be read, which tells whether the guest is in its managed save image: {way_out}",
+            run.join(JOURNAL_FILE).display()
+        );
+    }
+    Ok(())
+}
+
 fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
     match std::fs::remove_file(domain.managed_save()) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -97,6 +143,7 @@ fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
 /// may have before the host went down.
 fn was_taken_up(domain: &DomainFolder, saved: &SaveImage) -> Result<bool> {
     let boot = boot_id()?;
+    let mut doubt = None;
     for number in domain.run_numbers()?.unwrap_or_default() {
         if number < saved.run {
             continue;
@@ -116,14 +163,16 @@ fn was_taken_up(domain: &DomainFolder, saved: &SaveImage) -> Result<bool> {
             return Ok(true);
         }
         if let Some(damage) = later.damage {
-            bail!(
-                "whether it was taken up cannot be known: {}: {}",
-                damage.file,
-                damage.why
-            );
+            let why = format!("{}: {}", damage.file, damage.why);
+            doubt = Some(format!("whether it was taken up cannot be known: {why}"));
+        } else if later.fold.may_have_gone_back() {
+            doubt = Some(format!(
+                "its disks may have been taken back to a snapshot in run {number}: 'start --force-boot' boots, and \
+                 'managedsave-remove' forgets it"
+            ));
         }
     }
-    Ok(false)
+    doubt.map_or(Ok(false), |why| Err(anyhow!(why)))
 }
 
 /// Whether it is known that the guest of a run that was saved was let run in its QEMU: before that was told to end.

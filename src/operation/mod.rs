@@ -47,7 +47,8 @@ pub use folder::StartRefused;
 pub use fulfil::fulfil;
 pub use jobs::{JobInfo, JobProgress, abort_job, job_info, job_progress};
 pub use managed::{
-    Kept, Loss, has_managed_image, managed_image, remove_managed_image, sweep_managed_image,
+    Kept, Loss, give_up_managed_image, has_managed_image, managed_image, remove_managed_image,
+    sweep_managed_image,
 };
 pub use migrate::{Handover, migrate};
 pub use monitor::{inject_nmi, monitor_command, reboot, reset, resume, shutdown, suspend, wake_up};

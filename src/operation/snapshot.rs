@@ -166,7 +166,7 @@ fn refuse_to_create(name: &Name, definition: &Definition, disks: &[Disk]) -> Res
 }
 
 /// Where `qemu-img` finds the disk.
-fn file(definition: &Definition, disk: &Disk) -> PathBuf {
+pub(super) fn file(definition: &Definition, disk: &Disk) -> PathBuf {
     match is_url(&disk.file) {
         true => disk.file.clone(),
         false => definition.workdir.join(&disk.file),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -11,13 +11,13 @@ use super::asking::{Asking, one_line};
 use super::folder::take_folder_lock;
 use super::fulfil::fulfil;
 use super::settle::Held;
-use super::snapshot::{disks, hold_for_snapshot};
+use super::snapshot::{disks, file, hold_for_snapshot};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job};
 use super::worker::job;
 use crate::domain::{Before, State, Verb};
 use crate::observe::{Observation, look};
-use crate::qemu::Control;
-use crate::store::{DomainFolder, Snapshot, forget_snapshot};
+use crate::qemu::{Control, is_url};
+use crate::store::{Definition, DomainFolder, RunFolder, Snapshot, forget_snapshot};
 
 /// What `qemu-img` says of a disk that does not hold the snapshot (7.2 to 11.1).
 const NOT_THERE: &str = "snapshot not found";
@@ -65,6 +65,7 @@ fn delete_from_qemu(domain: &DomainFolder, seen: Observation, snapshot: &Snapsho
         | State::Crashed
         | State::PmSuspended => Before::Stood,
     };
+    refuse_elsewhere(&run, &mut control, snapshot)?;
     let place = domain.snapshot(&snapshot.name);
     let asking = Asking::begin_job(&run, Verb::SnapshotDelete, job(&place, before)?)?;
     let deleted = delete_from_nodes(&mut control, snapshot.name.as_str());
@@ -83,6 +84,27 @@ fn delete_from_qemu(domain: &DomainFolder, seen: Observation, snapshot: &Snapsho
     forget(domain, snapshot)?;
     asking.done_durably();
     Ok(())
+}
+
+/// Refuses to forget a snapshot that a disk holds which this QEMU does not have, or may not write to.
+fn refuse_elsewhere(run: &RunFolder, control: &mut Control, snapshot: &Snapshot) -> Result<()> {
+    let definition = Definition::of_run(run)?;
+    // One disk may have several names.
+    let place = |path: PathBuf| path.canonicalize().unwrap_or(path);
+    let disks = disks(control)?;
+    let there: Vec<PathBuf> = disks
+        .iter()
+        .map(|disk| place(file(&definition, disk)))
+        .collect();
+    let mut held = snapshot.disks.iter().map(|disk| place(disk.file.clone()));
+    match held.find(|file| !there.contains(file) && (is_url(file) || file.exists())) {
+        Some(file) => bail!(
+            "Requested operation is not valid: {} holds the snapshot, and is no disk that the guest writes to now: \
+             delete it while the domain is not active",
+            file.display()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Has QEMU delete it from those of its disks that hold it.

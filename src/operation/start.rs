@@ -15,7 +15,7 @@ use super::adopt::{Succession, adopt};
 use super::feed::Feed;
 use super::folder::{StartRefused, make_folder, save, take_folder_lock};
 use super::fulfil::fulfil;
-use super::managed::{managed_image, sweep_managed_image};
+use super::managed::{managed_image, refuse_unread, sweep_managed_image};
 use super::migrate::refuse_one_way;
 use super::order::{LaunchOrder, ourselves};
 use super::plan::plan;
@@ -23,10 +23,12 @@ use super::settle::refuse_while_busy;
 use crate::domain::{
     Begin, Duty, Event, Life, LogWords, Name, Paused, PendingJob, Policies, State, Verb,
 };
-use crate::journal::{JOURNAL_FILE, Journal};
+use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
-use crate::store::{Definition, DomainFolder, Lock, NewRun, OpenImage, RunFolder, part_of, prune};
+use crate::store::{
+    Definition, DomainFolder, FolderLock, Lock, NewRun, OpenImage, RunFolder, part_of, prune,
+};
 
 /// How long the supervisor may take to write down that QEMU ended.
 const RECORD_GRACE: Duration = Duration::from_secs(5);
@@ -102,7 +104,11 @@ pub fn prepare(
         }
     }
     make_folder(domain)?;
-    let _folder_lock = take_folder_lock(domain)?;
+    let (_folder_lock, defined) = take_domain(domain, &options)?;
+    if defined.is_some() {
+        options.keep = Keep::Nothing;
+    }
+    let definition = defined.as_ref().unwrap_or(definition);
     let seen = idle(domain, &options.from)?;
     let image = image(domain, definition, &mut options)?;
     if options.keep == Keep::Definition {
@@ -164,6 +170,55 @@ pub fn prepare(
     })
 }
 
+/// Takes the right to start the domain, with the definition that it has: somebody may have defined it anew, or forgotten or renamed
+/// it, since that was read. `None`: it gets one by this start.
+fn take_domain(
+    domain: &DomainFolder,
+    options: &StartOptions,
+) -> Result<(FolderLock, Option<Definition>)> {
+    let is_defined = options.keep == Keep::Nothing && !matches!(options.from, From::Image(_));
+    let folder_lock = take_folder_lock(domain);
+    if is_defined && !domain.definition().exists() {
+        // With something in it, it stays.
+        let _ = std::fs::remove_dir(domain.path());
+        bail!("failed to get domain '{}'", domain.name());
+    }
+    let folder_lock = folder_lock?;
+    let defined = match is_defined {
+        true => Some(definition_now(domain)?),
+        false => refuse_another(domain, options)?,
+    };
+    Ok((folder_lock, defined))
+}
+
+/// The definition that a domain has now.
+fn definition_now(domain: &DomainFolder) -> Result<Definition> {
+    Definition::load(&domain.definition())
+        .with_context(|| format!("cannot read domain '{}'", domain.name()))
+}
+
+/// The definition of a domain to which a saved guest is to come, if it has got one by now.
+///
+/// # Errors
+/// In virsh's words where that is of another guest.
+fn refuse_another(domain: &DomainFolder, options: &StartOptions) -> Result<Option<Definition>> {
+    let From::Image(image) = &options.from else {
+        return Ok(None);
+    };
+    if options.keep == Keep::Nothing || !domain.definition().exists() {
+        return Ok(None);
+    }
+    let known = definition_now(domain)?;
+    if known.uuid != image.image.definition.uuid {
+        bail!(
+            "operation failed: domain '{}' already exists with uuid {}",
+            domain.name(),
+            known.uuid
+        );
+    }
+    Ok(Some(known))
+}
+
 /// The domain, which must not be active, once nothing of an earlier run is left to be done.
 fn idle(domain: &DomainFolder, from: &From) -> Result<Observation> {
     let seen = look(domain)?;
@@ -173,12 +228,8 @@ fn idle(domain: &DomainFolder, from: &From) -> Result<Observation> {
     // Its job would write into what the next run makes.
     refuse_while_busy(&seen)?;
     let is_given_up = matches!(from, From::Boot | From::Snapshot(_));
-    if seen.is_unread && !is_given_up && part_of(&domain.managed_save()).exists() {
-        let run = seen.run.as_ref().map_or(domain.path(), RunFolder::path);
-        bail!(
-            "{} cannot be read, which tells whether the guest is in its managed save image: 'start --force-boot' gives that up",
-            run.join(JOURNAL_FILE).display()
-        );
+    if !is_given_up {
+        refuse_unread(domain, &seen, "'start --force-boot' gives that up")?;
     }
     match seen.run.as_ref().filter(|_| seen.duty().is_some()) {
         Some(run) => {

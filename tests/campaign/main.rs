@@ -1,8 +1,8 @@
 //! Random stories that try to make domstate tell a falsehood: `make campaign RUNS=N SEED=S`.
 //!
 //! A seed determines a story: a guest, what is done to it and to domstate, and what fails meanwhile. What truly happened is
-//! known from outside (`witness`), and every answer is held against that (`judge`). Story number I of a campaign has the
-//! seed SEED + I, so that a story that failed is played again by `make campaign RUNS=1 SEED=THAT`.
+//! known from outside (`witness`), and every answer is held against that (`judge`). Random story number I of a campaign has
+//! the seed SEED + I, so that a story that failed is played again by `make campaign RUNS=1 SEED=THAT`.
 
 #![allow(
     clippy::unwrap_used,
@@ -57,7 +57,7 @@ mod peer;
 mod play;
 /// A story as its seed determines it.
 mod story;
-/// Every system call of what counts.
+/// Every system call of what counts, and every two verbs.
 mod sweep;
 /// What is counted, and what is kept of it.
 mod tally;

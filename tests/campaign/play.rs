@@ -38,6 +38,7 @@ use serde_json::json;
 
 use self::calm::Calm;
 use self::freezer::ControlGroup;
+pub(crate) use self::freezer::freezer_lack;
 pub(crate) use self::traces::Faults;
 use crate::act::{Act, Freezer, Theme};
 use crate::failure::Failure;

@@ -1,5 +1,6 @@
-//! Every system call of what counts: start, destroy, save, the end of a run, adoption. Each is made once under strace, and
-//! then a story is played for each of its calls and each thing that can become of it there.
+//! Every system call of domstate's in what counts (start, destroy, save, the end of a run, adoption), some of QEMU's, and two of
+//! every verb at once. Each is made once under strace, and then a story is played for each of its calls and each thing that can
+//! become of it there.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -5,11 +5,11 @@ use std::fmt;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use crate::act::Theme;
+use crate::act::{Act, Theme};
 use crate::failure::Failure;
 use crate::harness;
 use crate::pairs;
-use crate::play::{Faults, Played};
+use crate::play::{Faults, Played, freezer_lack};
 use crate::record::Record;
 use crate::story::Story;
 use crate::volume::FileSystem;
@@ -97,7 +97,10 @@ impl Tally {
             *self.acts.entry(way).or_insert(0) += 1;
         }
         for act in story.acts().filter(|_| story.peer.is_none()) {
-            *self.acts.entry(act.kind()).or_insert(0) += 1;
+            let is_frozen = matches!(act, Act::Freezer(_));
+            let lack = freezer_lack().filter(|_| is_frozen);
+            let kind = format!("{}{}", act.kind(), lack.unwrap_or_default());
+            *self.acts.entry(kind).or_insert(0) += 1;
         }
         let played = match played {
             Ok(played) => played,
@@ -178,7 +181,8 @@ impl Tally {
         };
         let subjects: Vec<Vec<String>> = self.subjects.iter().map(of_subject).collect();
         self.record.table(
-            "Stories by what they are about (all but the random ones: one for each system call and fault), with the faults that \
+            "Stories by what they are about (but for the random ones, and for two verbs at once, one for each system call and \
+             fault), with the faults that \
              were set up and those of them that came to pass, as strace saw it:",
             &["subject", "stories", "faults", "came to pass"],
             &subjects,

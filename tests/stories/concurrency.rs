@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
 
-use super::harness::{Guest, Host, Said, finish, is_alive, send, until, with_argv};
+use super::harness::{
+    Guest, Host, Said, finish, finish_child, is_alive, send, spawn, until, with_argv,
+};
 
 /// Runs `body` while queries of every kind go on all the time. None of them may fail.
 fn amid_queries(host: &Host, body: impl FnOnce()) {
@@ -228,4 +230,48 @@ fn what_a_killed_undefine_leaves_goes_with_the_next() {
     assert_eq!(host.ok(&["list", "--all", "--name"]).trim(), "w");
     host.ok(&["undefine", "w"]);
     assert_eq!(remains(), [""; 0]);
+}
+
+/// What a start says that is held up behind the reading of its definition, while this is done.
+fn said_by_a_start_that_is_held_up(host: &Host, meanwhile: &[&str]) -> Said {
+    let trace = host.folder().join("trace");
+    let mut start = Command::new("strace");
+    let inject = "inject=flock:delay_enter=3000000:when=1";
+    start.args(["-qq", "-e", "trace=flock", "-e", inject, "-o"]);
+    start.arg(&trace).arg(env!("CARGO_BIN_EXE_domstate"));
+    start.args(["start", "v"]);
+    start.env("DOMSTATE_DIR", host.state_dir());
+    let start = spawn(start);
+    until("the lock of the domain's folder", || {
+        fs::read_to_string(&trace).is_ok_and(|trace| !trace.is_empty())
+    });
+    host.ok(meanwhile);
+    finish_child(start)
+}
+
+#[test]
+fn a_start_of_a_domain_that_is_renamed_or_forgotten_meanwhile_starts_nothing() {
+    for meanwhile in [&["domrename", "v", "w"][..], &["undefine", "v"]] {
+        let host = Host::new();
+        let _line = host.line("v");
+        host.ok(&with_argv(&["define", "v"], &host.argv("v", &[])));
+        let said = said_by_a_start_that_is_held_up(&host, meanwhile);
+        let why = "error: Failed to start domain 'v'\nerror: failed to get domain 'v'\n";
+        assert_eq!((said.code, said.stderr.as_str()), (Some(1), why));
+        assert!(!host.state_dir().join("v").exists(), "{meanwhile:?}");
+    }
+}
+
+#[test]
+fn a_start_of_a_domain_that_is_defined_anew_meanwhile_starts_that() {
+    let host = Host::new();
+    let _line = host.line("v");
+    host.ok(&with_argv(&["define", "v"], &host.argv("v", &[])));
+    let anew = host.argv("v", &["-name", "anew"]);
+    let anew = with_argv(&["define", "v"], &anew);
+    let said = said_by_a_start_that_is_held_up(&host, &anew);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let qemu = host.qemu_pid("v");
+    let line = fs::read_to_string(format!("/proc/{qemu}/cmdline")).unwrap();
+    assert!(line.contains("\0anew\0"), "{line:?}");
 }

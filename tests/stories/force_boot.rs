@@ -1,6 +1,7 @@
 //! A managed image is given up for a fresh boot, and for nothing less.
 
 use std::fs;
+use std::path::Path;
 
 use super::boot::{SECOND, after_boot_in};
 use super::harness::{Guest, Host, is_root};
@@ -75,4 +76,49 @@ fn a_guest_does_not_come_by_migration_into_a_domain_that_has_a_saved_one() {
                other guest can come: remove it by 'managedsave-remove'\n";
     host.refused(&["start", "v", "--incoming", &way], why);
     assert_eq!(host.answer("v"), "shut off (saved)");
+}
+
+/// A guest's image that is of no use any more is not in the way of the next.
+fn is_given_up(host: &Host, image: &Path) {
+    let line = host.line("v");
+    host.ok(&["start", "v", "--force-boot"]);
+    let mut guest = Guest::connected(&line);
+    assert!(!image.exists());
+    guest.answers();
+    host.ok(&["managedsave", "v"]);
+    drop((guest, line));
+    let line = host.line("v");
+    host.ok(&["start", "v"]);
+    Guest::taken(&line).answers();
+    assert_eq!(host.answer("v"), "running (restored)");
+}
+
+#[test]
+fn an_image_that_cannot_be_restored_is_given_up_too() {
+    let host = Host::new();
+    let image = host.state_dir().join("v/managed.save");
+    drop(host.start("v", &[]));
+    host.ok(&["managedsave", "v"]);
+    let whole = fs::read(&image).unwrap();
+    fs::write(&image, &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(host.domstate(&["start", "v"]).code, Some(1));
+    is_given_up(&host, &image);
+}
+
+#[test]
+fn an_image_that_has_not_got_its_name_is_given_up_too_and_forgotten_by_who_forgets_it() {
+    for forgets in [false, true] {
+        let host = Host::new();
+        let image = host.state_dir().join("v/managed.save");
+        drop(host.start("v", &[]));
+        host.ok(&["managedsave", "v"]);
+        let part = host.state_dir().join("v/managed.save.domstate-part");
+        fs::rename(&image, &part).unwrap();
+        if forgets {
+            let removed = "Removed managedsave image for domain 'v'\n";
+            assert_eq!(host.ok(&["managedsave-remove", "v"]), removed);
+            assert!(!part.exists());
+        }
+        is_given_up(&host, &part);
+    }
 }

@@ -228,6 +228,7 @@ fn a_guest_that_boots_may_have_run_where_that_may_be_what_is_lost() {
         story.0.launch = Some(launch(LaunchKind::Restore, Begin::Running));
         story
     };
+    let let_go = || restored().then(asked(Verb::LetGo));
     let failed = || Event::Exited {
         pid: Some(10),
         exit: Some(Exit::Status(1)),
@@ -244,6 +245,10 @@ fn a_guest_that_boots_may_have_run_where_that_may_be_what_is_lost() {
         (launched().then(failed()), "c", false),
         (launched().then(Event::Gap).then(failed()), "c", true),
         (launched().then(refused()), "c", false),
+        // Its QEMU was seen to end, and a guest that ran has said so.
+        (let_go(), "b", true),
+        (let_go().then(failed()), "b", false),
+        (let_go().then(Event::Gap).then(failed()), "b", true),
     ];
     for (number, (story, boot, wanted)) in rows.into_iter().enumerate() {
         assert_eq!(story.0.may_have_run(&boot_id(boot)), wanted, "row {number}");

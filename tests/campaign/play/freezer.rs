@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,12 @@ impl ControlGroup {
             std::thread::yield_now();
         }
     }
+}
+
+/// What is added to an act that is not done, for want of such a group.
+pub(crate) fn freezer_lack() -> Option<&'static str> {
+    static IS_THERE: LazyLock<bool> = LazyLock::new(|| ControlGroup::new().is_some());
+    (!*IS_THERE).then_some(": not run, no control group can be made")
 }
 
 impl Drop for ControlGroup {

@@ -182,6 +182,15 @@ fn what_a_guest_was_saved_in_is_not_undone_by_who_cannot_read_on() {
         journal.display()
     );
     assert_eq!((said.code, said.stderr), (Some(1), why));
+    for (verb, way_out) in [
+        (&["undefine", "v"][..], "'undefine --managed-save'"),
+        (&["domrename", "v", "w"], "'managedsave-remove'"),
+    ] {
+        let said = under_strace(&host, &at, "pread64:error=EIO", verb);
+        let why = format!("in its managed save image: {way_out} gives that up\n");
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.ends_with(&why), "{said:?}");
+    }
     assert!(part.exists());
     let line = host.line("v");
     host.ok(&["start", "v"]);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Stage, make_disk};
+use crate::harness::{Guest, with_argv};
 
 #[test]
 fn what_cannot_hold_a_snapshot_is_refused_before_the_guest_is_stopped() {
@@ -128,4 +129,53 @@ fn a_guest_of_which_a_part_was_loaded_stands_and_is_told_so() {
     let words = "error: Failed to revert snapshot s1\nerror: QEMU ended before it was ready (exit status 1)\n";
     assert!(inactive.stderr.starts_with(words), "{inactive:?}");
     assert_eq!(stage.host.answer("v"), "shut off (failed)");
+}
+
+/// QEMU takes the disks back before it loads the memory: who is saved beside them finds others than he left.
+#[test]
+fn a_saved_guest_is_not_taken_up_over_disks_that_a_revert_may_have_taken_back() {
+    let (stage, guest) = Stage::started();
+    stage.create("s1");
+    stage.host.ok(&["managedsave", "v"]);
+    drop(guest);
+    let drives = stage.drives();
+    let argv = stage.host.argv(
+        "v",
+        &["-drive", &drives[0], "-drive", &drives[1], "-m", "32"],
+    );
+    stage.host.ok(&with_argv(&["define", "v"], &argv));
+    let said = stage.host.domstate(&["snapshot-revert", "v", "s1"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let image = stage.host.state_dir().join("v/managed.save");
+    let why = format!(
+        "error: Failed to start domain 'v'\nerror: cannot restore {}: its disks may have been taken back to a snapshot in run 2: \
+         'start --force-boot' boots, and 'managedsave-remove' forgets it\n",
+        image.display()
+    );
+    stage.host.refused(&["start", "v"], &why);
+    assert!(image.exists());
+    let line = stage.host.line("v");
+    stage.host.ok(&["start", "v", "--force-boot"]);
+    let mut guest = Guest::connected(&line);
+    assert!(!image.exists());
+    guest.answers();
+}
+
+#[test]
+fn a_snapshot_that_lies_in_a_disk_which_the_guest_has_not_is_not_said_to_be_deleted() {
+    let (stage, _guest) = Stage::started();
+    stage.create("s1");
+    stage.host.ok(&["destroy", "v"]);
+    let drives = stage.drives();
+    let _guest = stage.start_with(&["-drive", &drives[0]]);
+    let why = format!(
+        "error: Failed to delete snapshot s1\nerror: Requested operation is not valid: {} holds the snapshot, and is no disk that \
+         the guest writes to now: delete it while the domain is not active\n",
+        stage.disks[1].display()
+    );
+    stage.refuses(&["snapshot-delete", "v", "s1"], &why);
+    assert_eq!(stage.listed(), ["s1"]);
+    assert!(stage.is_held("s1"));
+    stage.host.ok(&["destroy", "v"]);
+    stage.delete("s1");
 }
