@@ -295,18 +295,22 @@ impl Fold {
     /// Whether the guest ran, or may have, as seen in boot `now`: QEMU's word for it comes to the disk later than that it was let
     /// go.
     pub fn may_have_run(&self, now: &BootId) -> bool {
-        let let_go = |intent: &Intent| intent.verb == Verb::LetGo;
         // Of a QEMU that was seen to end, and whose words are all there, a guest that ran has said so.
-        let is_seen = self.end().is_some_and(|end| end.exit.is_some()) && !self.gap;
+        let has_ended = self.end().is_some_and(|end| end.exit.is_some()) && !self.gap;
+        let says_nothing = !self.moved && self.shutdown.is_none() && self.panic.is_none();
+        let has_not =
+            |let_go: &Intent| has_ended && says_nothing && let_go.progress == Progress::Asked;
+        let mut let_go = self.intents.0.iter().filter(|i| i.verb == Verb::LetGo);
         self.began.is_some()
-            || self.intents.0.iter().any(let_go) && !is_seen
+            || let_go.any(|intent| !has_not(intent))
             || self.is_let_go_by_itself() && self.may_lack_first_word(now)
     }
 
     /// Whether QEMU may have taken the guest's disks back to a snapshot: it does so before it loads the memory, and may end in
     /// between.
     pub fn may_have_gone_back(&self) -> bool {
-        self.kind() == LaunchKind::Snapshot && self.launcher.is_some()
+        let is_spawned = self.launcher.is_some() || self.qemu.is_some();
+        self.kind() == LaunchKind::Snapshot && (is_spawned || self.refusal.is_none())
     }
 
     /// Whether QEMU lets the guest run without another word. A saved one is let go later, durably.

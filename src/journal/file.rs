@@ -206,6 +206,15 @@ impl Journal {
         self.front() > 0
     }
 
+    /// Whether QEMU has got so far as to have a monitor, on which it says so first: looked for in the beginning alone.
+    pub fn has_greeting(&self) -> io::Result<bool> {
+        let mut begin = [0; 64 * 1024];
+        let read = self.file.read_at(&mut begin, 0)?;
+        let begin = begin.get(..read).unwrap_or_default();
+        let mut lines = begin.split(|byte| *byte == b'\n');
+        Ok(lines.any(|line| line.starts_with(b"{\"QMP\"")))
+    }
+
     /// Up to which offset space in front was given back.
     pub fn front(&self) -> u64 {
         skip_hole(&self.file, 0)

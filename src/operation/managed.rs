@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -10,8 +11,9 @@ use super::dump::is_core;
 use super::folder::take_folder_lock;
 use super::fulfil::fulfil;
 use super::settle::refuse_while_busy;
-use crate::domain::{Certainty, ShutOff, State, Verb};
-use crate::journal::JOURNAL_FILE;
+use super::snapshot_duty::UNTOUCHED;
+use crate::domain::{Certainty, Fold, ShutOff, State, Verb};
+use crate::journal::{JOURNAL_FILE, Journal};
 use crate::observe::{Observation, boot_id, look, look_at_run, replay};
 use crate::store::{
     Definition, DomainFolder, NameLock, OpenImage, RunFolder, SaveImage, part_of, refuse_link,
@@ -67,7 +69,8 @@ pub fn remove_managed_image(domain: &DomainFolder) -> Result<bool> {
         }
     }
     let name_lock = NameLock::take(&path).with_context(context)?;
-    let had_one = has_managed_image(domain) || forget_unplaced(&path);
+    let is_unplaced = !seen.is_active() && forget_unplaced(&path, &seen);
+    let had_one = has_managed_image(domain) || is_unplaced;
     // One that comes where there was none comes later.
     if had_one || name_lock.is_some() {
         forget_managed_image(domain).with_context(context)?;
@@ -75,10 +78,11 @@ pub fn remove_managed_image(domain: &DomainFolder) -> Result<bool> {
     Ok(had_one)
 }
 
-/// Removes an image that is whole and has not got its name, and never will. Whether there was one.
-fn forget_unplaced(place: &Path) -> bool {
+/// Removes what has not got its name, and never will: nobody writes it any more. Whether a guest may have been in it.
+fn forget_unplaced(place: &Path, seen: &Observation) -> bool {
     let part = part_of(place);
-    OpenImage::open(&part).is_ok() && std::fs::remove_file(part).is_ok()
+    let may_be_whole = OpenImage::open(&part).is_ok() || seen.is_unread;
+    std::fs::remove_file(part).is_ok() && may_be_whole
 }
 
 /// Removes it if it was taken up: it is known to be of no use, and takes as much room as the guest's memory.
@@ -97,6 +101,15 @@ pub fn sweep_managed_image(domain: &DomainFolder) {
 /// yet.
 pub fn give_up_managed_image(domain: &DomainFolder, run: u32) {
     let place = domain.managed_save();
+    let Ok(seen) = look(domain) else {
+        return;
+    };
+    let is_it = seen.run.as_ref().is_some_and(|it| it.number() == run);
+    // One that comes from elsewhere may never arrive.
+    let (true, Some(_), Some(launched)) = (is_it, seen.fold.began, seen.fold.launched_at) else {
+        return;
+    };
+    let launched = UNIX_EPOCH + Duration::from_micros(launched.0);
     for path in [part_of(&place), place.clone()] {
         // Who has it saves the guest of this run.
         let Ok(Some(_name_lock)) = NameLock::try_take(&path) else {
@@ -104,8 +117,11 @@ pub fn give_up_managed_image(domain: &DomainFolder, run: u32) {
         };
         let is_older = match OpenImage::open(&path) {
             Ok(open) => open.image.run < run,
-            // One that is being written looks like that, too.
-            Err(_) => path == place,
+            // The one that is being written for this run looks like that, too.
+            Err(_) => {
+                let written = std::fs::symlink_metadata(&path).and_then(|found| found.modified());
+                written.is_ok_and(|written| written < launched)
+            }
         };
         if is_older {
             let _ = std::fs::remove_file(&path);
@@ -133,7 +149,7 @@ pub(super) fn refuse_unread(
 
 fn forget_managed_image(domain: &DomainFolder) -> io::Result<()> {
     match std::fs::remove_file(domain.managed_save()) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => sync_folder(domain.path()),
         Err(error) => Err(error),
         Ok(()) => sync_folder(domain.path()),
     }
@@ -165,14 +181,25 @@ fn was_taken_up(domain: &DomainFolder, saved: &SaveImage) -> Result<bool> {
         if let Some(damage) = later.damage {
             let why = format!("{}: {}", damage.file, damage.why);
             doubt = Some(format!("whether it was taken up cannot be known: {why}"));
-        } else if later.fold.may_have_gone_back() {
+        } else if later.fold.may_have_gone_back() && !is_untouched(&run, &later.fold) {
             doubt = Some(format!(
-                "its disks may have been taken back to a snapshot in run {number}: 'start --force-boot' boots, and \
-                 'managedsave-remove' forgets it"
+                "its disks may have been taken back to a snapshot in run {number}: 'start --force-boot' boots, \
+                 'managedsave-remove' forgets it, and 'restore' of that file takes it up all the same"
             ));
         }
     }
     doubt.map_or(Ok(false), |why| Err(anyhow!(why)))
+}
+
+/// Whether a QEMU that was to begin with a snapshot ended before it touched a disk: before it had a monitor, or with such words.
+fn is_untouched(run: &RunFolder, fold: &Fold) -> bool {
+    let Some(end) = fold.end().filter(|end| end.exit.is_some()) else {
+        return false;
+    };
+    let last = end.words.last_line.as_deref().unwrap_or_default();
+    let is_said = UNTOUCHED.iter().any(|words| last.contains(words));
+    let greets = Journal::open_read_only(run.path()).and_then(|journal| journal.has_greeting());
+    is_said || !fold.gap && greets.is_ok_and(|greets| !greets)
 }
 
 /// Whether it is known that the guest of a run that was saved was let run in its QEMU: before that was told to end.

@@ -65,7 +65,7 @@ fn delete_from_qemu(domain: &DomainFolder, seen: Observation, snapshot: &Snapsho
         | State::Crashed
         | State::PmSuspended => Before::Stood,
     };
-    refuse_elsewhere(&run, &mut control, snapshot)?;
+    refuse_elsewhere(domain, &run, &mut control, snapshot)?;
     let place = domain.snapshot(&snapshot.name);
     let asking = Asking::begin_job(&run, Verb::SnapshotDelete, job(&place, before)?)?;
     let deleted = delete_from_nodes(&mut control, snapshot.name.as_str());
@@ -87,8 +87,14 @@ fn delete_from_qemu(domain: &DomainFolder, seen: Observation, snapshot: &Snapsho
 }
 
 /// Refuses to forget a snapshot that a disk holds which this QEMU does not have, or may not write to.
-fn refuse_elsewhere(run: &RunFolder, control: &mut Control, snapshot: &Snapshot) -> Result<()> {
-    let definition = Definition::of_run(run)?;
+fn refuse_elsewhere(
+    domain: &DomainFolder,
+    run: &RunFolder,
+    control: &mut Control,
+    snapshot: &Snapshot,
+) -> Result<()> {
+    // An older domstate has kept none of its own for the run.
+    let definition = Definition::of_run(run).or_else(|_| Definition::load(&domain.definition()))?;
     // One disk may have several names.
     let place = |path: PathBuf| path.canonicalize().unwrap_or(path);
     let disks = disks(control)?;

@@ -31,7 +31,7 @@ use crate::store::{
 const ALREADY_THERE: &str = "already exists";
 
 /// What QEMU says before it has touched a disk or the guest's memory (`load_snapshot`, 7.2 to 11.1).
-const UNTOUCHED: &[&str] = &[
+pub(super) const UNTOUCHED: &[&str] = &[
     "does not exist in one or more devices",
     "does not support snapshots",
     "disk-only snapshot",

@@ -176,17 +176,23 @@ fn take_domain(
     domain: &DomainFolder,
     options: &StartOptions,
 ) -> Result<(FolderLock, Option<Definition>)> {
-    let is_defined = options.keep == Keep::Nothing && !matches!(options.from, From::Image(_));
     let folder_lock = take_folder_lock(domain);
-    if is_defined && !domain.definition().exists() {
-        // With something in it, it stays.
-        let _ = std::fs::remove_dir(domain.path());
+    let is_defined = domain.definition().exists();
+    if options.keep == Keep::Nothing && !is_defined {
+        if folder_lock.is_ok() {
+            // With something in it, it stays.
+            let _ = std::fs::remove_dir(domain.path());
+        }
         bail!("failed to get domain '{}'", domain.name());
     }
     let folder_lock = folder_lock?;
-    let defined = match is_defined {
-        true => Some(definition_now(domain)?),
-        false => refuse_another(domain, options)?,
+    let defined = match &options.from {
+        From::Image(image) if is_defined => Some(refuse_another(domain, image)?),
+        From::Image(_) => None,
+        From::Definition | From::Boot | From::Snapshot(_) => match options.keep {
+            Keep::Nothing => Some(definition_now(domain)?),
+            Keep::Definition => None,
+        },
     };
     Ok((folder_lock, defined))
 }
@@ -197,17 +203,11 @@ fn definition_now(domain: &DomainFolder) -> Result<Definition> {
         .with_context(|| format!("cannot read domain '{}'", domain.name()))
 }
 
-/// The definition of a domain to which a saved guest is to come, if it has got one by now.
+/// The definition of a domain to which a saved guest is to come.
 ///
 /// # Errors
 /// In virsh's words where that is of another guest.
-fn refuse_another(domain: &DomainFolder, options: &StartOptions) -> Result<Option<Definition>> {
-    let From::Image(image) = &options.from else {
-        return Ok(None);
-    };
-    if options.keep == Keep::Nothing || !domain.definition().exists() {
-        return Ok(None);
-    }
+fn refuse_another(domain: &DomainFolder, image: &OpenImage) -> Result<Definition> {
     let known = definition_now(domain)?;
     if known.uuid != image.image.definition.uuid {
         bail!(
@@ -216,7 +216,7 @@ fn refuse_another(domain: &DomainFolder, options: &StartOptions) -> Result<Optio
             known.uuid
         );
     }
-    Ok(Some(known))
+    Ok(known)
 }
 
 /// The domain, which must not be active, once nothing of an earlier run is left to be done.

@@ -233,13 +233,14 @@ fn what_a_killed_undefine_leaves_goes_with_the_next() {
 }
 
 /// What a start says that is held up behind the reading of its definition, while this is done.
-fn said_by_a_start_that_is_held_up(host: &Host, meanwhile: &[&str]) -> Said {
+fn said_by_a_start_that_is_held_up(host: &Host, start: &[&str], meanwhile: &[&str]) -> Said {
+    let words = start;
     let trace = host.folder().join("trace");
     let mut start = Command::new("strace");
     let inject = "inject=flock:delay_enter=3000000:when=1";
     start.args(["-qq", "-e", "trace=flock", "-e", inject, "-o"]);
     start.arg(&trace).arg(env!("CARGO_BIN_EXE_domstate"));
-    start.args(["start", "v"]);
+    start.args(words);
     start.env("DOMSTATE_DIR", host.state_dir());
     let start = spawn(start);
     until("the lock of the domain's folder", || {
@@ -255,7 +256,7 @@ fn a_start_of_a_domain_that_is_renamed_or_forgotten_meanwhile_starts_nothing() {
         let host = Host::new();
         let _line = host.line("v");
         host.ok(&with_argv(&["define", "v"], &host.argv("v", &[])));
-        let said = said_by_a_start_that_is_held_up(&host, meanwhile);
+        let said = said_by_a_start_that_is_held_up(&host, &["start", "v"], meanwhile);
         let why = "error: Failed to start domain 'v'\nerror: failed to get domain 'v'\n";
         assert_eq!((said.code, said.stderr.as_str()), (Some(1), why));
         assert!(!host.state_dir().join("v").exists(), "{meanwhile:?}");
@@ -269,9 +270,23 @@ fn a_start_of_a_domain_that_is_defined_anew_meanwhile_starts_that() {
     host.ok(&with_argv(&["define", "v"], &host.argv("v", &[])));
     let anew = host.argv("v", &["-name", "anew"]);
     let anew = with_argv(&["define", "v"], &anew);
-    let said = said_by_a_start_that_is_held_up(&host, &anew);
+    let said = said_by_a_start_that_is_held_up(&host, &["start", "v"], &anew);
     assert_eq!(said.code, Some(0), "{said:?}");
     let qemu = host.qemu_pid("v");
     let line = fs::read_to_string(format!("/proc/{qemu}/cmdline")).unwrap();
     assert!(line.contains("\0anew\0"), "{line:?}");
+}
+
+#[test]
+fn a_restore_into_a_domain_that_is_renamed_meanwhile_starts_nothing() {
+    let host = Host::new();
+    let file = host.path("file");
+    drop(host.start("v", &[]));
+    host.ok(&["save", "v", &file]);
+    let said =
+        said_by_a_start_that_is_held_up(&host, &["restore", &file], &["domrename", "v", "w"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let why = "error: failed to get domain 'v'\n";
+    assert!(said.stderr.ends_with(why), "{said:?}");
+    assert!(!host.state_dir().join("v").exists());
 }

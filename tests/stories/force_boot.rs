@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::boot::{SECOND, after_boot_in};
-use super::harness::{Guest, Host, is_root};
+use super::harness::{Guest, Host, is_root, with_argv};
 
 #[test]
 fn an_image_is_given_up_once_the_guest_has_booted_and_not_by_a_start_that_fails() {
@@ -121,4 +121,20 @@ fn an_image_that_has_not_got_its_name_is_given_up_too_and_forgotten_by_who_forge
         }
         is_given_up(&host, &part);
     }
+}
+
+#[test]
+fn an_image_is_not_given_up_for_a_guest_that_has_yet_to_come() {
+    let host = Host::new();
+    let image = host.state_dir().join("v/managed.save");
+    drop(host.start("v", &[]));
+    host.ok(&["managedsave", "v"]);
+    let way = format!("unix:{}", host.folder().join("way").display());
+    let argv = host.argv("v", &["-incoming", &way]);
+    let _line = host.line("v");
+    host.ok(&with_argv(&["start", "v", "--force-boot"], &argv));
+    assert_eq!(host.answer("v"), "paused (migrating)");
+    assert!(image.exists());
+    host.ok(&["destroy", "v"]);
+    assert!(image.exists());
 }

@@ -149,7 +149,7 @@ fn a_saved_guest_is_not_taken_up_over_disks_that_a_revert_may_have_taken_back() 
     let image = stage.host.state_dir().join("v/managed.save");
     let why = format!(
         "error: Failed to start domain 'v'\nerror: cannot restore {}: its disks may have been taken back to a snapshot in run 2: \
-         'start --force-boot' boots, and 'managedsave-remove' forgets it\n",
+         'start --force-boot' boots, 'managedsave-remove' forgets it, and 'restore' of that file takes it up all the same\n",
         image.display()
     );
     stage.host.refused(&["start", "v"], &why);
@@ -178,4 +178,32 @@ fn a_snapshot_that_lies_in_a_disk_which_the_guest_has_not_is_not_said_to_be_dele
     assert!(stage.is_held("s1"));
     stage.host.ok(&["destroy", "v"]);
     stage.delete("s1");
+}
+
+/// A QEMU that ends before it has a monitor has not come to the snapshot.
+#[test]
+fn a_saved_guest_is_taken_up_behind_a_revert_that_touched_no_disk_and_by_who_wants_it_behind_any() {
+    let no_disk = "file=/nowhere,format=raw,if=none";
+    for further in [&["-drive", no_disk][..], &["-m", "32"]] {
+        let (stage, guest) = Stage::started();
+        stage.create("s1");
+        stage.host.ok(&["managedsave", "v"]);
+        drop(guest);
+        let drives = stage.drives();
+        let mut args = vec!["-drive", &drives[0], "-drive", &drives[1]];
+        args.extend(further);
+        let argv = stage.host.argv("v", &args);
+        stage.host.ok(&with_argv(&["define", "v"], &argv));
+        let said = stage.host.domstate(&["snapshot-revert", "v", "s1"]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        let image = stage.host.state_dir().join("v/managed.save");
+        let touches = further[0] == "-m";
+        let line = stage.host.line("v");
+        match touches {
+            false => stage.host.ok(&["start", "v"]),
+            true => stage.host.ok(&["restore", image.to_str().unwrap()]),
+        };
+        Guest::taken(&line).answers();
+        assert_eq!(stage.host.answer("v"), "running (restored)");
+    }
 }
