@@ -8,6 +8,8 @@ mod check;
 mod command;
 /// Copies of the state directory.
 mod copies;
+/// What is done.
+mod deeds;
 /// The end of a story.
 mod finale;
 /// A control group in which processes stand still.
@@ -23,28 +25,25 @@ mod way;
 
 use std::any::Any;
 use std::fmt::Write as _;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domstate::domain::State;
 use nix::sys::signal::Signal;
-use serde_json::json;
 
 use self::calm::Calm;
 use self::freezer::ControlGroup;
 pub(crate) use self::freezer::freezer_lack;
 pub(crate) use self::traces::Faults;
-use crate::act::{Act, Freezer, Theme};
+use crate::act::{Act, Theme};
 use crate::failure::Failure;
-use crate::harness::{Host, is_alive, send_to, until};
+use crate::harness::Host;
 use crate::journey::Role;
-use crate::judge::{Spoken, words};
+use crate::judge::Spoken;
 use crate::objection::Objection;
 use crate::peer;
 use crate::story::Story;
@@ -114,13 +113,6 @@ pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
         replay: story.replay(),
         text: format!("{why}\n{story}{}", stage.what_was_done()),
     })
-}
-
-/// When a process began, in clock ticks since the host's boot (`/proc/PID/stat`, field 22); `None` if there is none.
-fn born_at(pid: i32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split(' ').nth(19).map(str::to_owned)
 }
 
 /// What a thread said when it panicked.
@@ -262,172 +254,6 @@ impl<'a> Stage<'a> {
             return Err("the guest is not ready".to_owned().into());
         }
         self.check()
-    }
-
-    /// Takes into account that this is done.
-    fn notes(&mut self, act: &Act) {
-        self.is_obscure |= act.obscures();
-        self.is_run_obscure |= act.obscures();
-        self.acts.push(act.clone());
-    }
-
-    /// Does what is in a group, all at once.
-    fn perform(&mut self, group: &[Act]) -> Result<(), Objection> {
-        for act in group {
-            self.notes(act);
-        }
-        let takes = [
-            "start",
-            "run",
-            "restore",
-            "snapshot-revert",
-            "undefine",
-            "managedsave-remove",
-        ];
-        let does = |verbs: &[&str]| {
-            group
-                .iter()
-                .filter_map(words)
-                .any(|w| verbs.contains(&w[0]))
-        };
-        self.may_lack_image = match does(&["save", "managedsave"]) {
-            true => does(&takes),
-            false => self.may_lack_image || does(&takes),
-        };
-        *self.spoken.lock().unwrap() = None;
-        let this = &*self;
-        let took: Vec<Result<Option<(String, Duration)>, Objection>> =
-            std::thread::scope(|scope| {
-                // A `start` waits for its supervisor, and a job for what QEMU writes, which somebody may have stopped: sooner
-                // or later he lets it go on.
-                let (done, all_done) = mpsc::channel::<()>();
-                let has_job = does(&["dump", "save", "managedsave"]);
-                scope.spawn(move || {
-                    let is_late =
-                        |after| all_done.recv_timeout(after) == Err(RecvTimeoutError::Timeout);
-                    if is_late(STOPPED_AT_MOST) {
-                        this.thaw();
-                        for pid in this.witness.supervisors() {
-                            this.send(pid, Signal::SIGCONT);
-                        }
-                        if has_job && is_late(STOPPED_AT_MOST) {
-                            this.signal(Signal::SIGCONT);
-                        }
-                    }
-                });
-                let acts: Vec<_> = group
-                    .iter()
-                    .map(|act| scope.spawn(move || this.act(act)))
-                    .collect();
-                let took = acts.into_iter().map(|act| {
-                    let took = act.join();
-                    took.unwrap_or_else(|panic| Err(words_of(&*panic).into()))
-                });
-                let took = took.collect();
-                drop(done);
-                took
-            });
-        for took in took {
-            if let Some(took) = took? {
-                self.played.commands += 1;
-                self.played.slowest.push(took);
-            }
-        }
-        self.is_gone = !self.host.state_dir().exists();
-        if group.len() > 1 {
-            *self.spoken.lock().unwrap() = None;
-        }
-        if let [Act::AskAfterBoot] = group {
-            self.judge_boot()?;
-        }
-        Ok(())
-    }
-
-    fn act(&self, act: &Act) -> Result<Option<(String, Duration)>, Objection> {
-        let done = self.done(act);
-        if words(act).is_some_and(|words| words[0] == "domrename") {
-            self.rename_back()?;
-        }
-        done
-    }
-
-    fn done(&self, act: &Act) -> Result<Option<(String, Duration)>, Objection> {
-        match act {
-            Act::Verb(words) => return self.verb(words, None).map(Some),
-            Act::Faulted(words, fault) => return self.verb(words, Some(fault)).map(Some),
-            Act::Followed(words, fault) => {
-                let words = self.spelt(words);
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                self.run_following(&words, fault)?;
-            }
-            Act::Halted(words, micros) => return self.halted(words, *micros).map(Some),
-            Act::Interrupted(words, micros) => return self.interrupted(words, *micros).map(Some),
-            Act::Abandoned(words, micros) => return self.abandoned(words, *micros).map(Some),
-            Act::Letter(letter) => self.witness.press(*letter),
-            Act::Signal(signal) => self.signal(*signal),
-            Act::SignalAtArrival(signal) => {
-                self.await_arrival();
-                self.signal(*signal);
-            }
-            Act::Monitor(command) => self.third_party(command),
-            Act::Supervisor(signal) => {
-                for pid in self.witness.supervisors() {
-                    self.send(pid, *signal);
-                }
-            }
-            Act::Freezer(Freezer::Qemu) => self.freeze(&self.witness.connected()),
-            Act::Freezer(Freezer::Supervisor) => self.freeze(&self.witness.supervisors()),
-            Act::Freezer(Freezer::Thaws) => self.thaw(),
-            Act::SupervisorFault(fault) => {
-                self.break_processes(&self.witness.supervisors(), &[], fault);
-            }
-            Act::QemuFault(fault) => {
-                self.break_processes(&self.witness.connected(), &["-f"], fault);
-            }
-            Act::LoseCheckpoint => {
-                let checkpoint = format!("{}/state.json", self.domain);
-                let _ = fs::remove_file(self.host.state_dir().join(checkpoint));
-            }
-            Act::Storage(storage) => self.storage(*storage),
-            Act::ReusePid => self.reuse_pid(),
-            Act::AskDamagedCopy(seed) => self.ask_damaged_copy(*seed)?,
-            Act::AskAfterBoot => self.ask_after_boot()?,
-        }
-        self.note(&act.to_string());
-        Ok(None)
-    }
-
-    fn third_party(&self, command: &str) {
-        let (command, arguments) = match command {
-            "migrate" => (command, json!({"uri": "exec:cat > /dev/null"})),
-            "savevm" => (
-                "human-monitor-command",
-                json!({"command-line": "savevm another"}),
-            ),
-            _ => (command, json!({})),
-        };
-        let patience = Duration::from_secs(2);
-        let _ = self.witness.execute_with(command, &arguments, patience);
-    }
-
-    fn signal(&self, signal: Signal) {
-        for pid in self.witness.connected() {
-            let born = born_at(pid);
-            // Another act may give its pid away, before that or behind it.
-            let is_sent = self.send(pid, signal);
-            // What is frozen dies when it is thawed.
-            if is_sent && signal == Signal::SIGKILL && !self.is_frozen(pid) {
-                let is_gone = || !is_alive(pid) || born_at(pid) != born;
-                until("a death by SIGKILL", is_gone);
-            }
-        }
-    }
-
-    /// Whether it was sent: to nobody who has its pid by now.
-    fn send(&self, pid: i32, signal: Signal) -> bool {
-        let folder = self.host.folder().to_string_lossy().into_owned();
-        let signal = rustix::process::Signal::from_named_raw(signal as i32).unwrap();
-        send_to(pid, &folder, signal)
     }
 
     fn note(&self, line: &str) {
