@@ -330,7 +330,11 @@ fn host_ended_it_by_its_own_words(case: &Case<'_>) -> Option<Verdict> {
     let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
     let says_nothing = case.fold.shutdown.is_none() && !by_device;
     let orderly = says_nothing && case.exit == Some(Exit::Status(0));
-    orderly.then(|| witnessed(ShutOff::Destroyed, Cause::HostSignal(sender.clone())))
+    let cause = || Cause::HostSignal(sender.clone());
+    orderly.then(|| match sender.is_of_several() {
+        true => inferred(ShutOff::Destroyed, cause()),
+        false => witnessed(ShutOff::Destroyed, cause()),
+    })
 }
 
 fn stood_and_may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {

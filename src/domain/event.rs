@@ -225,6 +225,18 @@ pub struct SignalSender {
     pub command: Option<String>,
 }
 
+impl SignalSender {
+    /// Somebody of several that QEMU's log names.
+    pub fn of_several() -> Self {
+        Self::default()
+    }
+
+    /// Whether it is that.
+    pub fn is_of_several(&self) -> bool {
+        *self == Self::of_several()
+    }
+}
+
 /// QEMU's RunState as far as a run can begin in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunStatus {

@@ -1,17 +1,14 @@
 //! A managed image is given up for a fresh boot, and for nothing less.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::boot::{SECOND, after_boot_in};
 use super::harness::{Guest, Host, is_root, with_argv};
 
 #[test]
 fn an_image_is_given_up_once_the_guest_has_booted_and_not_by_a_start_that_fails() {
-    let host = Host::new();
-    let image = host.state_dir().join("v/managed.save");
-    drop(host.start("v", &[]));
-    host.ok(&["managedsave", "v"]);
+    let (host, image) = saved();
     let failing = host.domstate(&["start", "v", "--force-boot", "--", "false"]);
     assert_eq!(failing.code, Some(1), "{failing:?}");
     assert_eq!(host.answer("v"), "shut off (failed)");
@@ -34,10 +31,7 @@ fn an_image_is_given_up_for_a_guest_that_may_have_booted_before_the_power_went()
     if !is_root("an_image_is_given_up_for_a_guest_that_may_have_booted_before_the_power_went") {
         return;
     }
-    let host = Host::new();
-    let image = host.state_dir().join("v/managed.save");
-    drop(host.start("v", &[]));
-    host.ok(&["managedsave", "v"]);
+    let (host, image) = saved();
     let saved = fs::read(&image).unwrap();
     let has_image = |word: &str| {
         let said = after_boot_in(&host.state_dir(), SECOND, &["dominfo", "v"]);
@@ -68,14 +62,21 @@ fn an_image_is_given_up_for_a_guest_that_may_have_booted_before_the_power_went()
 
 #[test]
 fn a_guest_does_not_come_by_migration_into_a_domain_that_has_a_saved_one() {
-    let host = Host::new();
-    drop(host.start("v", &[]));
-    host.ok(&["managedsave", "v"]);
+    let (host, _) = saved();
     let way = format!("unix:{}", host.folder().join("way").display());
     let why = "error: Failed to start domain 'v'\nerror: the domain has a managed save image, in whose place no \
                other guest can come: remove it by 'managedsave-remove'\n";
     host.refused(&["start", "v", "--incoming", &way], why);
     assert_eq!(host.answer("v"), "shut off (saved)");
+}
+
+/// A guest that is saved, and where.
+fn saved() -> (Host, PathBuf) {
+    let host = Host::new();
+    drop(host.start("v", &[]));
+    host.ok(&["managedsave", "v"]);
+    let image = host.state_dir().join("v/managed.save");
+    (host, image)
 }
 
 /// A guest's image that is of no use any more is not in the way of the next.
@@ -95,10 +96,7 @@ fn is_given_up(host: &Host, image: &Path) {
 
 #[test]
 fn an_image_that_cannot_be_restored_is_given_up_too() {
-    let host = Host::new();
-    let image = host.state_dir().join("v/managed.save");
-    drop(host.start("v", &[]));
-    host.ok(&["managedsave", "v"]);
+    let (host, image) = saved();
     let whole = fs::read(&image).unwrap();
     fs::write(&image, &whole[..whole.len() / 2]).unwrap();
     assert_eq!(host.domstate(&["start", "v"]).code, Some(1));
@@ -108,10 +106,7 @@ fn an_image_that_cannot_be_restored_is_given_up_too() {
 #[test]
 fn an_image_that_has_not_got_its_name_is_given_up_too_and_forgotten_by_who_forgets_it() {
     for forgets in [false, true] {
-        let host = Host::new();
-        let image = host.state_dir().join("v/managed.save");
-        drop(host.start("v", &[]));
-        host.ok(&["managedsave", "v"]);
+        let (host, image) = saved();
         let part = host.state_dir().join("v/managed.save.domstate-part");
         fs::rename(&image, &part).unwrap();
         if forgets {
@@ -125,10 +120,7 @@ fn an_image_that_has_not_got_its_name_is_given_up_too_and_forgotten_by_who_forge
 
 #[test]
 fn an_image_is_not_given_up_for_a_guest_that_has_yet_to_come() {
-    let host = Host::new();
-    let image = host.state_dir().join("v/managed.save");
-    drop(host.start("v", &[]));
-    host.ok(&["managedsave", "v"]);
+    let (host, image) = saved();
     let way = format!("unix:{}", host.folder().join("way").display());
     let argv = host.argv("v", &["-incoming", &way]);
     let _line = host.line("v");

@@ -80,10 +80,10 @@ fn a_guest_of_which_a_copy_is_made_while_it_runs_is_not_said_to_have_been_cancel
 /// QEMU names the sender as he calls himself.
 #[test]
 fn who_sends_a_signal_and_calls_himself_by_qemus_words_is_not_believed() {
-    for name in [
-        "x: terminating on signal 15 from pid 1 (init",
-        "x)\nq: terminating on signal 15 from pid 1 (init",
-    ] {
+    let words = "q: terminating on signal 15 from pid 1 (init";
+    // Longer than what is else read of the log's end.
+    let long = format!("x{}\n{words}", " ".repeat(20_000));
+    for name in [words, &format!("x)\n{words}"), &long] {
         let host = Host::new();
         let _guest = host.start("v", &[]);
         let script = format!(

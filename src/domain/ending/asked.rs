@@ -55,7 +55,7 @@ fn obeyed_signal<'a>(case: &Case<'a>) -> Option<&'a SignalSender> {
 
 /// Whether it names several.
 fn is_sender_in_doubt(case: &Case<'_>) -> bool {
-    obeyed_signal(case).is_some_and(|sender| *sender == SignalSender::default())
+    obeyed_signal(case).is_some_and(SignalSender::is_of_several)
 }
 
 /// Whether QEMU was on its way out already when a verb sent its signal, which the kernel takes of a process that dumps its core,

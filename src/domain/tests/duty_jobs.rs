@@ -249,6 +249,13 @@ fn a_guest_that_boots_may_have_run_where_that_may_be_what_is_lost() {
         (let_go(), "b", true),
         (let_go().then(failed()), "b", false),
         (let_go().then(Event::Gap).then(failed()), "b", true),
+        // Anything that shows that it did counts.
+        (let_go().then(done(Verb::LetGo)).then(failed()), "b", true),
+        (
+            let_go().shut(ShutdownCause::GuestShutdown).then(failed()),
+            "b",
+            true,
+        ),
     ];
     for (number, (story, boot, wanted)) in rows.into_iter().enumerate() {
         assert_eq!(story.0.may_have_run(&boot_id(boot)), wanted, "row {number}");
@@ -311,4 +318,19 @@ fn a_restored_guest_is_let_go_once_it_is_loaded_and_meant_to_run() {
             "{begin:?} {then:?}"
         );
     }
+}
+
+#[test]
+fn a_qemu_that_begins_with_a_snapshot_may_have_taken_the_disks_back_unless_it_was_never_spawned() {
+    use super::story::Story;
+    let of = |kind| Story::booted_with(|l| l.kind = kind).0;
+    assert!(of(LaunchKind::Snapshot).may_have_gone_back());
+    assert!(!of(LaunchKind::Boot).may_have_gone_back());
+    let launch = launch(LaunchKind::Snapshot, Begin::Running);
+    let launched = || Story(Fold::default(), 0).then(Event::Launched(Box::new(launch.clone())));
+    // Who has spawned it may have died before he said so.
+    assert!(launched().0.may_have_gone_back());
+    let message = "no such program".to_owned();
+    let refused = launched().then(Event::SpawnFailed { message });
+    assert!(!refused.0.may_have_gone_back());
 }

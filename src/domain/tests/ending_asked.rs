@@ -162,13 +162,9 @@ fn a_destroy_is_only_likely_if_qemu_names_somebody_else_whose_signal_it_obeyed()
     }
     // One that calls itself by QEMU's words, or a guest that writes them.
     for story in stories() {
-        let several = LogWords {
-            terminated: Some(SignalSender::default()),
-            ..LogWords::default()
-        };
         let end = story
             .shut(ShutdownCause::HostSignal)
-            .ends_with(STATUS_0, several);
+            .ends_with(STATUS_0, names_several());
         assert_ends(Certainty::Inferred, [(end, "destroyed", by.clone())]);
     }
     // A wrapper passes it on.

@@ -186,6 +186,12 @@ fn a_qemu_that_the_host_ended_was_destroyed() {
             Cause::HostSignal(term_by(None)),
         ),
     ]);
+    // Where those name several a guest may have written some of them, or all.
+    let end = Story::booted()
+        .then(Event::Gap)
+        .ends_with(STATUS_0, names_several());
+    let cause = Cause::HostSignal(SignalSender::of_several());
+    assert_ends(Certainty::Inferred, [(end, "destroyed", cause)]);
 }
 
 #[test]

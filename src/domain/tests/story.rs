@@ -125,6 +125,14 @@ pub(super) fn says(pid: Option<u32>) -> LogWords {
     }
 }
 
+/// It names several.
+pub(super) fn names_several() -> LogWords {
+    LogWords {
+        terminated: Some(SignalSender::of_several()),
+        ..LogWords::default()
+    }
+}
+
 pub(super) fn term_by(pid: Option<u32>) -> SignalSender {
     SignalSender {
         signal: Some(15),
