@@ -191,7 +191,8 @@ impl Guest {
             // It may be QEMU's, or the guest's by semihosting.
             Some(Exit::Status(_)) if self.exit_device => ShutOff::Unknown,
             Some(Exit::Status(0)) if self.gap => ShutOff::Unknown,
-            None if self.gap && end.boot == self.boot => ShutOff::Unknown,
+            // Nor does anybody know whether the guest gave one.
+            None if (self.gap || self.exit_device) && end.boot == self.boot => ShutOff::Unknown,
             Some(_) | None => ShutOff::Crashed,
         }
     }

@@ -338,3 +338,21 @@ fn nobody_but_qemu_has_the_journal_open_to_write_only() {
         assert!(!trace.contains("O_WRONLY"), "{args:?}: {trace}");
     }
 }
+
+/// The status is the wrapper's who waits for it; on 7.2 it is all that tells (10 and 11 announce a shutdown).
+#[test]
+fn a_guest_that_may_have_exited_by_itself_unseen_is_not_said_to_have_crashed() {
+    let host = Host::new();
+    let mut guest = start_behind_waiting(&host);
+    let (supervisor, qemu) = (host.supervisor_pid("v"), host.qemu_pid("v"));
+    send(supervisor, Signal::SIGSTOP);
+    guest.press('x');
+    until("its exit", || !is_alive(qemu));
+    let told = host.json("v");
+    let is_unknown = told["reason"] == "unknown" && told["certainty"] == "unknown";
+    assert!(is_unknown || told["reason"] == "shutdown", "{told}");
+    if is_unknown {
+        assert_eq!(told["cause"]["kind"], "status-lost", "{told}");
+    }
+    send(supervisor, Signal::SIGCONT);
+}

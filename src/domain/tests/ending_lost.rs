@@ -35,6 +35,16 @@ fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
     ];
     assert_ends(Certainty::Inferred, rows);
 
+    // A guest that may end QEMU by a status alone may have done so.
+    let may_exit = || Story::launched(true).then(Event::Resumed);
+    let unknown = [may_exit().ends(None), may_exit().found_gone("b")];
+    assert_ends(
+        Certainty::Unknown,
+        unknown.map(|end| (end, "unknown", Cause::StatusLost)),
+    );
+    let down = may_exit().found_gone("c");
+    assert_ends(Certainty::Inferred, [(down, "crashed", Cause::HostRestart)]);
+
     let stayed = Story::booted()
         .shut(ShutdownCause::GuestShutdown)
         .then(Event::Stopped)
