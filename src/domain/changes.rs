@@ -222,22 +222,7 @@ impl Fold {
         if first.is_some_and(|first| !first.is_reset_of_standing_guest() && !first.cut) {
             return;
         }
-        let machine = match self.live {
-            State::Running(_) => Machine::Ran,
-            State::Paused(_) | State::PmSuspended
-                if self.is_younger(STOPPING_MICROS, at) && self.may_be_stopped_by_another() =>
-            {
-                Machine::JustStoppedByAnother
-            }
-            State::Paused(_) | State::PmSuspended if self.is_younger(STOPPING_MICROS, at) => {
-                Machine::JustStopped
-            }
-            State::Paused(_)
-            | State::Crashed
-            | State::InShutdown
-            | State::ShutOff(_)
-            | State::PmSuspended => Machine::Stood,
-        };
+        let machine = self.machine(at);
         let shutdown = Shutdown {
             cause,
             machine,
@@ -280,16 +265,21 @@ impl Fold {
         }
     }
 
-    /// Whether nobody has said that it is he who stopped it.
-    fn may_be_stopped_by_another(&self) -> bool {
+    /// What the processors were at as QEMU announced that its guest shuts down.
+    fn machine(&self, at: Option<Timestamp>) -> Machine {
+        let just = self.is_younger(STOPPING_MICROS, at);
         match self.live {
-            State::Paused(Paused::Unknown) => true,
-            State::PmSuspended => self.stopped_asleep,
+            State::Running(_) => Machine::Ran,
+            // Nobody has said that it is he who stopped it.
+            State::Paused(Paused::Unknown) if just => Machine::JustStoppedByAnother,
+            State::PmSuspended if just && self.stopped_asleep => Machine::JustStoppedByAnother,
+            State::Paused(Paused::User) if just => Machine::JustSuspended,
+            State::Paused(_) | State::PmSuspended if just => Machine::JustStopped,
             State::Paused(_)
-            | State::Running(_)
             | State::Crashed
             | State::InShutdown
-            | State::ShutOff(_) => false,
+            | State::ShutOff(_)
+            | State::PmSuspended => Machine::Stood,
         }
     }
 

@@ -168,10 +168,15 @@ impl Fold {
         if verb == Verb::SnapshotRevert && progress == Progress::Sent {
             return self.is_leaving() || self.has_end();
         }
+        let ours = |job: &&PendingJob| job.verb == verb && job.job.worker.pid == pid;
+        if verb == Verb::SnapshotCreate && progress == Progress::Done && self.has_end() {
+            // One that was not there when QEMU ended never will be.
+            let mut job = self.job.iter().filter(ours);
+            return job.any(|job| !job.is_committed());
+        }
         if !ends_guest(verb) {
             return false;
         }
-        let ours = |job: &&PendingJob| job.verb == verb && job.job.worker.pid == pid;
         match self.job.as_ref().filter(ours) {
             Some(job) if progress == Progress::Done => !job.is_committed(),
             Some(job) if self.is_in_vain(job) => true,

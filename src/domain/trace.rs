@@ -104,6 +104,8 @@ pub enum Machine {
     Ran,
     /// It was stopped, or went to sleep, so shortly before that its processors may have been at it then.
     JustStopped,
+    /// The same, by a `suspend` as it seems: that it was that, its DONE tells.
+    JustSuspended,
     /// The same, and nothing on record tells who stopped it: a debugger does before it kills it.
     JustStoppedByAnother,
     Stood,

@@ -138,9 +138,12 @@ impl Fold {
         }
     }
 
+    /// Whether a snapshot of the guest is under way. One that is whole is written no more.
     fn is_being_kept(&self) -> bool {
-        let verb = self.job.as_ref().map(|pending| pending.verb);
-        matches!(verb, Some(Verb::SnapshotCreate | Verb::SnapshotHalt))
+        self.job.as_ref().is_some_and(|pending| {
+            matches!(pending.verb, Verb::SnapshotCreate | Verb::SnapshotHalt)
+                && !pending.is_committed()
+        })
     }
 
     /// The last of a guest may go.

@@ -68,6 +68,7 @@ pub(super) fn shutdown_to_json(shutdown: &Shutdown) -> Value {
         "machine": match shutdown.machine {
             Machine::Ran => "ran",
             Machine::JustStopped => "just-stopped",
+            Machine::JustSuspended => "just-suspended",
             Machine::JustStoppedByAnother => "just-stopped-by-another",
             Machine::Stood => "stood",
         },
@@ -84,6 +85,7 @@ pub(super) fn shutdown_from_json(value: &Value) -> Option<Shutdown> {
         machine: match text(data, "machine")? {
             "ran" => Machine::Ran,
             "just-stopped" => Machine::JustStopped,
+            "just-suspended" => Machine::JustSuspended,
             "just-stopped-by-another" => Machine::JustStoppedByAnother,
             "stood" => Machine::Stood,
             _ => return None,

@@ -84,6 +84,8 @@ pub(crate) struct Guest {
     pub(crate) stays: bool,
     all_here: bool,
     shut_down_stopped: bool,
+    /// By a `suspend`, as it seems.
+    shut_down_suspended: bool,
     shut_down_at: u64,
     /// And nobody knows who stopped it.
     shut_down_stopped_by_another: bool,
@@ -136,6 +138,7 @@ impl Guest {
             stays: false,
             all_here: false,
             shut_down_stopped: false,
+            shut_down_suspended: false,
             shut_down_at: 0,
             shut_down_stopped_by_another: false,
             panic_stands: false,

@@ -42,7 +42,9 @@ pub(super) fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
         // Its STOP may be what was lost.
         Machine::Ran => case.words.gdb_killed && case.fold.gap,
         // Or it shut itself down in the moment in which somebody stopped it.
-        Machine::JustStopped | Machine::JustStoppedByAnother => case.words.gdb_killed,
+        Machine::JustStopped | Machine::JustSuspended | Machine::JustStoppedByAnother => {
+            case.words.gdb_killed
+        }
         // Or it ran, and the line that says so is lost.
         Machine::Stood => case.words.gdb_killed,
     });
@@ -64,8 +66,8 @@ fn may_be_debuggers_stop(case: &Case<'_>, machine: Machine, shutdown: &Shutdown)
     let intents = &case.fold.intents;
     match machine {
         Machine::JustStoppedByAnother => true,
-        Machine::JustStopped => intents.is_only_asked(Verb::Suspend, shutdown.at),
-        Machine::Ran | Machine::Stood => false,
+        Machine::JustSuspended => intents.is_only_asked(Verb::Suspend, shutdown.at),
+        Machine::Ran | Machine::JustStopped | Machine::Stood => false,
     }
 }
 
@@ -89,9 +91,7 @@ fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
             "lines were lost, and QEMU was killed after the guest had shut down",
         )),
         _ if has_bmc => unattributed("it says the same if a BMC cuts the power of one that hangs"),
-        (_, Machine::Stood | Machine::JustStopped | Machine::JustStoppedByAnother)
-            if may_be_debugged(case) =>
-        {
+        (_, machine) if machine != Machine::Ran && may_be_debugged(case) => {
             unattributed("it says the same if a debugger kills it")
         }
         // One may be let in at any time (HMP `gdbserver`).
@@ -107,7 +107,13 @@ fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
             unattributed("it says the same if a debugger kills it")
         }
         (_, Machine::Stood) => unattributed("the guest stood still just then"),
-        (_, Machine::Ran | Machine::JustStopped | Machine::JustStoppedByAnother) => None,
+        (
+            _,
+            Machine::Ran
+            | Machine::JustStopped
+            | Machine::JustSuspended
+            | Machine::JustStoppedByAnother,
+        ) => None,
     }
 }
 

@@ -216,8 +216,11 @@ fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shu
         "somebody had just stopped the guest, and it says the same if a debugger kills it";
     // As QEMU may say it within the same moment, whoever asked for it.
     let to_suspend = [asked(Verb::Suspend), Event::Stopped];
+    // Who only asked is not why, where a job stops it.
+    let to_save = [asked(Verb::Suspend), begun(Verb::Save), Event::Stopped];
     for (stands, is_named) in [
         (&to_suspend[..], false),
+        (&to_save, true),
         (&[Event::Suspended], true),
         // HMP lets a debugger in at any time.
         (&[Event::Stopped], false),

@@ -421,3 +421,24 @@ fn a_restored_guest_that_somebody_sends_away_before_it_runs_is_not_let_go() {
     let unknown = ("shut off (unknown)", Cause::MaybeMigrated);
     assert_eq!((state.as_str(), cause), unknown);
 }
+
+#[test]
+fn a_snapshot_that_was_not_there_when_qemu_ended_is_not_said_to_be_there_behind_that() {
+    let create = Verb::SnapshotCreate;
+    let ended = |further: &[Event]| {
+        let story = [
+            &boot()[..],
+            &[begun(create), Event::Stopped, status("setup")],
+            further,
+            &[Event::ShutDown(ShutdownCause::HostError)],
+            &[exited(Some(10), Some(Exit::Status(1)))],
+        ];
+        story.concat()
+    };
+    let told = |story: Vec<Event>| fold_of(&story).answer(&gone("b")).state.to_string();
+    for further in [&[][..], &[sent(create)]] {
+        let before = told(ended(further));
+        let after = told([ended(further), vec![done(create)]].concat());
+        assert_eq!(before, after, "{further:?}");
+    }
+}

@@ -48,9 +48,11 @@ impl Guest {
         self.asked.iter().any(acted)
     }
 
-    /// What QEMU is at is a snapshot of ours, unless it says otherwise.
+    /// What QEMU is at is a snapshot of ours, unless it says otherwise, or that one is whole.
     pub(crate) fn is_being_kept(&self) -> bool {
-        matches!(self.job(), Some(Verb::SnapshotCreate | Verb::SnapshotHalt))
+        let job = self.asked.iter().rev().find(|asked| is_job(asked.verb));
+        let keeps = |verb| matches!(verb, Verb::SnapshotCreate | Verb::SnapshotHalt);
+        job.is_some_and(|job| keeps(job.verb) && !job.acted)
     }
 
     /// The same, and once it has gone QEMU has said so.

@@ -85,6 +85,7 @@ impl Guest {
         let stood = !self.runs();
         self.shutdown = Some((cause, ran));
         self.shut_down_stopped = stands;
+        self.shut_down_suspended = self.state == State::Paused(Paused::User);
         self.shut_down_at = self.now;
         self.shut_down_stopped_by_another = match self.state {
             State::Paused(Paused::Unknown) => true,

@@ -137,7 +137,7 @@ impl Guest {
             .filter(|asked| is_recent(asked))
             .peekable();
         let is_presumed = asked.peek().is_some() && asked.all(|asked| !asked.acted);
-        self.shut_down_stopped_by_another || self.shut_down_stopped && is_presumed
+        self.shut_down_stopped_by_another || self.shut_down_suspended && is_presumed
     }
 
     /// It stood, if only for a moment, when it shut down.
