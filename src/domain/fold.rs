@@ -6,7 +6,8 @@
 
 use super::ending::ENDING_VERBS;
 use super::event::{
-    Begin, Checkpoint, Event, Launch, LaunchKind, Process, Record, Rules, RunStatus, Timestamp,
+    Begin, Checkpoint, Event, Exit, Launch, LaunchKind, Process, Record, Rules, RunStatus,
+    Timestamp,
 };
 use super::intent::{Intents, Progress};
 use super::job::PendingJob;
@@ -190,6 +191,13 @@ impl Fold {
             Some(_) => self.qemu_exit.as_ref(),
             None => self.qemu_exit.as_ref().or(self.launcher_exit.as_ref()),
         }
+    }
+
+    /// Whether a signal ended QEMU that was no SIGTERM, by the record or as `seen` just now: who obeys that says so first.
+    pub fn was_killed_by_another(&self, seen: Option<Exit>) -> bool {
+        let exit = self.end().and_then(|end| end.exit).or(seen);
+        let by_another = matches!(exit, Some(Exit::Signal { signal, .. }) if signal != 15);
+        by_another && self.shutdown.is_none()
     }
 
     /// QEMU announced its end and was not told to stay: it is on its way out.

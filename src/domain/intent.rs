@@ -141,6 +141,15 @@ impl Intents {
         })
     }
 
+    /// The processes that asked for what may have been the end, and have not said what came of it. That of a job is told by what
+    /// it leaves behind.
+    pub fn unsettled(&self) -> impl Iterator<Item = u32> {
+        let ends = |i: &&Intent| i.may_end_it() && !ends_guest(i.verb);
+        let unsettled = self.0.iter().filter(ends);
+        let unsettled = unsettled.filter(|i| i.progress != Progress::Done);
+        unsettled.map(|i| i.actor.pid)
+    }
+
     /// Whether what happened at `at` may be the doing of a request of `verb`, and none has said yet that it is.
     pub fn is_only_asked(&self, verb: Verb, at: Option<Timestamp>) -> bool {
         let mut requests = self.before(verb, at).peekable();

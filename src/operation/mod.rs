@@ -57,6 +57,7 @@ pub use order::{
     watch_args,
 };
 pub use save::{SaveTo, finish_save, save};
+pub use settle::NOT_RUNNING;
 pub use snapshot::{AfterSnapshot, create_snapshot};
 pub use snapshot_delete::delete_snapshot;
 pub use snapshot_revert::{revert_snapshot, snapshot};

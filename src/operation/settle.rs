@@ -14,7 +14,8 @@ use crate::observe::{Observation, Watcher, look, look_at_run};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
 
-pub(super) const NOT_RUNNING: &str = "Requested operation is not valid: domain is not running";
+/// What virsh says of a domain that has ended.
+pub const NOT_RUNNING: &str = "Requested operation is not valid: domain is not running";
 
 /// How long QEMU may take to answer. Its main loop is busy for longer only if its disks hang.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use anyhow::{Error, Result, anyhow, bail};
 use super::asking::Asking;
 use super::settle::{NOT_RUNNING, connect};
 use super::ward::{Delivery, Ward};
-use crate::domain::{Exit, Life, Process};
+use crate::domain::{Life, Process};
 use crate::observe::{
     Observation, ProcessState, Watcher, find_qemu, is_of_run, look_at_run, process_state,
 };
@@ -195,16 +195,13 @@ fn it_did_not_end() -> Error {
     anyhow!("QEMU did not end within {} s", TERM_GRACE.as_secs())
 }
 
-/// Whether what is dead by now was so before our SIGTERM, which a zombie takes, too: whoever obeys that says so first, and
-/// dies of no other signal.
+/// Whether what is dead by now was so before our SIGTERM, which a zombie takes, too.
 fn was_killed_by_another(seen: &Observation) -> bool {
     let zombie = match &seen.life {
         Life::Gone(seen) => seen.exit,
         Life::Lives | Life::MayLive => None,
     };
-    let exit = seen.fold.end().and_then(|end| end.exit).or(zombie);
-    let by_another = matches!(exit, Some(Exit::Signal { signal, .. }) if signal != 15);
-    by_another && seen.fold.shutdown.is_none()
+    seen.fold.was_killed_by_another(zombie)
 }
 
 /// Waits until a process that was sent SIGKILL is gone.

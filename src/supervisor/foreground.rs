@@ -125,6 +125,7 @@ pub fn run_in_foreground(
             );
         }
     }
+    ending.settle(&mut watch);
     drop(terminal);
     // The end is on record. Who stops us now stops only what is still to be printed.
     obeyed_signals().thread_unblock()?;
@@ -260,6 +261,19 @@ impl Ending {
             // Nobody takes that back, and nothing outlives it.
             let (verb, pid) = (self.verb(), std::process::id());
             watch.note(Event::Done { verb, pid });
+        }
+    }
+
+    /// One that was sent SIGTERM and nothing else by us, and died of another signal, did not end for ours.
+    fn settle(&mut self, watch: &mut Watch) {
+        let fold = watch.fold();
+        // What a wrapper was asked for may be what it ended.
+        let is_alone = fold.qemu.is_some() && fold.qemu == fold.launcher;
+        let asked_only = self.reached == Reached::Qemu && !self.is_killed;
+        let is_anothers = is_alone && fold.was_killed_by_another(None);
+        if asked_only && is_anothers && watch.unrecorded().is_none() {
+            self.reached = Reached::Dead;
+            watch.withdraw(self.verb());
         }
     }
 

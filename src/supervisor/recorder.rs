@@ -397,6 +397,13 @@ impl Recorder {
         saved
     }
 
+    /// The same once more, by what was said behind the end.
+    pub(super) fn conclude_anew(&mut self) -> io::Result<()> {
+        // A checkpoint must never know more than the journal that it sums up.
+        self.journal.sync()?;
+        self.conclude()
+    }
+
     /// The answer now that QEMU is gone.
     pub(super) fn conclusion(&self) -> Answer {
         self.fold.answer(&Life::Gone(Exited {

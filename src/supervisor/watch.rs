@@ -4,33 +4,30 @@
 //! reaping, append it, fsync the journal, write the checkpoint durably, then reap. While the disk is full the
 //! zombie is kept, for everybody to read its status from, and the record is tried again.
 
+/// How a run comes to its end on the disk.
+mod conclude;
+
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::memory::give_back;
 use super::oom::OomWitness;
 use super::recorder::{End, News, Recorder};
 use super::service::Service;
-use crate::domain::{Answer, Event, Exit, Fold, Process};
+use crate::domain::{Answer, Event, Exit, Fold, Process, Verb};
 use crate::observe::{
     Alarm, Reach, Sight, find_qemu, is_named_as_qemu, is_newest, lock_is_held, process, reach,
 };
-use crate::operation::{Ward, fulfil};
+use crate::operation::{NOT_RUNNING, Ward};
 use crate::qemu;
 use crate::store::{Lock, RunFolder};
 use crate::sys;
 
-/// How often it is tried to put the end on a full disk.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-
 /// How long nothing must have happened before memory is given back.
 const TIDY_DELAY: Duration = Duration::from_millis(100);
-
-/// How long `run` tries to put the end on a full disk before it tells it all the same.
-const FOREGROUND_PATIENCE: Duration = Duration::from_secs(3);
 
 /// QEMU announced its end and does not come to it: 7.2 and 10.0 can hang in monitor_cleanup. Generous, because QEMU
 /// may as well be flushing its disks, and killing it then would harm them.
@@ -341,67 +338,11 @@ impl Watch {
         is_starting && lock_is_held() && (spawned_unseen || since.elapsed() < COMING_GRACE)
     }
 
-    fn end(&mut self, who: WhoEnded) -> Result<Turn> {
-        let ward = match who {
-            WhoEnded::Qemu => self.wards.qemu.take(),
-            WhoEnded::Launcher => self.wards.launcher.take(),
-        };
-        // QEMU's last lines were written before it died: read them before the end is judged.
-        self.recorder.catch_up()?;
-        match &ward {
-            Some(ward) => self.record_exit(ward)?,
-            None => self.record(&End::default())?,
-        }
-        if let Some(domain) = self.run.domain().filter(|_| self.fold().job.is_some()) {
-            // Its file is all that is left of a job. What cannot be done now is left for the next who looks.
-            let _ = fulfil(&domain, &self.run);
-            self.recorder.catch_up()?;
-        }
-        let mut concluded = self.recorder.conclude();
-        for ward in ward.into_iter().chain(self.wards.launcher.take()) {
-            ward.reap();
-        }
-        // The end is on record. Only those who read state.json themselves still wait for room on the disk.
-        while concluded.is_err() && self.patience == Patience::Endless && self.recorder.is_current()
-        {
-            std::thread::sleep(RETRY_INTERVAL);
-            concluded = self.recorder.conclude();
-        }
-        Ok(Turn::Ended)
-    }
-
-    fn record_exit(&mut self, ward: &Ward) -> Result<()> {
-        let (process, exit) = (ward.process(), ward.exit());
-        let was_killed = matches!(exit, Some(Exit::Signal { signal: 9, .. }));
-        self.record(&End {
-            pid: Some(process.pid),
-            exit,
-            oom: was_killed.then(|| self.oom.told_of(process)).flatten(),
-        })
-    }
-
-    /// Puts an end on the disk. In the background that is tried until there is room, in the foreground only for a
-    /// while: somebody waits for the answer.
-    fn record(&mut self, end: &End) -> Result<()> {
-        let give_up_at = match self.patience {
-            Patience::Endless => None,
-            Patience::Limited => Some(Instant::now() + FOREGROUND_PATIENCE),
-        };
-        loop {
-            let Err(error) = self.recorder.record_exit(end) else {
-                return Ok(());
-            };
-            if !self.recorder.is_current() {
-                // The folder was removed: there is nobody left to tell.
-                return Err(error).context("the run's folder is gone");
-            }
-            if give_up_at.is_some_and(|at| at <= Instant::now()) {
-                self.recorder.presume_exit(end);
-                self.unrecorded = Some(error);
-                return Ok(());
-            }
-            std::thread::sleep(RETRY_INTERVAL);
-        }
+    /// Takes back what we asked for: it was not why QEMU ended.
+    pub(super) fn withdraw(&mut self, verb: Verb) {
+        let (pid, message) = (std::process::id(), NOT_RUNNING.to_owned());
+        self.note(Event::Failed { verb, pid, message });
+        let _ = self.recorder.conclude_anew();
     }
 
     /// The run's answer, once it has ended.
