@@ -57,7 +57,7 @@ pub fn may_tell_success(record: &Record) -> bool {
         )
         // What was in front of it may have been.
         | Event::Checkpoint(_) => true,
-        Event::Launched(launch) => launch.exit_device,
+        Event::Launched(launch) => launch.exit_device.is_there(),
         _ => false,
     }
 }

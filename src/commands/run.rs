@@ -8,7 +8,7 @@ use super::failure::guest_status;
 use super::start::{keep, prepared};
 use super::{Context, Exit, Failure};
 use crate::cli::RunArgs;
-use crate::domain::{Answer, Cause, Verb};
+use crate::domain::{Answer, Cause, Certainty, ShutOff, State, Verb};
 use crate::operation::{From, StartOptions, sweep_managed_image};
 use crate::output::{Detail, Format, Naming, Report};
 use crate::store::Definition;
@@ -108,8 +108,14 @@ fn exit_of(timed_out: TimedOut, wants_guest_status: bool, answer: &Answer, ours:
     match guest_status(cause).filter(|_| wants_guest_status) {
         _ if timed_out == TimedOut::Yes && is_ours => Exit::TimedOut,
         Some(status) => Exit::Guest(status),
+        // Or it gave one, and nobody saw that.
+        None if wants_guest_status && is_inferred_success(answer) => Exit::Unknown,
         None => Exit::of(answer.state),
     }
+}
+
+fn is_inferred_success(answer: &Answer) -> bool {
+    answer.state == State::ShutOff(ShutOff::Shutdown) && answer.certainty != Certainty::Witnessed
 }
 
 /// Prints the answer as the last line, on a line of its own.
@@ -154,7 +160,7 @@ fn ends_in_newline() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Actor, Certainty, ShutOff, SignalSender, State};
+    use crate::domain::{Actor, SignalSender};
 
     const OURS: u32 = 811;
 
@@ -235,5 +241,12 @@ mod tests {
             assert_eq!(exit_of(timed_out, true, &exited, OURS), Exit::Guest(33));
             assert_eq!(exit_of(timed_out, false, &exited, OURS), Exit::Done);
         }
+        // Where nobody saw whether it gave one, who wants to know is not told that it is 0.
+        let unseen = Answer {
+            certainty: Certainty::Inferred,
+            ..told(ShutOff::Shutdown, Cause::GuestShutdown)
+        };
+        assert_eq!(exit_of(TimedOut::No, true, &unseen, OURS), Exit::Unknown);
+        assert_eq!(exit_of(TimedOut::No, false, &unseen, OURS), Exit::Done);
     }
 }

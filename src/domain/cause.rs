@@ -9,7 +9,7 @@ use super::event::{Actor, Exit, SignalSender, Verb};
 pub enum Cause {
     /// The guest powered itself off, or went to sleep on its disk (S4).
     GuestShutdown,
-    /// The guest reset itself where a reset ends the run (`-no-reboot`).
+    /// The guest reset itself where a reset ends the run (`-no-reboot`), or its processor did for a triple fault.
     GuestReset,
     /// The guest's kernel reported a panic; `info` is what QEMU knows of it, as JSON text, and `kept` why it stays so
     /// although a policy would have had it restarted.

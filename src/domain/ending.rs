@@ -44,6 +44,8 @@ struct Case<'a> {
     other_boot: bool,
     /// When the end was seen.
     at: Option<Timestamp>,
+    /// QEMU is still there.
+    is_pending: bool,
 }
 
 impl Case<'_> {
@@ -102,6 +104,7 @@ pub(super) fn conclude(fold: &Fold, seen: &Exited) -> Answer {
         oom: end.oom.as_deref(),
         other_boot: fold.launch.as_ref().is_some_and(|l| l.boot != end.boot),
         at: end.at,
+        is_pending: false,
     };
     let verdict = RULES.iter().find_map(|rule| rule(&case));
     let verdict = verdict.unwrap_or_else(|| verdict_unknown(Cause::StatusLost));
@@ -131,6 +134,7 @@ pub(super) fn pending(fold: &Fold) -> Option<Verdict> {
         oom: None,
         other_boot: false,
         at: None,
+        is_pending: true,
     };
     let rules: &[Rule] = &[
         panicked,
@@ -220,7 +224,7 @@ fn saved_or_dumped(case: &Case<'_>) -> Option<Verdict> {
 
 fn lost_before_it_could_begin(case: &Case<'_>) -> Option<Verdict> {
     let fold = case.fold;
-    if fold.began.is_some() || case.exit.is_some() {
+    if fold.began.is_some() || case.exit.is_some() || fold.refusal.is_some() {
         return None;
     }
     if case.other_boot {
@@ -323,18 +327,15 @@ fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
     Some(witnessed(ShutOff::Destroyed, cause))
 }
 
-/// The SHUTDOWN line was lost on a full disk, but QEMU's own log tells of the signal.
+/// The SHUTDOWN line was lost on a full disk, but QEMU's own log tells of the signal: if it is not the guest that wrote that there.
 fn host_ended_it_by_its_own_words(case: &Case<'_>) -> Option<Verdict> {
     let sender: &SignalSender = case.words.terminated.as_ref()?;
     // Where a guest may end QEMU as it likes the words may be its own, too.
-    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
+    let launch = case.fold.launch.as_ref();
+    let by_device = launch.is_some_and(|l| l.exit_device.is_there());
     let says_nothing = case.fold.shutdown.is_none() && !by_device;
     let orderly = says_nothing && case.exit == Some(Exit::Status(0));
-    let cause = || Cause::HostSignal(sender.clone());
-    orderly.then(|| match sender.is_of_several() {
-        true => inferred(ShutOff::Destroyed, cause()),
-        false => witnessed(ShutOff::Destroyed, cause()),
-    })
+    orderly.then(|| inferred(ShutOff::Destroyed, Cause::HostSignal(sender.clone())))
 }
 
 fn stood_and_may_run_elsewhere(case: &Case<'_>) -> Option<Verdict> {
@@ -428,7 +429,8 @@ fn host_restarted(case: &Case<'_>) -> Option<Verdict> {
 
 fn gone_unseen(case: &Case<'_>) -> Option<Verdict> {
     // QEMU 7.2 announces nothing when its guest ends it by a device: its status alone tells.
-    let may_be_its_own = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
+    let launch = case.fold.launch.as_ref();
+    let may_be_its_own = launch.is_some_and(|l| l.exit_device.is_there());
     Some(if case.fold.gap {
         verdict_unknown(lines_lost("lines were lost while the guest ran"))
     } else if may_be_its_own {

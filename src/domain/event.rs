@@ -141,15 +141,39 @@ pub struct Launch {
     /// The journal itself, by which a copy of it is known; `None` of a run that an older domstate has started, and where files do
     /// not tell when they were made.
     pub journal: Option<FileId>,
-    /// Whether the machine has a device by which the guest can end QEMU with a status of its own.
-    pub exit_device: bool,
+    pub exit_device: ExitDevice,
     /// Whether a debugger may attach (`-s`, `-gdb`): QEMU 11 calls its kill a guest-shutdown.
     pub debugger: bool,
-    /// Whether the machine has, or may have, a BMC, whose watchdog or owner may cut its power: QEMU calls that
-    /// guest-shutdown too.
-    pub bmc: bool,
+    pub bmc: Bmc,
     pub lifecycle: Lifecycle,
     pub actor: Actor,
+}
+
+/// By what the guest can end QEMU with a status, on some versions without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitDevice {
+    None,
+    /// isa-debug-exit, the test device or semihosting: what it gives is its own affair.
+    Own,
+    /// A board's device whose statuses mean that it failed, too, or a plugin of the user's, which ends QEMU as well: what a
+    /// status means is not known.
+    Unclear,
+}
+
+impl ExitDevice {
+    pub fn is_there(self) -> bool {
+        self != Self::None
+    }
+}
+
+/// What else ends a guest, and QEMU says that it was the guest itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bmc {
+    None,
+    /// A watchdog of the board resets it without announcing that (pseries, 7.1 to 11: `hw/watchdog/spapr_watchdog.c`).
+    Resets,
+    /// There is, or may be, a BMC, whose watchdog or owner may cut its power: that is a guest-shutdown.
+    CutsPower,
 }
 
 /// Where the guest's first instruction comes from; it decides what its first RESUME is called.

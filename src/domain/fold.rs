@@ -193,10 +193,16 @@ impl Fold {
         }
     }
 
-    /// Whether a signal ended QEMU that was no SIGTERM, by the record or as `seen` just now: who obeys that says so first.
-    pub fn was_killed_by_another(&self, seen: Option<Exit>) -> bool {
+    /// Whether QEMU ended by a signal that was no SIGTERM, or by itself, by the record or as `seen` just now: who obeys that says
+    /// so first, and ends with status 0.
+    pub fn was_ended_by_another(&self, seen: Option<Exit>) -> bool {
         let exit = self.end().and_then(|end| end.exit).or(seen);
-        let by_another = matches!(exit, Some(Exit::Signal { signal, .. }) if signal != 15);
+        let by_another = match exit {
+            Some(Exit::Signal { signal, .. }) => signal != 15,
+            // A wrapper's tells nothing.
+            Some(Exit::Status(status)) => status != 0 && self.qemu.is_some(),
+            None => false,
+        };
         by_another && self.shutdown.is_none()
     }
 

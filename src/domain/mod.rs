@@ -25,8 +25,8 @@ pub use answer::{Answer, Certainty, Damage, Life};
 pub use cause::{Cause, Count, IoError, OomCounts, OomKill, OomScope};
 pub use duty::Duty;
 pub use event::{
-    Actor, Begin, BootId, Checkpoint, Event, Exit, FileId, Launch, LaunchKind, LogWords,
-    PanicAction, Process, Record, ResetBy, Rules, RunStatus, ShutdownCause, SignalSender,
+    Actor, Begin, Bmc, BootId, Checkpoint, Event, Exit, ExitDevice, FileId, Launch, LaunchKind,
+    LogWords, PanicAction, Process, Record, ResetBy, Rules, RunStatus, ShutdownCause, SignalSender,
     StreamAnswer, Timestamp, Verb, WatchdogAction,
 };
 pub use fold::Fold;

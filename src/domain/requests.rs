@@ -11,7 +11,7 @@ use super::job::{Job, PendingJob, is_save};
 use super::policy::{OnCrash, OnReboot};
 use super::state::{Paused, Running, State};
 use super::stream::Stream;
-use super::trace::{Core, Reboot, Restart, Shutdown, WatchdogEnd};
+use super::trace::{Core, Machine, Reboot, Restart, Shutdown, WatchdogEnd};
 use super::transfer::Transfer;
 
 impl Fold {
@@ -191,10 +191,14 @@ impl Fold {
 
     pub(super) fn failed(&mut self, verb: Verb, pid: u32, message: &str, at: Option<Timestamp>) {
         let ours = |job: &PendingJob| job.verb == verb && job.job.worker.pid == pid;
-        let is_anothers = self.is_sent_by_another();
+        let is_anothers = self.is_sent_by_another() && !self.is_kept_undecided();
         if self.has_end() && self.may_be_sent_by_another() {
             // Nobody will say more.
             self.may_leave();
+        }
+        if self.is_kept_undecided() && self.job.as_ref().is_some_and(ours) {
+            // It was that snapshot. What goes anywhere says so.
+            self.goes_nowhere(verb);
         }
         let may_have_left = self.may_have_left() || self.is_handed_over();
         let job = self.job.take_if(|job| ours(job));
@@ -302,7 +306,10 @@ impl Fold {
     pub fn may_have_run(&self, now: &BootId) -> bool {
         // Of a QEMU that was seen to end, and whose words are all there, a guest that ran has said so.
         let has_ended = self.end().is_some_and(|end| end.exit.is_some()) && !self.gap;
-        let says_nothing = !self.moved && self.shutdown.is_none() && self.panic.is_none();
+        // Who ends it from outside may find one that has not.
+        let is_found = |shutdown: &Shutdown| !is_own(shutdown) && shutdown.machine != Machine::Ran;
+        let is_outsiders = self.shutdown.as_ref().is_some_and(is_found);
+        let says_nothing = (!self.moved || is_outsiders) && self.panic.is_none();
         let has_not =
             |let_go: &Intent| has_ended && says_nothing && let_go.progress == Progress::Asked;
         let mut let_go = self.intents.0.iter().filter(|i| i.verb == Verb::LetGo);

@@ -42,9 +42,9 @@ fn launch(kind: LaunchKind, begin: Begin) -> Launch {
         boot: boot_id("b"),
         pid_namespace: 1,
         journal: None,
-        exit_device: false,
+        exit_device: ExitDevice::None,
         debugger: false,
-        bmc: false,
+        bmc: Bmc::None,
         lifecycle: Lifecycle::default(),
         actor: actor(1),
     }

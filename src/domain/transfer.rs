@@ -138,6 +138,11 @@ impl Fold {
         }
     }
 
+    /// Whether it is a snapshot of ours that QEMU writes, as far as anybody can tell.
+    pub(super) fn is_kept_undecided(&self) -> bool {
+        self.transfer == Transfer::Leaving(Copying::Undecided) && self.is_being_kept()
+    }
+
     /// Whether a snapshot of the guest is under way. One that is whole is written no more.
     fn is_being_kept(&self) -> bool {
         self.job.as_ref().is_some_and(|pending| {

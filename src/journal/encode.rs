@@ -6,10 +6,11 @@
 use serde_json::{Map, Value, json};
 
 use super::fold_json::{FOLD_FORMAT, fold_to_json, rules_to_json};
+use super::launch_json::launch_to_json;
 use super::os_text::os_to_json;
 use crate::domain::{
-    Actor, Before, Begin, Count, Event, Exit, Job, Launch, LaunchKind, LogWords, OomCounts,
-    OomKill, Process, SignalSender, StreamAnswer, Timestamp, Verb,
+    Actor, Before, Begin, Count, Event, Exit, Job, LogWords, OomCounts, OomKill, Process,
+    SignalSender, StreamAnswer, Timestamp, Verb,
 };
 
 /// The bytes to append for `event`, or `None` for events that only QEMU writes.
@@ -110,7 +111,7 @@ pub fn asked_data(verb: Verb, actor: &Actor) -> Value {
     json!({"verb": verb.word(), "uid": actor.uid, "pid": actor.pid, "command": actor.command})
 }
 
-fn begin_word(begin: Begin) -> &'static str {
+pub(super) fn begin_word(begin: Begin) -> &'static str {
     match begin {
         Begin::Running => "running",
         Begin::Paused => "paused",
@@ -129,36 +130,6 @@ pub(super) fn job_fields(job: &Job) -> Map<String, Value> {
     ];
     let fields = fields.into_iter();
     fields.map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-pub(super) fn launch_to_json(launch: &Launch) -> Value {
-    let mut fields = json!({
-        "run": launch.run,
-        "kind": match launch.kind {
-            LaunchKind::Boot => "boot",
-            LaunchKind::Incoming => "incoming",
-            LaunchKind::Snapshot => "snapshot",
-            LaunchKind::Restore => "restore",
-        },
-        "begin": begin_word(launch.begin),
-        "boot": launch.boot.0,
-        "pid_namespace": launch.pid_namespace,
-        "exit_device": launch.exit_device,
-        "debugger": launch.debugger,
-        "bmc": launch.bmc,
-        "uid": launch.actor.uid,
-        "pid": launch.actor.pid,
-        "command": launch.actor.command,
-        "on_crash": launch.lifecycle.on_crash.word(),
-        "on_poweroff": launch.lifecycle.on_poweroff.word(),
-        "on_reboot": launch.lifecycle.on_reboot.word(),
-    });
-    if let (Some(fields), Some(journal)) = (fields.as_object_mut(), launch.journal) {
-        fields.insert("journal_device".to_owned(), json!(journal.device));
-        fields.insert("journal_inode".to_owned(), json!(journal.inode));
-        fields.insert("journal_born".to_owned(), json!(journal.born.0));
-    }
-    fields
 }
 
 pub(super) fn process_to_json(process: Process) -> Value {
@@ -208,7 +179,8 @@ mod tests {
     use super::super::parse_line;
     use super::*;
     use crate::domain::{
-        BootId, Checkpoint, FileId, Fold, Lifecycle, OnCrash, OomScope, Record, Rules,
+        Bmc, BootId, Checkpoint, ExitDevice, FileId, Fold, Launch, LaunchKind, Lifecycle, OnCrash,
+        OomScope, Record, Rules,
     };
 
     fn launch(actor: Actor) -> Launch {
@@ -223,9 +195,9 @@ mod tests {
                 inode: 9,
                 born: Timestamp(10),
             }),
-            exit_device: true,
+            exit_device: ExitDevice::Unclear,
             debugger: true,
-            bmc: true,
+            bmc: Bmc::Resets,
             lifecycle: Lifecycle {
                 on_crash: OnCrash::Preserve,
                 ..Lifecycle::default()

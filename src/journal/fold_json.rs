@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 
-use super::encode::launch_to_json;
 use super::fields::{optional, time, time_from};
-use super::parse::{begin, file_id, launch_kind, lifecycle_from, text};
+use super::launch_json::{launch_from_list, launch_to_list};
+use super::parse::text;
 use super::request_json::{
     intent_from_json, intent_to_json, job_to_json, pending_job_from_json, transfer_from,
     transfer_word,
@@ -16,9 +16,7 @@ use super::trace_json::{
     restart_to_json, shutdown_from_json, shutdown_to_json, stop_cause_from_json,
     stop_cause_to_json,
 };
-use crate::domain::{
-    Actor, BootId, Fold, Intents, Launch, Process, Reboot, Rules, State, Timestamp, WatchdogEnd,
-};
+use crate::domain::{Fold, Intents, Process, Reboot, Rules, State, Timestamp, WatchdogEnd};
 
 /// The version of what a checkpoint holds. It changes with what an older domstate would read wrongly: that refuses it then.
 pub const FOLD_FORMAT: u64 = 3;
@@ -145,57 +143,6 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         qemu_exit: optional(data, "qemu_exit", exited_from_json)?,
         refusal: optional(data, "refusal", |v| Some(v.as_str()?.to_owned()))?,
         gap: flag("gap")?,
-    })
-}
-
-/// What every checkpoint holds goes into lists: a quarter of what a query costs is reading keys.
-const LAUNCH_KEYS: [&str; 17] = [
-    "run",
-    "kind",
-    "begin",
-    "boot",
-    "pid_namespace",
-    "exit_device",
-    "uid",
-    "pid",
-    "command",
-    "on_crash",
-    "on_poweroff",
-    "on_reboot",
-    "debugger",
-    "bmc",
-    "journal_device",
-    "journal_inode",
-    "journal_born",
-];
-
-fn launch_to_list(launch: &Launch) -> Value {
-    let fields = launch_to_json(launch);
-    json!(LAUNCH_KEYS.map(|key| fields.get(key).cloned()))
-}
-
-fn launch_from_list(value: &Value) -> Option<Launch> {
-    let mut field = value.as_array()?.iter();
-    let mut number = || field.next()?.as_u64();
-    let run = u32::try_from(number()?).ok()?;
-    let mut word = || field.next()?.as_str();
-    Some(Launch {
-        run,
-        kind: launch_kind(word()?)?,
-        begin: begin(word()?)?,
-        boot: BootId(word()?.to_owned()),
-        pid_namespace: field.next()?.as_u64()?,
-        exit_device: field.next()?.as_bool()?,
-        actor: Actor {
-            uid: u32::try_from(field.next()?.as_u64()?).ok()?,
-            pid: u32::try_from(field.next()?.as_u64()?).ok()?,
-            command: field.next()?.as_str()?.to_owned(),
-        },
-        lifecycle: lifecycle_from(&mut |_| field.next())?,
-        // Older ones end here.
-        debugger: field.next().and_then(Value::as_bool) == Some(true),
-        bmc: field.next().and_then(Value::as_bool) == Some(true),
-        journal: file_id(&mut |_| field.next()),
     })
 }
 

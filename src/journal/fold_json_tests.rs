@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::domain::{
-    Before, Begin, Copying, Core, Exit, Exited, FileId, IoError, Job, LaunchKind, Lifecycle,
-    LogWords, Machine, OnPoweroff, OomKill, OomScope, Panic, Paused, PendingJob, Progress, Restart,
-    Running, Shutdown, ShutdownCause, StopCause, Stream, Transfer, Verb,
+    Actor, Before, Begin, Bmc, BootId, Copying, Core, Exit, ExitDevice, Exited, FileId, IoError,
+    Job, Launch, LaunchKind, Lifecycle, LogWords, Machine, OnPoweroff, OomKill, OomScope, Panic,
+    Paused, PendingJob, Progress, Restart, Running, Shutdown, ShutdownCause, StopCause, Stream,
+    Transfer, Verb,
 };
 
 #[test]
@@ -31,9 +32,9 @@ fn a_fold_comes_back_as_it_went() {
             inode: 9,
             born: Timestamp(10),
         }),
-        exit_device: true,
+        exit_device: ExitDevice::Own,
         debugger: true,
-        bmc: true,
+        bmc: Bmc::CutsPower,
         lifecycle: Lifecycle {
             on_poweroff: OnPoweroff::Restart,
             ..Lifecycle::default()

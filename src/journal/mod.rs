@@ -12,6 +12,7 @@ mod evidence;
 mod fields;
 mod file;
 mod fold_json;
+mod launch_json;
 mod os_text;
 mod parse;
 mod reader;

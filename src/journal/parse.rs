@@ -5,13 +5,13 @@
 use serde_json::{Map, Value};
 
 use super::fold_json::{FOLD_FORMAT, fold_from_json, rules_from_json};
+use super::launch_json::launch_from_json;
 use super::os_text::os_from_json;
 use super::trace_json::shutdown_cause;
 use crate::domain::{
-    Actor, Before, Begin, BootId, Checkpoint, Count, Event, Exit, FileId, IoError, Job, Launch,
-    LaunchKind, Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, OomCounts, OomKill, OomScope,
-    PanicAction, Process, Record, ResetBy, RunStatus, SignalSender, StreamAnswer, Timestamp, Verb,
-    WatchdogAction,
+    Actor, Before, Begin, BootId, Checkpoint, Count, Event, Exit, IoError, Job, LogWords,
+    OomCounts, OomKill, OomScope, PanicAction, Process, Record, ResetBy, RunStatus, SignalSender,
+    StreamAnswer, Timestamp, Verb, WatchdogAction,
 };
 
 /// The ids of the recorder's own commands, whose replies tell something.
@@ -199,51 +199,6 @@ pub(super) fn io_error(data: &Map<String, Value>) -> IoError {
     }
 }
 
-fn launch_from_json(data: &Map<String, Value>) -> Option<Launch> {
-    Some(Launch {
-        run: unsigned(data, "run")?,
-        kind: launch_kind(text(data, "kind")?)?,
-        begin: begin(text(data, "begin")?)?,
-        boot: BootId(owned(data, "boot")?),
-        pid_namespace: data.get("pid_namespace")?.as_u64()?,
-        exit_device: data.get("exit_device")?.as_bool()?,
-        // A run that was started before domstate looked for them is believed as it was then.
-        debugger: data.get("debugger").and_then(Value::as_bool) == Some(true),
-        bmc: data.get("bmc").and_then(Value::as_bool) == Some(true),
-        journal: file_id(&mut |key| data.get(key)),
-        lifecycle: lifecycle_from(&mut |key| data.get(key))?,
-        actor: actor_from_json(data)?,
-    })
-}
-
-/// What an older domstate has not written is not known.
-pub(super) fn file_id<'a>(
-    field: &mut impl FnMut(&'static str) -> Option<&'a Value>,
-) -> Option<FileId> {
-    Some(FileId {
-        device: field("journal_device")?.as_u64()?,
-        inode: field("journal_inode")?.as_u64()?,
-        born: Timestamp(field("journal_born")?.as_u64()?),
-    })
-}
-
-/// What holds for a run. One that was started before domstate knew of policies has the defaults.
-pub(super) fn lifecycle_from<'a>(
-    field: &mut impl FnMut(&'static str) -> Option<&'a Value>,
-) -> Option<Lifecycle> {
-    let mut lifecycle = Lifecycle::default();
-    if let Some(word) = field("on_crash") {
-        lifecycle.on_crash = OnCrash::of_word(word.as_str()?)?;
-    }
-    if let Some(word) = field("on_poweroff") {
-        lifecycle.on_poweroff = OnPoweroff::of_word(word.as_str()?)?;
-    }
-    if let Some(word) = field("on_reboot") {
-        lifecycle.on_reboot = OnReboot::of_word(word.as_str()?)?;
-    }
-    Some(lifecycle)
-}
-
 /// The job of a request, whose worker is the process that asked.
 pub(super) fn job_from_json(data: &Map<String, Value>) -> Option<Job> {
     Some(Job {
@@ -262,16 +217,6 @@ pub(super) fn job_from_json(data: &Map<String, Value>) -> Option<Job> {
         },
         announces: data.get("announces").and_then(Value::as_bool) == Some(true),
     })
-}
-
-pub(super) fn launch_kind(word: &str) -> Option<LaunchKind> {
-    match word {
-        "boot" => Some(LaunchKind::Boot),
-        "incoming" => Some(LaunchKind::Incoming),
-        "snapshot" => Some(LaunchKind::Snapshot),
-        "restore" => Some(LaunchKind::Restore),
-        _ => None,
-    }
 }
 
 pub(super) fn begin(word: &str) -> Option<Begin> {

@@ -67,7 +67,7 @@ pub(super) fn shutdown_to_json(shutdown: &Shutdown) -> Value {
         "cause": row.map(|(_, word)| *word),
         "machine": match shutdown.machine {
             Machine::Ran => "ran",
-            Machine::JustStopped => "just-stopped",
+            Machine::JustStopped => "just-stopped-for-known",
             Machine::JustSuspended => "just-suspended",
             Machine::JustStoppedByAnother => "just-stopped-by-another",
             Machine::Stood => "stood",
@@ -84,8 +84,9 @@ pub(super) fn shutdown_from_json(value: &Value) -> Option<Shutdown> {
         cause: shutdown_cause(Some(text(data, "cause")?)),
         machine: match text(data, "machine")? {
             "ran" => Machine::Ran,
-            "just-stopped" => Machine::JustStopped,
-            "just-suspended" => Machine::JustSuspended,
+            "just-stopped-for-known" => Machine::JustStopped,
+            // An older domstate did not tell the two apart: it is doubted where somebody has only asked to suspend it.
+            "just-suspended" | "just-stopped" => Machine::JustSuspended,
             "just-stopped-by-another" => Machine::JustStoppedByAnother,
             "stood" => Machine::Stood,
             _ => return None,

@@ -57,7 +57,7 @@ pub fn reach(launch: &Launch) -> Result<Reach> {
 /// A run that this process has launched.
 #[cfg(test)]
 pub(super) fn launched_here() -> Launch {
-    use crate::domain::{Actor, Begin, LaunchKind, Lifecycle};
+    use crate::domain::{Actor, Begin, Bmc, ExitDevice, LaunchKind, Lifecycle};
 
     Launch {
         run: 1,
@@ -66,9 +66,9 @@ pub(super) fn launched_here() -> Launch {
         boot: boot_id().unwrap(),
         pid_namespace: pid_namespace().unwrap(),
         journal: None,
-        exit_device: false,
+        exit_device: ExitDevice::None,
         debugger: false,
-        bmc: false,
+        bmc: Bmc::None,
         lifecycle: Lifecycle::default(),
         actor: Actor {
             uid: 0,

@@ -64,7 +64,8 @@ fn was_overtaken(domain: &DomainFolder, run: &RunFolder) -> Result<bool> {
     let pid = std::process::id();
     let mut intents = seen.fold.intents.0.iter();
     let counts = intents.any(|intent| intent.verb == Verb::Destroy && intent.actor.pid == pid);
-    let was_dying = seen.answer.state == State::ShutOff(ShutOff::Crashed);
+    let has_crashed = seen.answer.state == State::ShutOff(ShutOff::Crashed);
+    let was_dying = has_crashed || seen.fold.was_ended_by_another(None);
     // A damaged journal may have lost the line; then it proves nothing.
     Ok((!counts || was_dying) && seen.answer.certainty == Certainty::Witnessed)
 }

@@ -12,7 +12,7 @@ use super::folder::take_folder_lock;
 use super::fulfil::fulfil;
 use super::settle::refuse_while_busy;
 use super::snapshot_duty::UNTOUCHED;
-use crate::domain::{Certainty, Fold, ShutOff, State, Verb};
+use crate::domain::{Certainty, Exit, Fold, ShutOff, State, Verb};
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::observe::{Observation, boot_id, look, look_at_run, replay};
 use crate::store::{
@@ -198,8 +198,10 @@ fn is_untouched(run: &RunFolder, fold: &Fold) -> bool {
     };
     let last = end.words.last_line.as_deref().unwrap_or_default();
     let is_said = UNTOUCHED.iter().any(|words| last.contains(words));
-    let greets = Journal::open_read_only(run.path()).and_then(|journal| journal.has_greeting());
-    is_said || !fold.gap && greets.is_ok_and(|greets| !greets)
+    // It greets by another thread than that which loads the snapshot: only one that gave up itself was never in time for both.
+    let gave_up = matches!(end.exit, Some(Exit::Status(status)) if status != 0);
+    let greets = || Journal::open_read_only(run.path()).and_then(|journal| journal.has_greeting());
+    is_said || gave_up && !fold.gap && greets().is_ok_and(|greets| !greets)
 }
 
 /// Whether it is known that the guest of a run that was saved was let run in its QEMU: before that was told to end.

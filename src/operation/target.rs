@@ -62,7 +62,7 @@ impl Target<'_> {
         let first = self.signal(&ward, kills)?;
         if first == Delivery::Late || !kills && ward.has_ended() {
             let seen = self.wait(TERM_GRACE)?;
-            if first == Delivery::Late || was_killed_by_another(&seen) {
+            if first == Delivery::Late || was_ended_by_another(&seen) {
                 bail!(NOT_RUNNING);
             }
         }
@@ -92,7 +92,7 @@ impl Target<'_> {
         // Nor did ours end one that obeyed no SIGTERM, and was sent nothing else by us. Of one whose launcher was signalled too
         // that may have been the end.
         let is_alone = launcher.is_none_or(|launcher| launcher == qemu);
-        if is_alone && was_killed_by_another(&seen) {
+        if is_alone && was_ended_by_another(&seen) {
             bail!(NOT_RUNNING);
         }
         Ok(Ended::Over)
@@ -121,7 +121,7 @@ impl Target<'_> {
                 seen = self.wait_for_qemu(limit.saturating_sub(STOP_WAIT))?;
             }
             if !seen.is_active() {
-                if is_anothers || is_gone && was_killed_by_another(&seen) {
+                if is_anothers || is_gone && was_ended_by_another(&seen) {
                     bail!(NOT_RUNNING);
                 }
                 self.asking.sent();
@@ -196,12 +196,12 @@ fn it_did_not_end() -> Error {
 }
 
 /// Whether what is dead by now was so before our SIGTERM, which a zombie takes, too.
-fn was_killed_by_another(seen: &Observation) -> bool {
+fn was_ended_by_another(seen: &Observation) -> bool {
     let zombie = match &seen.life {
         Life::Gone(seen) => seen.exit,
         Life::Lives | Life::MayLive => None,
     };
-    seen.fold.was_killed_by_another(zombie)
+    seen.fold.was_ended_by_another(zombie)
 }
 
 /// Waits until a process that was sent SIGKILL is gone.

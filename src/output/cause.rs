@@ -13,7 +13,7 @@ pub(super) fn cause_text(cause: &Cause) -> String {
 fn detail(cause: &Cause) -> String {
     match cause {
         Cause::GuestShutdown => "the guest powered itself off".to_owned(),
-        Cause::GuestReset => "the guest reset itself, which ends this domain".to_owned(),
+        Cause::GuestReset => "the guest was reset, by itself or by a fault of its processor, which ends this domain".to_owned(),
         Cause::GuestPanic { info, kept } => {
             let info = info.as_deref().unwrap_or("QEMU knows no more of it");
             let kept = kept
@@ -38,7 +38,9 @@ fn detail(cause: &Cause) -> String {
         Cause::Watchdog { action } => format!("it fired, and QEMU's action was {action}"),
         Cause::IoError(error) => io_error(error),
         Cause::HostSignal(sender) => sent(sender),
-        Cause::QmpQuit => "QEMU was told to quit over its monitor".to_owned(),
+        Cause::QmpQuit => {
+            "QEMU was told to quit: over its monitor, by Ctrl-A x, or by its GTK window".to_owned()
+        }
         Cause::QmpReset => {
             "it was reset over QEMU's monitor, and its QEMU does not reboot".to_owned()
         }

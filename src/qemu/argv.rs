@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::actions::Actions;
 use super::config_file::{ReadConfig, Section, sections};
 use super::options::{self, Word};
-use crate::domain::{Begin, LaunchKind, Uuid};
+use crate::domain::{Begin, Bmc, ExitDevice, LaunchKind, Uuid};
 
 /// What ids of ours begin with.
 const RESERVED: &[u8] = b"domstate-";
@@ -29,16 +29,24 @@ const STDIO_MENTIONS: &[&[u8]] = &[
     b"/proc/self/fd/",
 ];
 
+/// Of the boards of these QEMUs one has a device by which a guest ends QEMU, or did so without a word: sifive_test (7.2) and that
+/// of tricore_testboard.
+const EXITING_BOARDS: &[&[u8]] = &[
+    b"qemu-system-riscv",
+    b"qemu-system-or1k",
+    b"qemu-system-tricore",
+];
+
 /// What the command line says, as far as domstate's answers and doings depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The guest can end QEMU with a status of its own: isa-debug-exit, or semihosting.
-    pub exit_device: bool,
+    /// By what the guest can end QEMU with a status of its own.
+    pub exit_device: ExitDevice,
     /// A debugger may attach: `-s`, `-gdb`.
     pub debugger: bool,
-    /// The machine has a BMC (`ipmi-bmc-sim`, `ipmi-bmc-extern`), which can cut its power, or nobody can tell: a file of
-    /// options (`-readconfig`) cannot be read. Errs toward true.
-    pub bmc: bool,
+    /// What else may end it: a BMC (`ipmi-bmc-sim`, `ipmi-bmc-extern`, that of powernv), or nobody can tell: a file of options
+    /// (`-readconfig`) cannot be read. Errs toward more.
+    pub bmc: Bmc,
     /// `-S`: the user wants the guest paused.
     pub starts_paused: bool,
     pub kind: LaunchKind,
@@ -48,6 +56,22 @@ pub struct Facts {
     pub uses_stdio: bool,
     /// What QEMU is told to do by itself when the guest ends.
     pub actions: Actions,
+}
+
+impl Facts {
+    /// What a status means that another may have given, too, stays unclear.
+    fn note_exit_device(&mut self, is_there: bool) {
+        if is_there && self.exit_device == ExitDevice::None {
+            self.exit_device = ExitDevice::Own;
+        }
+    }
+
+    fn note_machine(&mut self, value: &[u8]) {
+        // It makes a BMC itself.
+        if holds(value, b"powernv") {
+            self.bmc = Bmc::CutsPower;
+        }
+    }
 }
 
 /// Why a command line cannot be run by domstate.
@@ -105,12 +129,17 @@ pub fn examine(argv: &[OsString], read: ReadConfig<'_>) -> Result<Facts, Refused
     if let Some(at) = nul {
         return Err(RefusedArgument::Nul(at));
     }
-    // Its boards have a device by which a guest ends QEMU, and did so without a word.
-    let is_riscv = |word: &OsString| holds(word.as_bytes(), b"qemu-system-riscv");
+    let calls = |program: &[u8]| argv.iter().any(|word| holds(word.as_bytes(), program));
     let mut facts = Facts {
-        exit_device: argv.iter().any(is_riscv),
+        exit_device: match EXITING_BOARDS.iter().any(|program| calls(program)) {
+            true => ExitDevice::Unclear,
+            false => ExitDevice::None,
+        },
         debugger: false,
-        bmc: false,
+        bmc: match calls(b"qemu-system-ppc64") {
+            true => Bmc::Resets,
+            false => Bmc::None,
+        },
         starts_paused: false,
         kind: LaunchKind::Boot,
         uuid: None,
@@ -136,7 +165,7 @@ fn note_plain(facts: &mut Facts, word: &[u8]) -> Result<(), RefusedArgument> {
         Some(b"daemonize") => return Err(RefusedArgument::Daemonize(shown(word))),
         Some(b"preconfig") => return Err(RefusedArgument::Preconfig(shown(word))),
         Some(b"S") => facts.starts_paused = true,
-        Some(b"semihosting") => facts.exit_device = true,
+        Some(b"semihosting") => facts.note_exit_device(true),
         Some(b"s") => facts.debugger = true,
         Some(b"nographic" | b"curses") => facts.uses_stdio = true,
         Some(b"no-reboot") => facts.actions.note(b"reboot=shutdown", &shown(word)),
@@ -159,12 +188,15 @@ fn note_valued(facts: &mut Facts, option: &[u8], value: &[u8]) -> Result<(), Ref
         b"gdb" => facts.debugger = value != b"none",
         // By a word on such a line a guest ends QEMU as by isa-debug-exit (kvm-unit-tests).
         b"chardev" | b"serial" | b"parallel" | b"monitor" | b"debugcon" => {
-            facts.exit_device |= holds(value, b"testdev");
+            facts.note_exit_device(holds(value, b"testdev"));
         }
         b"semihosting-config" => {
             let off = |part: &Vec<u8>| part == b"enable=off";
-            facts.exit_device |= !parts(value).iter().any(off);
+            facts.note_exit_device(!parts(value).iter().any(off));
         }
+        // One may end QEMU (contrib/plugins/stoptrigger.c, 9.2).
+        b"plugin" => facts.exit_device = ExitDevice::Unclear,
+        b"M" | b"machine" => facts.note_machine(value),
         b"incoming" => facts.kind = LaunchKind::Incoming,
         b"loadvm" if facts.kind == LaunchKind::Boot => facts.kind = LaunchKind::Snapshot,
         b"uuid" => facts.uuid = str::from_utf8(value).ok().and_then(|v| v.parse().ok()),
@@ -180,20 +212,26 @@ fn note_valued(facts: &mut Facts, option: &[u8], value: &[u8]) -> Result<(), Ref
 }
 
 fn note_device(facts: &mut Facts, value: &[u8]) {
-    facts.exit_device |= holds(value, b"isa-debug-exit");
-    facts.bmc |= holds(value, b"ipmi-bmc") || is_bmc_escaped(value);
+    match is_device(value, "isa-debug-exit") {
+        Some(is_there) => facts.note_exit_device(is_there),
+        // The status of a QEMU that failed must not be taken for the guest's own.
+        None => facts.exit_device = ExitDevice::Unclear,
+    }
+    if is_device(value, "ipmi-bmc") != Some(false) {
+        facts.bmc = Bmc::CutsPower;
+    }
 }
 
-/// Whether a device that is given as JSON is a BMC, its name spelt with escapes. One that cannot be read is feared to be.
-fn is_bmc_escaped(value: &[u8]) -> bool {
-    if !value.trim_ascii_start().starts_with(b"{") || !value.contains(&b'\\') {
-        return false;
+/// Whether a device is the one of this name; given as JSON it may be spelt with escapes. `None`: only QEMU can read it.
+fn is_device(value: &[u8], name: &str) -> Option<bool> {
+    if holds(value, name.as_bytes()) {
+        return Some(true);
     }
-    let Ok(device) = serde_json::from_slice::<Value>(value) else {
-        return true;
-    };
-    let driver = device.get("driver").and_then(Value::as_str);
-    driver.is_none_or(|driver| driver.contains("ipmi-bmc"))
+    if !value.trim_ascii_start().starts_with(b"{") || !value.contains(&b'\\') {
+        return Some(false);
+    }
+    let device = serde_json::from_slice::<Value>(value).ok()?;
+    Some(device.get("driver")?.as_str()?.contains(name))
 }
 
 fn note_actions(facts: &mut Facts, value: &[u8], option: &str) {
@@ -212,7 +250,7 @@ fn note_config(
 ) -> Result<(), RefusedArgument> {
     let text = read(Path::new(OsStr::from_bytes(file)));
     let Some(sections) = text.and_then(|text| sections(&text)) else {
-        facts.bmc = true;
+        facts.bmc = Bmc::CutsPower;
         facts.uses_stdio = true;
         return Ok(());
     };
@@ -221,6 +259,7 @@ fn note_config(
         // Those of QEMU's groups that matter and that it heeds there: it does not enable semihosting in a file.
         match group.as_slice() {
             b"device" => note_device(facts, &value),
+            b"machine" => facts.note_machine(&value),
             b"action" => note_actions(facts, &value, &option),
             _ => {}
         }

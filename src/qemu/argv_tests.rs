@@ -126,39 +126,91 @@ fn what_the_answers_depend_on_is_noted() {
     assert!(facts(&["-gdb", "tcp::1234"]).debugger);
     assert!(!facts(&["-gdb", "none"]).debugger);
     assert!(!facts(&["-S", "-append", "-s"]).debugger);
-    assert!(facts(&["-device", "ipmi-bmc-sim,id=bmc0"]).bmc);
-    assert!(facts(&["-device", r#"{"driver":"ipmi-bmc-extern"}"#]).bmc);
+    assert_eq!(
+        facts(&["-device", "ipmi-bmc-sim,id=bmc0"]).bmc,
+        Bmc::CutsPower
+    );
+    assert_eq!(
+        facts(&["-device", r#"{"driver":"ipmi-bmc-extern"}"#]).bmc,
+        Bmc::CutsPower
+    );
     // Spelt with an escape, in the key or in the name; and what only QEMU can read.
     for device in [
         r#"{"driver":"\u0069pmi-bmc-sim","id":"b"}"#,
         r#" {"dr\u0069ver":"ipmi\u002dbmc-extern"}"#,
         r"{'driver':'\u0069pmi-bmc-sim'}",
     ] {
-        assert!(facts(&["-device", device]).bmc, "{device}");
+        assert_eq!(facts(&["-device", device]).bmc, Bmc::CutsPower, "{device}");
     }
-    assert!(!facts(&["-device", r#"{"driver":"x","serial":"a\\b"}"#]).bmc);
-    assert!(!facts(&["-device", "{'driver':'x'}"]).bmc);
+    assert_eq!(
+        facts(&["-device", r#"{"driver":"x","serial":"a\\b"}"#]).bmc,
+        Bmc::None
+    );
+    assert_eq!(facts(&["-device", "{'driver':'x'}"]).bmc, Bmc::None);
     let set = [
         "-device",
         "pvpanic,id=x",
         "-set",
         "device.x.driver=ipmi-bmc-sim",
     ];
-    assert!(facts(&set).bmc);
-    assert!(!facts(&["-append", "ipmi-bmc-sim"]).bmc);
-    assert!(facts(&["-device", "isa-debug-exit,iobase=0xf4"]).exit_device);
-    assert!(facts(&["-device", r#"{"driver":"isa-debug-exit"}"#]).exit_device);
-    assert!(facts(&["-semihosting"]).exit_device);
-    assert!(facts(&["--semihosting-config", "enable=on,target=native"]).exit_device);
-    assert!(facts(&["-semihosting-config", "target=native"]).exit_device);
-    assert!(!facts(&["-semihosting-config", "enable=off"]).exit_device);
-    assert!(!facts(&["-append", "isa-debug-exit"]).exit_device);
+    assert_eq!(facts(&set).bmc, Bmc::CutsPower);
+    assert_eq!(facts(&["-append", "ipmi-bmc-sim"]).bmc, Bmc::None);
+    assert_eq!(
+        facts(&["-device", "isa-debug-exit,iobase=0xf4"]).exit_device,
+        ExitDevice::Own
+    );
+    assert_eq!(
+        facts(&["-device", r#"{"driver":"isa-debug-exit"}"#]).exit_device,
+        ExitDevice::Own
+    );
+    assert_eq!(facts(&["-semihosting"]).exit_device, ExitDevice::Own);
+    assert_eq!(
+        facts(&["--semihosting-config", "enable=on,target=native"]).exit_device,
+        ExitDevice::Own
+    );
+    assert_eq!(
+        facts(&["-semihosting-config", "target=native"]).exit_device,
+        ExitDevice::Own
+    );
+    assert_eq!(
+        facts(&["-semihosting-config", "enable=off"]).exit_device,
+        ExitDevice::None
+    );
+    assert_eq!(
+        facts(&["-append", "isa-debug-exit"]).exit_device,
+        ExitDevice::None
+    );
     // kvm-unit-tests, and the boards of RISC-V.
-    assert!(facts(&["-serial", "testdev"]).exit_device);
-    assert!(facts(&["-chardev", "testdev,id=t"]).exit_device);
-    assert!(!facts(&["-device", "pc-testdev"]).exit_device);
+    assert_eq!(facts(&["-serial", "testdev"]).exit_device, ExitDevice::Own);
+    assert_eq!(
+        facts(&["-chardev", "testdev,id=t"]).exit_device,
+        ExitDevice::Own
+    );
+    assert_eq!(
+        facts(&["-device", "pc-testdev"]).exit_device,
+        ExitDevice::None
+    );
     let riscv = argv(&["sudo", "/usr/bin/qemu-system-riscv64", "-M", "virt"]);
-    assert!(examine(&riscv).unwrap().exit_device);
+    assert_eq!(examine(&riscv).unwrap().exit_device, ExitDevice::Unclear);
+    for program in ["qemu-system-or1k", "qemu-system-tricore"] {
+        let noted = examine(&argv(&[program, "-semihosting"])).unwrap();
+        assert_eq!(noted.exit_device, ExitDevice::Unclear, "{program}");
+    }
+    // A plugin may end QEMU, and so may the guest.
+    let plugin = ["-device", "isa-debug-exit", "-plugin", "x.so,addr=0x1:3"];
+    assert_eq!(facts(&plugin).exit_device, ExitDevice::Unclear);
+    // Spelt with an escape; and what only QEMU can read.
+    let escaped = r#"{"driver":"\u0069sa-debug-exit"}"#;
+    assert_eq!(facts(&["-device", escaped]).exit_device, ExitDevice::Own);
+    let single = r"{'driver':'\u0069sa-debug-exit'}";
+    assert_eq!(facts(&["-device", single]).exit_device, ExitDevice::Unclear);
+    // A watchdog of the board, and a BMC that it makes itself.
+    let ppc64 = |args: &[&str]| {
+        let words = [&["qemu-system-ppc64"], args].concat();
+        examine(&argv(&words)).unwrap().bmc
+    };
+    assert_eq!(ppc64(&["-M", "pseries"]), Bmc::Resets);
+    assert_eq!(ppc64(&["-machine", "powernv9"]), Bmc::CutsPower);
 
     assert_eq!(facts(&[]).kind, LaunchKind::Boot);
     assert_eq!(facts(&["--loadvm", "t"]).kind, LaunchKind::Snapshot);
@@ -255,8 +307,8 @@ fn what_stands_in_a_file_of_options_counts_as_on_the_command_line() {
     let noted = |text: &str| facts_with(&[], Some(text)).unwrap();
     let device = |driver| noted(&format!("[device \"x\"]\n driver = \"{driver}\"\n"));
     assert_eq!(noted("# nothing\n"), facts(&[]));
-    assert!(device("ipmi-bmc-extern").bmc);
-    assert!(device("isa-debug-exit").exit_device);
+    assert_eq!(device("ipmi-bmc-extern").bmc, Bmc::CutsPower);
+    assert_eq!(device("isa-debug-exit").exit_device, ExitDevice::Own);
     assert_eq!(device("pvpanic"), facts(&[]));
     assert!(noted("[chardev \"c\"]\nbackend = \"stdio\"\n").uses_stdio);
     // QEMU takes this and does nothing with it.
@@ -288,9 +340,10 @@ fn what_stands_in_a_file_of_options_counts_as_on_the_command_line() {
 fn of_a_file_that_cannot_be_read_the_worst_is_feared() {
     for text in [None, Some("nonsense")] {
         let facts = facts_with(&[], text).unwrap();
-        assert!(facts.bmc && facts.uses_stdio, "{text:?}");
+        assert!(facts.uses_stdio, "{text:?}");
+        assert_eq!(facts.bmc, Bmc::CutsPower, "{text:?}");
         // The status of a QEMU that failed would be taken for the guest's own.
-        assert!(!facts.exit_device, "{text:?}");
+        assert_eq!(facts.exit_device, ExitDevice::None, "{text:?}");
     }
 }
 

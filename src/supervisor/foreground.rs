@@ -270,7 +270,7 @@ impl Ending {
         // What a wrapper was asked for may be what it ended.
         let is_alone = fold.qemu.is_some() && fold.qemu == fold.launcher;
         let asked_only = self.reached == Reached::Qemu && !self.is_killed;
-        let is_anothers = is_alone && fold.was_killed_by_another(None);
+        let is_anothers = is_alone && fold.was_ended_by_another(None);
         if asked_only && is_anothers && watch.unrecorded().is_none() {
             self.reached = Reached::Dead;
             watch.withdraw(self.verb());

@@ -1,9 +1,10 @@
 //! Events in any order, of which no QEMU sends the most: what holds whatever comes.
 
 use domstate::domain::{
-    Answer, Begin, BootId, Certainty, Event, Exit, Exited, Fold, Launch, LaunchKind, Life,
-    Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, PanicAction, Record, ResetBy, RunStatus,
-    ShutOff, ShutdownCause, State, StreamAnswer, Timestamp, Verb, WatchdogAction, Worker,
+    Answer, Begin, Bmc, BootId, Certainty, Event, Exit, ExitDevice, Exited, Fold, Launch,
+    LaunchKind, Life, Lifecycle, LogWords, OnCrash, OnPoweroff, OnReboot, PanicAction, Record,
+    ResetBy, RunStatus, ShutOff, ShutdownCause, State, StreamAnswer, Timestamp, Verb,
+    WatchdogAction, Worker,
 };
 use domstate::journal::{encode, parse_line};
 use proptest::prelude::*;
@@ -56,9 +57,12 @@ fn launches() -> impl Strategy<Value = Event> {
                 boot: lines::boot(),
                 pid_namespace: 1,
                 journal: None,
-                exit_device,
+                exit_device: match exit_device {
+                    true => ExitDevice::Own,
+                    false => ExitDevice::None,
+                },
                 debugger: false,
-                bmc: false,
+                bmc: Bmc::None,
                 lifecycle: Lifecycle {
                     on_crash,
                     on_poweroff,
@@ -242,9 +246,9 @@ fn tells_success(records: &[Record], life: &Life) -> bool {
         )
     });
     let is_of_guest = |exit: &Option<Exit>| matches!(exit, Some(Exit::Status(33)));
-    let has_device = records
-        .iter()
-        .any(|record| matches!(&record.event, Event::Launched(launch) if launch.exit_device));
+    let has_device = records.iter().any(
+        |record| matches!(&record.event, Event::Launched(launch) if launch.exit_device.is_there()),
+    );
     let by_device = has_device
         && (matches!(life, Life::Gone(seen) if is_of_guest(&seen.exit))
             || records.iter().any(

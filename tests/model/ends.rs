@@ -15,7 +15,7 @@ impl Guest {
             },
             None => seen.clone(),
         };
-        State::ShutOff(self.asked_for().unwrap_or_else(|| self.by_itself(&end)))
+        State::ShutOff(self.asked_for(&end).unwrap_or_else(|| self.by_itself(&end)))
     }
 
     /// Whether somebody who saw how it ended has written that down.
@@ -24,7 +24,7 @@ impl Guest {
     }
 
     /// Our own intent, carried out.
-    fn asked_for(&self) -> Option<ShutOff> {
+    fn asked_for(&self, end: &End) -> Option<ShutOff> {
         let acted = self.asked.iter().rev().filter(|asked| asked.acted);
         // What was made of the guest outlives whoever ends the rest of it.
         let made = acted.clone().find_map(|asked| match asked.verb {
@@ -37,7 +37,10 @@ impl Guest {
             _ => None,
         });
         let mut acted = acted;
-        let destroyed = acted.any(|asked| is_destroy(asked.verb));
+        // Who obeys a signal says so first, and ends with status 0.
+        let failed = matches!(end.exit, Some(Exit::Status(status)) if status != 0);
+        let by_itself = failed && self.shutdown.is_none() && !self.gap && self.qemu.is_some();
+        let destroyed = !by_itself && acted.any(|asked| is_destroy(asked.verb));
         made.or(destroyed.then_some(ShutOff::Destroyed))
     }
 
@@ -124,9 +127,9 @@ impl Guest {
                 false => ShutOff::Crashed,
             };
         }
-        // Nobody else gives QEMU an odd status and has it say so.
-        let by_device = self.exit_device && matches!(end.exit, Some(Exit::Status(n)) if n % 2 == 1);
-        if by_guest && by_device {
+        // Nobody else gives QEMU a status and has it say so.
+        let gives_one = matches!(end.exit, Some(Exit::Status(status)) if status != 0);
+        if by_guest && gives_one && self.exit_device && self.qemu.is_some() {
             return ShutOff::Shutdown;
         }
         // A debugger stops it, too, and kills it.
@@ -171,7 +174,10 @@ impl Guest {
         if ended && self.watchdog == Some(Watchdog::PoweredOff) {
             return ShutOff::Crashed;
         }
-        if ended && stands && end.words.gdb_killed && !self.may_be_elsewhere() {
+        // Behind a wrapper nobody sees the status.
+        let unseen = self.end.is_some() && end.exit.is_none() && end.boot == self.boot && silent;
+        let may_be_killed = ended || unseen;
+        if may_be_killed && stands && end.words.gdb_killed && !self.may_be_elsewhere() {
             return ShutOff::Destroyed;
         }
         if self.watchdog == Some(Watchdog::PoweredOff) && silent {

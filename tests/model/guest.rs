@@ -77,7 +77,7 @@ pub(crate) struct Guest {
     /// QEMU was told for a `reboot` to outlive a power-off, and not yet that this is over.
     held: bool,
     launcher: Option<u32>,
-    qemu: Option<u32>,
+    pub(crate) qemu: Option<u32>,
     pub(crate) end: Option<End>,
     pub(crate) gap: bool,
     /// After its power-off QEMU stopped it: it stays.
@@ -105,7 +105,7 @@ impl Guest {
             kind: launch.kind,
             begin: launch.begin,
             boot: launch.boot.clone(),
-            exit_device: launch.exit_device,
+            exit_device: launch.exit_device.is_there(),
             on_poweroff: launch.lifecycle.on_poweroff,
             began: false,
             state: State::Paused(Paused::StartingUp),

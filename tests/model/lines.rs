@@ -1,8 +1,8 @@
 //! The lines of a run that are the same in every one.
 
 use domstate::domain::{
-    Actor, Before, Begin, BootId, Event, Exit, IoError, Job, Launch, Lifecycle, LogWords, Process,
-    Record, Timestamp, Verb,
+    Actor, Before, Begin, Bmc, BootId, Event, Exit, ExitDevice, IoError, Job, Launch, Lifecycle,
+    LogWords, Process, Record, Timestamp, Verb,
 };
 
 use super::machine::Setup;
@@ -46,9 +46,12 @@ pub(crate) fn launched(setup: &Setup) -> Event {
         boot: boot(),
         pid_namespace: 1,
         journal: None,
-        exit_device: setup.exit_device,
+        exit_device: match setup.exit_device {
+            true => ExitDevice::Own,
+            false => ExitDevice::None,
+        },
         debugger: false,
-        bmc: false,
+        bmc: Bmc::None,
         lifecycle: Lifecycle {
             on_crash: setup.on_crash,
             on_poweroff: setup.on_poweroff,

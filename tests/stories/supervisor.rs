@@ -184,7 +184,7 @@ fn answer_of(json: &Value) -> (String, String, String) {
 fn without_status(stage: &Stage, end: &End) -> Told {
     let announced = stage.host.journal("v").contains("\"SHUTDOWN\"");
     match announced && end.lost.1 == "status-lost" {
-        true => ("shut off (shutdown)", "guest-shutdown", "witnessed"),
+        true => ("shut off (shutdown)", "guest-shutdown", "inferred"),
         false => end.lost,
     }
 }

@@ -34,9 +34,11 @@ pub(super) fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
 }
 
 /// Whether the guest's own shutdown may stand in lines that are lost: QEMU ends with the same status for either, or nobody has
-/// seen it, and neither announcement is there, nor its word in the log for whose signal it obeyed.
+/// seen it, and neither announcement is there, nor its word in the log for whose signal it obeyed. Where none are lost it was
+/// ending by itself, without a word.
 fn may_have_shut_down(case: &Case<'_>, intent: &Intent) -> bool {
-    let says_nothing = case.fold.shutdown.is_none() && case.fold.gap;
+    let may_be_silent = case.fold.gap || case.fold.qemu.is_some();
+    let says_nothing = case.fold.shutdown.is_none() && may_be_silent;
     let sender = case.words.terminated.as_ref().and_then(|term| term.pid);
     let is_named = sender == Some(intent.actor.pid);
     says_nothing && !matches!(case.exit, Some(Exit::Signal { .. })) && !is_named
@@ -66,7 +68,9 @@ fn was_dying(case: &Case<'_>) -> bool {
             matches!(oom_kill(case), Some(OomKill::Logged { .. }))
         }
         Some(Exit::Signal { signal, .. }) => signal != 15,
-        Some(Exit::Status(_)) | None => false,
+        // It exits by itself, its guest by a device.
+        Some(Exit::Status(status)) => status != 0,
+        None => false,
     };
     let says_nothing = case.fold.shutdown.is_none() && !case.fold.gap;
     // What a wrapper dies of is its own affair.

@@ -4,7 +4,7 @@ use super::{
     Case, Verdict, inferred, lines_lost, may_run_elsewhere, shutdown_of, verdict_unknown, witnessed,
 };
 use crate::domain::cause::Cause;
-use crate::domain::event::{Exit, ShutdownCause, Verb};
+use crate::domain::event::{Bmc, Exit, ExitDevice, ShutdownCause, Verb};
 use crate::domain::state::{ShutOff, State};
 use crate::domain::trace::{Machine, Shutdown, WatchdogEnd};
 
@@ -48,12 +48,21 @@ pub(super) fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
         // Or it ran, and the line that says so is lost.
         Machine::Stood => case.words.gdb_killed,
     });
-    let silent = case.fold.shutdown.is_none() && case.exit == Some(Exit::Status(0));
     let ran = matches!(case.fold.live, State::Running(_));
     // What was killed may be the rest of a guest that is elsewhere.
-    let silent = silent && may_run_elsewhere(case).is_none();
-    let killed = stood || (silent && !ran && case.words.gdb_killed);
-    killed.then(|| witnessed(ShutOff::Destroyed, Cause::HostUi))
+    let silent = case.fold.shutdown.is_none() && may_run_elsewhere(case).is_none();
+    let silent = silent && !ran && case.words.gdb_killed;
+    if stood || silent && case.exit == Some(Exit::Status(0)) {
+        return Some(witnessed(ShutOff::Destroyed, Cause::HostUi));
+    }
+    // Behind a wrapper that took the status.
+    let unseen = silent && case.fold.has_end() && case.exit.is_none() && !case.other_boot;
+    unseen.then(|| inferred(ShutOff::Destroyed, Cause::HostUi))
+}
+
+fn exit_device(case: &Case<'_>) -> ExitDevice {
+    let launch = case.fold.launch.as_ref();
+    launch.map_or(ExitDevice::None, |launch| launch.exit_device)
 }
 
 fn may_be_debugged(case: &Case<'_>) -> bool {
@@ -73,7 +82,7 @@ fn may_be_debuggers_stop(case: &Case<'_>, machine: Machine, shutdown: &Shutdown)
 
 /// Why a guest-shutdown or guest-reset may be somebody else's doing.
 fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
-    let has_bmc = case.fold.launch.as_ref().is_some_and(|l| l.bmc);
+    let bmc = case.fold.launch.as_ref().map_or(Bmc::None, |l| l.bmc);
     let unattributed = |why: &str| {
         let why = why.to_owned();
         Some(Cause::Unattributed { why })
@@ -90,7 +99,12 @@ fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
         _ if case.fold.gap && was_killed => Some(lines_lost(
             "lines were lost, and QEMU was killed after the guest had shut down",
         )),
-        _ if has_bmc => unattributed("it says the same if a BMC cuts the power of one that hangs"),
+        _ if bmc == Bmc::CutsPower => {
+            unattributed("it says the same if a BMC cuts the power of one that hangs")
+        }
+        (ShutdownCause::GuestReset, _) if bmc == Bmc::Resets => {
+            unattributed("it says the same if a watchdog of its board resets one that hangs")
+        }
         (_, machine) if machine != Machine::Ran && may_be_debugged(case) => {
             unattributed("it says the same if a debugger kills it")
         }
@@ -138,11 +152,14 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
         case,
         &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
     )?;
-    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
+    let by_device = exit_device(case).is_there();
+    let is_seen =
+        matches!(case.exit, Some(Exit::Status(status)) if status != 0 || case.fold.qemu.is_some());
+    let is_lost = by_device && !is_seen && !case.is_pending;
     let cause = match (shutdown.cause, case.exit) {
-        // QEMU 10 announces isa-debug-exit as a shutdown; the status is odd by construction, and nobody else's.
+        // QEMU 10 announces isa-debug-exit as a shutdown (8.2 some boards' devices), and ends with no such status by itself.
         (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
-            if by_device && status % 2 == 1 && case.fold.qemu.is_some() =>
+            if by_device && status != 0 && case.fold.qemu.is_some() =>
         {
             Cause::GuestExit { status }
         }
@@ -158,6 +175,9 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
             }
             if own == ShutdownCause::GuestReset {
                 Cause::GuestReset
+            } else if is_lost {
+                // It ended QEMU itself, and may have given a status, that of a failure perhaps.
+                return Some(inferred(ShutOff::Shutdown, Cause::GuestShutdown));
             } else {
                 Cause::GuestShutdown
             }
@@ -182,13 +202,13 @@ pub(super) fn watchdog_ended_it(case: &Case<'_>) -> Option<Verdict> {
 /// (7.2 to 11), with any status. 0 and 1 are QEMU's own as well, and no even one is of isa-debug-exit; what ended may be a
 /// wrapper of a QEMU that nobody identified: whose those are, the record does not tell.
 pub(super) fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
-    let by_device = case.fold.launch.as_ref().is_some_and(|l| l.exit_device);
+    let device = exit_device(case);
     let status = match case.exit? {
-        Exit::Status(status) if by_device => status,
+        Exit::Status(status) if device.is_there() => status,
         Exit::Status(_) | Exit::Signal { .. } => return None,
     };
-    let is_qemus = case.fold.qemu.is_some();
-    Some(match is_qemus && status >= 3 && status % 2 == 1 {
+    let is_its_own = device == ExitDevice::Own && case.fold.qemu.is_some();
+    Some(match is_its_own && status >= 3 && status % 2 == 1 {
         true => witnessed(ShutOff::Shutdown, Cause::GuestExit { status }),
         false => verdict_unknown(Cause::ExitStatus { status }),
     })

@@ -256,6 +256,12 @@ fn a_guest_that_boots_may_have_run_where_that_may_be_what_is_lost() {
             "b",
             true,
         ),
+        // Not that somebody ended it.
+        (
+            let_go().shut(ShutdownCause::HostSignal).then(failed()),
+            "b",
+            false,
+        ),
     ];
     for (number, (story, boot, wanted)) in rows.into_iter().enumerate() {
         assert_eq!(story.0.may_have_run(&boot_id(boot)), wanted, "row {number}");

@@ -117,8 +117,31 @@ fn a_qemu_that_heeds_no_sigterm_may_be_killed_by_somebody_else() {
             by_verb(),
         ),
         (obeyed.ends(KILLED), "destroyed", by_verb()),
-        (destroyed().ends(STATUS_0), "destroyed", by_verb()),
     ]);
+}
+
+#[test]
+fn a_qemu_that_ends_without_a_word_obeyed_nobody() {
+    // It was at its own end by then, and took the signal no more.
+    let destroyed = [Story::destroyed, Story::destroyed_for_sure];
+    for destroyed in destroyed {
+        let status = 1;
+        let failed = destroyed(Story::booted()).ends(Some(Exit::Status(status)));
+        assert_witnessed([(failed, "crashed", Cause::ExitStatus { status })]);
+        let status = 3;
+        let exited = destroyed(Story::launched(true).then(Event::Resumed));
+        let exited = exited.ends(Some(Exit::Status(status)));
+        assert_witnessed([(exited, "shutdown", Cause::GuestExit { status })]);
+        // Where a guest may have done it as silently, or a debugger: who asked is likelier.
+        let silent = destroyed(Story::booted()).ends(STATUS_0);
+        let by_verb = asked_for(Verb::Destroy);
+        assert_ends(Certainty::Inferred, [(silent, "destroyed", by_verb)]);
+    }
+    // What a wrapper ends with says nothing of that.
+    let mut wrapped = Story::booted();
+    wrapped.0.qemu = None;
+    let wrapped = wrapped.destroyed().ends(Some(Exit::Status(143)));
+    assert_witnessed([(wrapped, "destroyed", asked_for(Verb::Destroy))]);
 }
 
 #[test]

@@ -167,12 +167,51 @@ fn the_exit_device_gives_its_own_status() {
             "shutdown",
             Cause::GuestExit { status: 33 },
         ),
+        // Some boards' devices give any.
+        (
+            Story::launched(true)
+                .then(Event::Resumed)
+                .shut(GuestShutdown)
+                .ends(status_of(2)),
+            "shutdown",
+            Cause::GuestExit { status: 2 },
+        ),
         (
             Story::booted().ends(status_of(33)),
             "crashed",
             Cause::ExitStatus { status: 33 },
         ),
     ]);
+    // Where nobody saw the status it may have been that of a failure.
+    let shut = || Story::launched(true).then(Event::Resumed);
+    let shut = || shut().shut(GuestShutdown);
+    let unseen = [
+        shut().ends(None),
+        shut().found_gone("b"),
+        shut().ends(KILLED),
+    ];
+    let unseen = unseen.map(|end| (end, "shutdown", Cause::GuestShutdown));
+    assert_ends(Certainty::Inferred, unseen);
+    let seen = (shut().ends(STATUS_0), "shutdown", Cause::GuestShutdown);
+    assert_witnessed([seen]);
+    // Of a device that says that it failed by a status, too, none is known to be a success.
+    let unclear = |status| {
+        let story = Story::booted_with(|launch| launch.exit_device = ExitDevice::Unclear);
+        let end = story.ends(status_of(status));
+        (end, "unknown", Cause::ExitStatus { status })
+    };
+    assert_ends(Certainty::Unknown, [0, 1, 3, 33].map(unclear));
+}
+
+#[test]
+fn what_a_watchdog_of_the_board_does_is_not_taken_for_the_guests_own_reset() {
+    let shut = |cause| Story::booted_with(|launch| launch.bmc = Bmc::Resets).shut(cause);
+    let why = "it says the same if a watchdog of its board resets one that hangs".to_owned();
+    let reset = shut(ShutdownCause::GuestReset).ends(STATUS_0);
+    let doubt = Cause::Unattributed { why };
+    assert_ends(Certainty::Unknown, [(reset, "unknown", doubt)]);
+    let off = shut(ShutdownCause::GuestShutdown).ends(STATUS_0);
+    assert_witnessed([(off, "shutdown", Cause::GuestShutdown)]);
 }
 
 #[test]
@@ -269,7 +308,7 @@ fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shu
 fn what_a_bmc_does_is_not_taken_for_the_guests_own_shutdown() {
     let why = "it says the same if a BMC cuts the power of one that hangs".to_owned();
     for cause in [ShutdownCause::GuestShutdown, ShutdownCause::GuestReset] {
-        let story = Story::booted_with(|launch| launch.bmc = true).shut(cause);
+        let story = Story::booted_with(|launch| launch.bmc = Bmc::CutsPower).shut(cause);
         let end = (
             "shut off (unknown)".to_owned(),
             Cause::Unattributed { why: why.clone() },
@@ -343,4 +382,9 @@ fn the_status_of_what_may_be_a_wrapper_is_not_taken_for_the_guests_own() {
     let shut_down = ("shut off (shutdown)".to_owned(), Cause::GuestShutdown);
     let says_so = Some(ShutdownCause::GuestShutdown);
     assert_eq!(unidentified(says_so, 0), shut_down);
+    // Nor that it gave none.
+    let mut story = Story::launched(true).then(Event::Resumed);
+    story.0.qemu = None;
+    let story = story.shut(ShutdownCause::GuestShutdown);
+    assert_eq!(story.ends(STATUS_0).2, Certainty::Inferred);
 }

@@ -27,6 +27,17 @@ fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
             "crashed",
             Cause::HostRestart,
         ),
+        // Behind a wrapper that took its status.
+        (
+            Story::booted().then(Event::Stopped).ends_with(None, gdb()),
+            "destroyed",
+            Cause::HostUi,
+        ),
+        (
+            Story::booted().ends_with(None, gdb()),
+            "crashed",
+            Cause::StatusLost,
+        ),
         (
             Story::booted().ends(STATUS_0),
             "crashed",
@@ -34,6 +45,15 @@ fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
         ),
     ];
     assert_ends(Certainty::Inferred, rows);
+
+    // One that was refused has not run, whatever became of the host.
+    let why = "why".to_owned();
+    let refused = Story::launched(false).then(Event::ContinueRefused(why.clone()));
+    let cause = Cause::StartFailure {
+        exit: None,
+        message: Some(why),
+    };
+    assert_witnessed([(refused.found_gone("c"), "failed", cause)]);
 
     // A guest that may end QEMU by a status alone may have done so.
     let may_exit = || Story::launched(true).then(Event::Resumed);

@@ -441,4 +441,11 @@ fn a_snapshot_that_was_not_there_when_qemu_ended_is_not_said_to_be_there_behind_
         let after = told([ended(further), vec![done(create)]].concat());
         assert_eq!(before, after, "{further:?}");
     }
+    // Who took it says that it failed, before QEMU's end is on record or behind that: the guest was nowhere else.
+    let fails = ended(&[failed(create)]);
+    assert_eq!(told(fails), "shut off (crashed)");
+    let fails = [ended(&[]), vec![failed(create)]].concat();
+    assert_eq!(told(fails), "shut off (crashed)");
+    let goes = ended(&[failed(create), status("active")]);
+    assert_eq!(told(goes), "shut off (unknown)");
 }

@@ -10,6 +10,10 @@ pub(super) struct Story(pub(super) Fold, pub(super) u64);
 
 impl Story {
     pub(super) fn launched(exit_device: bool) -> Self {
+        let exit_device = match exit_device {
+            true => ExitDevice::Own,
+            false => ExitDevice::None,
+        };
         let launch = Launch {
             exit_device,
             ..launch(LaunchKind::Boot, Begin::Running)
