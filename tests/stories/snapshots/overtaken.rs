@@ -136,6 +136,49 @@ fn a_snapshot_that_is_whole_is_kept_though_its_guest_ends_before_that_is_said() 
 }
 
 #[test]
+fn a_guest_whose_qemu_is_killed_in_the_middle_of_its_snapshot_was_nowhere_else() {
+    for args in [&CREATE[..], &HALT] {
+        let stage = Stage::new();
+        // Of some megabytes that are to be written none is in a second.
+        let file = stage.disks[0].display();
+        let (slow, file) = (
+            "throttle-group,id=slow,x-bps-write=4096",
+            format!("driver=file,filename={file},node-name=file"),
+        );
+        let throttle = "driver=throttle,file=file,throttle-group=slow,node-name=throttle";
+        let disk = "driver=qcow2,file=throttle,node-name=disk";
+        let guest = stage.start_with(&[
+            "-object",
+            slow,
+            "-blockdev",
+            &file,
+            "-blockdev",
+            throttle,
+            "-blockdev",
+            disk,
+            "-device",
+            "ide-hd,drive=disk",
+        ]);
+        let qemu = stage.host.qemu_pid("v");
+        let child = spawn(stage.host.command(args));
+        stage.host.wait_for_event("v", "\"setup\"");
+        send(qemu, Signal::SIGKILL);
+        let said = finish_child(child);
+        assert_eq!(said.code, Some(1), "{args:?}: {said:?}");
+        // By itself, or by whoever sees its end.
+        stage.host.wait_for_event("v", "DOMSTATE_FAILED");
+        let journal = stage.host.journal("v");
+        let told = format!("{args:?}: {journal}");
+        assert!(!journal.contains("\"completed\""), "{told}");
+        assert_eq!(stage.host.answer("v"), "shut off (crashed)", "{told}");
+        let json = stage.host.json("v");
+        assert_eq!(json["certainty"], "witnessed", "{told}");
+        assert_eq!(json["cause"]["signal"], "SIGKILL", "{told}");
+        drop(guest);
+    }
+}
+
+#[test]
 fn a_copy_that_was_made_meanwhile_deletes_nothing_of_a_snapshot_that_was_taken_since() {
     let (stage, mut guest) = started(&CREATE);
     let held = Held::is_about_to_commit(&stage, &CREATE);
