@@ -203,6 +203,7 @@ impl Fold {
 
     /// The guest was started afresh: how it might have ended before is history.
     pub(super) fn clear_ends(&mut self) {
+        self.outlived |= self.shutdown.is_some();
         self.panic = None;
         self.shutdown = None;
         self.watchdog = None;

@@ -59,6 +59,9 @@ pub struct Fold {
     pub restarts: Vec<Timestamp>,
     pub launcher_exit: Option<Exited>,
     pub qemu_exit: Option<Exited>,
+    /// Its QEMU has outlived a shutdown of its guest, and ends with the status that was given with that, whatever comes then (8.2
+    /// to 11: `shutdown_exit_code` is never reset).
+    pub outlived: bool,
     /// Why QEMU would not let the guest run.
     pub refusal: Option<String>,
     /// Lines were lost since the run began.
@@ -92,6 +95,7 @@ impl Default for Fold {
             restarts: Vec::new(),
             launcher_exit: None,
             qemu_exit: None,
+            outlived: false,
             refusal: None,
             gap: false,
         }
@@ -197,13 +201,15 @@ impl Fold {
     /// so first, and ends with status 0.
     pub fn was_ended_by_another(&self, seen: Option<Exit>) -> bool {
         let exit = self.end().and_then(|end| end.exit).or(seen);
-        let by_another = match exit {
-            Some(Exit::Signal { signal, .. }) => signal != 15,
-            // A wrapper's tells nothing.
-            Some(Exit::Status(status)) => status != 0 && self.qemu.is_some(),
-            None => false,
-        };
-        by_another && self.shutdown.is_none()
+        let is_killed = matches!(exit, Some(Exit::Signal { signal, .. }) if signal != 15);
+        is_killed && self.shutdown.is_none() || self.ended_by_itself(seen)
+    }
+
+    /// Whether QEMU ended with a status that nobody's signal makes it end with, and said nothing. A wrapper's tells nothing.
+    pub fn ended_by_itself(&self, seen: Option<Exit>) -> bool {
+        let exit = self.end().and_then(|end| end.exit).or(seen);
+        let failed = matches!(exit, Some(Exit::Status(status)) if status != 0);
+        failed && self.qemu.is_some() && self.shutdown.is_none()
     }
 
     /// QEMU announced its end and was not told to stay: it is on its way out.

@@ -144,9 +144,10 @@ impl Intents {
     /// The processes that asked for what may have been the end, and have not said what came of it. That of a job is told by what
     /// it leaves behind.
     pub fn unsettled(&self) -> impl Iterator<Item = u32> {
-        let ends = |i: &&Intent| i.may_end_it() && !ends_guest(i.verb);
-        let unsettled = self.0.iter().filter(ends);
-        let unsettled = unsettled.filter(|i| i.progress != Progress::Done);
+        // Whether a guest was suspended as it shut down decides whether that was its own doing.
+        let counts = |i: &&Intent| i.may_end_it() || i.verb == Verb::Suspend;
+        let unsettled = |i: &&Intent| i.progress != Progress::Done && !ends_guest(i.verb);
+        let unsettled = self.0.iter().filter(counts).filter(unsettled);
         unsettled.map(|i| i.actor.pid)
     }
 
@@ -154,6 +155,12 @@ impl Intents {
     pub fn is_only_asked(&self, verb: Verb, at: Option<Timestamp>) -> bool {
         let mut requests = self.before(verb, at).peekable();
         requests.peek().is_some() && requests.all(|intent| intent.progress == Progress::Asked)
+    }
+
+    /// Whether a request of `verb` has acted that what happened at `at` may come from.
+    pub fn has_acted(&self, verb: Verb, at: Option<Timestamp>) -> bool {
+        let mut requests = self.before(verb, at);
+        requests.any(|intent| intent.progress != Progress::Asked)
     }
 
     /// Whether one of `verbs` was asked for, however long ago, and has neither failed nor had its effect.

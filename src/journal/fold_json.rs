@@ -84,6 +84,7 @@ fn all_fields(fold: &Fold) -> Value {
         },
         "launcher_exit": fold.launcher_exit.as_ref().map(exited_to_json),
         "qemu_exit": fold.qemu_exit.as_ref().map(exited_to_json),
+        "outlived": fold.outlived,
         "refusal": fold.refusal,
         "gap": fold.gap,
     })
@@ -141,6 +142,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         .unwrap_or_default(),
         launcher_exit: optional(data, "launcher_exit", exited_from_json)?,
         qemu_exit: optional(data, "qemu_exit", exited_from_json)?,
+        outlived: flag("outlived")?,
         refusal: optional(data, "refusal", |v| Some(v.as_str()?.to_owned()))?,
         gap: flag("gap")?,
     })

@@ -64,6 +64,7 @@ fn a_fold_comes_back_as_it_went() {
     });
     fold.transfer = Transfer::Leaving(Copying::Broken);
     fold.loaded = true;
+    fold.outlived = true;
     fold.restart = Some(Restart::AfterPoweroff(Some(Running::Unpaused)));
     fold.reboot = Some(Reboot::Restarted);
     fold.restarts = vec![Timestamp(1), Timestamp(2)];

@@ -65,7 +65,7 @@ fn was_overtaken(domain: &DomainFolder, run: &RunFolder) -> Result<bool> {
     let mut intents = seen.fold.intents.0.iter();
     let counts = intents.any(|intent| intent.verb == Verb::Destroy && intent.actor.pid == pid);
     let has_crashed = seen.answer.state == State::ShutOff(ShutOff::Crashed);
-    let was_dying = has_crashed || seen.fold.was_ended_by_another(None);
+    let was_dying = has_crashed || seen.fold.ended_by_itself(None);
     // A damaged journal may have lost the line; then it proves nothing.
     Ok((!counts || was_dying) && seen.answer.certainty == Certainty::Witnessed)
 }

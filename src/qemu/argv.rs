@@ -251,6 +251,7 @@ fn note_config(
     let text = read(Path::new(OsStr::from_bytes(file)));
     let Some(sections) = text.and_then(|text| sections(&text)) else {
         facts.bmc = Bmc::CutsPower;
+        facts.exit_device = ExitDevice::Unclear;
         facts.uses_stdio = true;
         return Ok(());
     };
@@ -260,6 +261,7 @@ fn note_config(
         match group.as_slice() {
             b"device" => note_device(facts, &value),
             b"machine" => facts.note_machine(&value),
+            b"chardev" => facts.note_exit_device(holds(&value, b"testdev")),
             b"action" => note_actions(facts, &value, &option),
             _ => {}
         }

@@ -309,6 +309,10 @@ fn what_stands_in_a_file_of_options_counts_as_on_the_command_line() {
     assert_eq!(noted("# nothing\n"), facts(&[]));
     assert_eq!(device("ipmi-bmc-extern").bmc, Bmc::CutsPower);
     assert_eq!(device("isa-debug-exit").exit_device, ExitDevice::Own);
+    let testdev = noted("[chardev \"c\"]\nbackend = \"testdev\"\n");
+    assert_eq!(testdev.exit_device, ExitDevice::Own);
+    let machine = noted("[machine]\ntype = \"powernv\"\n");
+    assert_eq!(machine.bmc, Bmc::CutsPower);
     assert_eq!(device("pvpanic"), facts(&[]));
     assert!(noted("[chardev \"c\"]\nbackend = \"stdio\"\n").uses_stdio);
     // QEMU takes this and does nothing with it.
@@ -342,8 +346,8 @@ fn of_a_file_that_cannot_be_read_the_worst_is_feared() {
         let facts = facts_with(&[], text).unwrap();
         assert!(facts.uses_stdio, "{text:?}");
         assert_eq!(facts.bmc, Bmc::CutsPower, "{text:?}");
-        // The status of a QEMU that failed would be taken for the guest's own.
-        assert_eq!(facts.exit_device, ExitDevice::None, "{text:?}");
+        // The status of a QEMU that failed must not be taken for the guest's own, nor that for a failure.
+        assert_eq!(facts.exit_device, ExitDevice::Unclear, "{text:?}");
     }
 }
 

@@ -397,11 +397,14 @@ impl Recorder {
         saved
     }
 
-    /// The same once more, by what was said behind the end.
-    pub(super) fn conclude_anew(&mut self) -> io::Result<()> {
-        // A checkpoint must never know more than the journal that it sums up.
-        self.journal.sync()?;
-        self.conclude()
+    /// Puts what others have written on the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.journal.sync()
+    }
+
+    /// Writes a checkpoint of a run that has ended, and leaves the one that is there if it cannot.
+    pub(super) fn sum_up(&self) -> io::Result<()> {
+        self.save(&self.conclusion(), Sync::Durable)
     }
 
     /// The answer now that QEMU is gone.

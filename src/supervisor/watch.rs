@@ -342,7 +342,8 @@ impl Watch {
     pub(super) fn withdraw(&mut self, verb: Verb) {
         let (pid, message) = (std::process::id(), NOT_RUNNING.to_owned());
         self.note(Event::Failed { verb, pid, message });
-        let _ = self.recorder.conclude_anew();
+        // An older one says less, and nothing that is wrong.
+        let _ = self.recorder.sync().and_then(|()| self.recorder.sum_up());
     }
 
     /// The run's answer, once it has ended.

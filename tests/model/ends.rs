@@ -175,7 +175,9 @@ impl Guest {
             return ShutOff::Crashed;
         }
         // Behind a wrapper nobody sees the status.
-        let unseen = self.end.is_some() && end.exit.is_none() && end.boot == self.boot && silent;
+        let is_wrapped = self.launcher != self.qemu && !self.gap;
+        let is_told = self.end.is_some() && end.boot == self.boot;
+        let unseen = is_wrapped && is_told && end.exit.is_none() && silent;
         let may_be_killed = ended || unseen;
         if may_be_killed && stands && end.words.gdb_killed && !self.may_be_elsewhere() {
             return ShutOff::Destroyed;

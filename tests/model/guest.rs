@@ -76,7 +76,7 @@ pub(crate) struct Guest {
     reboot: bool,
     /// QEMU was told for a `reboot` to outlive a power-off, and not yet that this is over.
     held: bool,
-    launcher: Option<u32>,
+    pub(crate) launcher: Option<u32>,
     pub(crate) qemu: Option<u32>,
     pub(crate) end: Option<End>,
     pub(crate) gap: bool,

@@ -56,7 +56,9 @@ pub(super) fn killed_by_debugger(case: &Case<'_>) -> Option<Verdict> {
         return Some(witnessed(ShutOff::Destroyed, Cause::HostUi));
     }
     // Behind a wrapper that took the status.
-    let unseen = silent && case.fold.has_end() && case.exit.is_none() && !case.other_boot;
+    let is_wrapped = case.fold.launcher != case.fold.qemu && !case.fold.gap;
+    let is_unseen = case.fold.has_end() && case.exit.is_none() && !case.other_boot;
+    let unseen = silent && is_wrapped && is_unseen;
     unseen.then(|| inferred(ShutOff::Destroyed, Cause::HostUi))
 }
 
@@ -75,7 +77,7 @@ fn may_be_debuggers_stop(case: &Case<'_>, machine: Machine, shutdown: &Shutdown)
     let intents = &case.fold.intents;
     match machine {
         Machine::JustStoppedByAnother => true,
-        Machine::JustSuspended => intents.is_only_asked(Verb::Suspend, shutdown.at),
+        Machine::JustSuspended => !intents.has_acted(Verb::Suspend, shutdown.at),
         Machine::Ran | Machine::JustStopped | Machine::Stood => false,
     }
 }
@@ -153,13 +155,17 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
         &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
     )?;
     let by_device = exit_device(case).is_there();
-    let is_seen =
-        matches!(case.exit, Some(Exit::Status(status)) if status != 0 || case.fold.qemu.is_some());
+    let is_seen = match case.exit {
+        // The status of an earlier one that it has outlived.
+        Some(Exit::Status(status)) if status != 0 => !case.fold.outlived,
+        Some(Exit::Status(_)) => case.fold.qemu.is_some(),
+        Some(Exit::Signal { .. }) | None => false,
+    };
     let is_lost = by_device && !is_seen && !case.is_pending;
     let cause = match (shutdown.cause, case.exit) {
         // QEMU 10 announces isa-debug-exit as a shutdown (8.2 some boards' devices), and ends with no such status by itself.
         (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
-            if by_device && status != 0 && case.fold.qemu.is_some() =>
+            if by_device && status != 0 && case.fold.qemu.is_some() && !case.fold.outlived =>
         {
             Cause::GuestExit { status }
         }

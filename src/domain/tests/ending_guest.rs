@@ -194,6 +194,13 @@ fn the_exit_device_gives_its_own_status() {
     assert_ends(Certainty::Inferred, unseen);
     let seen = (shut().ends(STATUS_0), "shutdown", Cause::GuestShutdown);
     assert_witnessed([seen]);
+    // QEMU keeps the status of an earlier shutdown that it has outlived.
+    let outlived = shut()
+        .then(Event::Reset(ResetBy::Host))
+        .then(Event::Resumed);
+    let again = outlived.shut(GuestShutdown).ends(status_of(33));
+    let cause = Cause::GuestShutdown;
+    assert_ends(Certainty::Inferred, [(again, "shutdown", cause)]);
     // Of a device that says that it failed by a status, too, none is known to be a success.
     let unclear = |status| {
         let story = Story::booted_with(|launch| launch.exit_device = ExitDevice::Unclear);
@@ -283,6 +290,11 @@ fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shu
             // Who asked for it says so behind that.
             let end = stopped(false, 300).then(done(Verb::Suspend)).ends(STATUS_0);
             assert_eq!(told(end), shut_down);
+            // Or that he has not done it.
+            let end = stopped(false, 300)
+                .then(failed(Verb::Suspend))
+                .ends(STATUS_0);
+            assert_eq!(told(end), unknown(by_somebody));
         }
         // Where a debugger may attach its words may have gone elsewhere.
         let why = "it says the same if a debugger kills it";

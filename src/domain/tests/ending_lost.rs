@@ -4,6 +4,37 @@ use super::story::*;
 use super::*;
 
 #[test]
+fn a_debuggers_kill_behind_a_wrapper_that_takes_the_status_is_inferred() {
+    let wrapped = || {
+        let mut story = Story::booted();
+        story.0.launcher = Some(Process {
+            pid: 9,
+            start_ticks: 4,
+        });
+        story
+    };
+    let rows = [
+        (
+            wrapped().then(Event::Stopped).ends_with(None, gdb()),
+            "destroyed",
+            Cause::HostUi,
+        ),
+        // Else a guest may have written those words.
+        (
+            wrapped().ends_with(None, gdb()),
+            "crashed",
+            Cause::StatusLost,
+        ),
+        (
+            Story::booted().then(Event::Stopped).ends_with(None, gdb()),
+            "crashed",
+            Cause::StatusLost,
+        ),
+    ];
+    assert_ends(Certainty::Inferred, rows);
+}
+
+#[test]
 fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
     let (state, cause, certainty) = Story::booted().then(asked(Verb::Destroy)).ends(KILLED);
     assert_eq!(state, "shut off (destroyed)");
@@ -26,17 +57,6 @@ fn what_nobody_saw_is_inferred_or_unknown_and_never_success() {
             Story::launched(false).found_gone("c"),
             "crashed",
             Cause::HostRestart,
-        ),
-        // Behind a wrapper that took its status.
-        (
-            Story::booted().then(Event::Stopped).ends_with(None, gdb()),
-            "destroyed",
-            Cause::HostUi,
-        ),
-        (
-            Story::booted().ends_with(None, gdb()),
-            "crashed",
-            Cause::StatusLost,
         ),
         (
             Story::booted().ends(STATUS_0),

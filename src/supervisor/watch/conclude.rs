@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{End, Patience, Turn, Watch, WhoEnded};
+use super::{End, News, Patience, Turn, Watch, WhoEnded};
 use crate::domain::{Certainty, Exit};
 use crate::observe::{Sight, process};
 use crate::operation::{Ward, fulfil};
@@ -30,10 +30,16 @@ impl Watch {
             Some(ward) => self.record_exit(ward)?,
             None => self.record(&End::default())?,
         }
+        let mut heard = false;
         if let Some(domain) = self.run.domain().filter(|_| self.fold().job.is_some()) {
             // Its file is all that is left of a job. What cannot be done now is left for the next who looks.
             let _ = fulfil(&domain, &self.run);
             self.recorder.catch_up()?;
+            heard = true;
+        }
+        if self.hear_who_asked() == News::Some || heard {
+            // A checkpoint must never know more than the journal that it sums up.
+            let _ = self.recorder.sync();
         }
         let mut concluded = self.recorder.conclude();
         for ward in ward.into_iter().chain(self.wards.launcher.take()) {
@@ -45,14 +51,14 @@ impl Watch {
             std::thread::sleep(RETRY_INTERVAL);
             concluded = self.recorder.conclude();
         }
-        self.hear_who_asked();
         Ok(Turn::Ended)
     }
 
-    /// Whoever has asked for the end says only behind it whether it was his doing. What was concluded without that is concluded
-    /// anew with it.
-    fn hear_who_asked(&mut self) {
-        let told = self.conclusion();
+    /// Whoever has asked for the end says only behind it whether it was his doing: he is waited for. In front of the conclusion,
+    /// which gives back the room for more words.
+    fn hear_who_asked(&mut self) -> News {
+        let mut news = News::None;
+        let mut is_summed_up = false;
         let give_up_at = Instant::now() + WORD_GRACE;
         while self.is_in_doubt() && Instant::now() < give_up_at {
             let unsettled = self.fold().intents.unsettled();
@@ -66,17 +72,24 @@ impl Watch {
             if descriptors.is_empty() {
                 break;
             }
+            if !std::mem::replace(&mut is_summed_up, true) {
+                // Should we die meanwhile, no guest is said to run.
+                let _ = self.recorder.sum_up();
+            }
             let slept = self
                 .alarm
                 .sleep(&descriptors, None, Some(give_up_at), Sight::Whole);
-            if slept.is_err() || self.recorder.catch_up().is_err() {
+            let Ok(read) = slept.and_then(|_| Ok(self.recorder.catch_up()?)) else {
                 break;
+            };
+            if read == News::Some {
+                news = read;
             }
         }
         // What one said who has gone since.
-        let _ = self.recorder.catch_up();
-        if self.conclusion() != told {
-            let _ = self.recorder.conclude_anew();
+        match self.recorder.catch_up() {
+            Ok(News::None) | Err(_) => news,
+            Ok(News::Some) => News::Some,
         }
     }
 

@@ -131,12 +131,8 @@ impl Guest {
     pub(crate) fn stopped_by_another(&self) -> bool {
         let at = self.shut_down_at;
         let is_recent = |asked: &Asked| asked.is_before(at) && asked.verb == Verb::Suspend;
-        let mut asked = self
-            .asked
-            .iter()
-            .filter(|asked| is_recent(asked))
-            .peekable();
-        let is_presumed = asked.peek().is_some() && asked.all(|asked| !asked.acted);
+        let mut asked = self.asked.iter().filter(|asked| is_recent(asked));
+        let is_presumed = !asked.any(|asked| asked.acted);
         self.shut_down_stopped_by_another || self.shut_down_suspended && is_presumed
     }
 
