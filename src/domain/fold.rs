@@ -209,7 +209,7 @@ impl Fold {
     pub fn ended_by_itself(&self, seen: Option<Exit>) -> bool {
         let exit = self.end().and_then(|end| end.exit).or(seen);
         let failed = matches!(exit, Some(Exit::Status(status)) if status != 0);
-        failed && self.qemu.is_some() && self.shutdown.is_none()
+        failed && self.qemu.is_some() && self.shutdown.is_none() && !self.outlived
     }
 
     /// QEMU announced its end and was not told to stay: it is on its way out.
@@ -385,9 +385,8 @@ impl Fold {
         }
         // A guest that shut down and stayed may have been reset and resumed in the lines that are gone. That it stayed may
         // itself be gone with them.
-        if self.shutdown.as_ref().is_some_and(|s| s.stayed || may_stay) {
-            self.shutdown = None;
-        }
+        let is_past = |s: &Shutdown| s.stayed || may_stay && !s.is_obeyed();
+        self.outlived |= self.shutdown.take_if(|s| is_past(s)).is_some();
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.cut = true;
         }

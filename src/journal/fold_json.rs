@@ -2,7 +2,7 @@
 //! A field that is there and cannot be read makes the whole checkpoint one that is not believed, and the journal is
 //! folded from further back instead.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fields::{optional, time, time_from};
 use super::launch_json::{launch_from_list, launch_to_list};
@@ -16,7 +16,9 @@ use super::trace_json::{
     restart_to_json, shutdown_from_json, shutdown_to_json, stop_cause_from_json,
     stop_cause_to_json,
 };
-use crate::domain::{Fold, Intents, Process, Reboot, Rules, State, Timestamp, WatchdogEnd};
+use crate::domain::{
+    Fold, Intents, Machine, Process, Reboot, Rules, State, Timestamp, Verb, WatchdogEnd,
+};
 
 /// The version of what a checkpoint holds. It changes with what an older domstate would read wrongly: that refuses it then.
 pub const FOLD_FORMAT: u64 = 3;
@@ -94,6 +96,14 @@ fn all_fields(fold: &Fold) -> Value {
 pub fn fold_from_json(value: &Value) -> Option<Fold> {
     let data = value.as_object()?;
     let flag = |key| data.get(key).map_or(Some(false), Value::as_bool);
+    let mut shutdown = optional(data, "shutdown", shutdown_from_json)?;
+    let intents = data.get("intents")?.as_array()?.iter();
+    let intents: Vec<_> = intents.map(intent_from_json).collect::<Option<_>>()?;
+    if let Some(shutdown) = shutdown.as_mut().filter(|_| stopped_as_of_old(data))
+        && intents.iter().any(|intent| intent.verb == Verb::Suspend)
+    {
+        shutdown.machine = Machine::JustSuspended;
+    }
     let transfer = optional(data, "transfer", |v| transfer_from(v.as_str()?))?.unwrap_or_default();
     Some(Fold {
         launch: optional(data, "launch", launch_from_list)?,
@@ -114,19 +124,13 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         stopped_asleep: flag("stopped_asleep")?,
         stop_cause: optional(data, "stop_cause", stop_cause_from_json)?,
         panic: optional(data, "panic", panic_from_json)?,
-        shutdown: optional(data, "shutdown", shutdown_from_json)?,
+        shutdown,
         watchdog: optional(data, "watchdog", |v| match v.as_str()? {
             "poweroff" => Some(WatchdogEnd::PoweredOff),
             "reset" => Some(WatchdogEnd::Reset),
             _ => None,
         })?,
-        intents: Intents(
-            data.get("intents")?
-                .as_array()?
-                .iter()
-                .map(intent_from_json)
-                .collect::<Option<_>>()?,
-        ),
+        intents: Intents(intents),
         job: optional(data, "job", |v| pending_job_from_json(v, transfer))?,
         loaded: flag("loaded")?,
         restart: optional(data, "restart", restart_from_json)?,
@@ -146,6 +150,12 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         refusal: optional(data, "refusal", |v| Some(v.as_str()?.to_owned()))?,
         gap: flag("gap")?,
     })
+}
+
+/// An older domstate did not tell a `suspend`, which may only have been asked for, from all else that stops a guest.
+fn stopped_as_of_old(data: &Map<String, Value>) -> bool {
+    let machine = data.get("shutdown").and_then(|it| it.get("machine"));
+    machine.and_then(Value::as_str) == Some("just-stopped")
 }
 
 fn process_to_list(process: Process) -> Value {

@@ -2,11 +2,46 @@
 
 use super::*;
 use crate::domain::{
-    Actor, Before, Begin, Bmc, BootId, Copying, Core, Exit, ExitDevice, Exited, FileId, IoError,
-    Job, Launch, LaunchKind, Lifecycle, LogWords, Machine, OnPoweroff, OomKill, OomScope, Panic,
-    Paused, PendingJob, Progress, Restart, Running, Shutdown, ShutdownCause, StopCause, Stream,
-    Transfer, Verb,
+    Actor, Before, Begin, Bmc, BootId, Copying, Core, Exit, ExitDevice, Exited, FileId, Intent,
+    IoError, Job, Launch, LaunchKind, Lifecycle, LogWords, Machine, OnPoweroff, OomKill, OomScope,
+    Panic, Paused, PendingJob, Progress, Restart, Running, Shutdown, ShutdownCause, StopCause,
+    Stream, Transfer, Verb,
 };
+
+#[test]
+fn who_stopped_a_guest_an_older_domstate_did_not_tell() {
+    let suspend = Intent {
+        verb: Verb::Suspend,
+        actor: Actor {
+            uid: 0,
+            pid: 7,
+            command: "domstate".into(),
+        },
+        at: Timestamp(1),
+        progress: Progress::Asked,
+        cut: false,
+    };
+    for (intents, machine) in [
+        (vec![], Machine::JustStopped),
+        (vec![suspend], Machine::JustSuspended),
+    ] {
+        let fold = Fold {
+            intents: Intents(intents),
+            shutdown: Some(Shutdown {
+                cause: ShutdownCause::GuestShutdown,
+                machine: Machine::JustStopped,
+                at: None,
+                stayed: false,
+                cut: false,
+            }),
+            ..Fold::default()
+        };
+        let mut older = fold_to_json(&fold);
+        older["shutdown"]["machine"] = json!("just-stopped");
+        let shutdown = fold_from_json(&older).and_then(|fold| fold.shutdown);
+        assert_eq!(shutdown.map(|shutdown| shutdown.machine), Some(machine));
+    }
+}
 
 #[test]
 fn a_fold_comes_back_as_it_went() {

@@ -84,9 +84,9 @@ pub(super) fn shutdown_from_json(value: &Value) -> Option<Shutdown> {
         cause: shutdown_cause(Some(text(data, "cause")?)),
         machine: match text(data, "machine")? {
             "ran" => Machine::Ran,
-            "just-stopped-for-known" => Machine::JustStopped,
-            // An older domstate did not tell the two apart: it is doubted where somebody has only asked to suspend it.
-            "just-suspended" | "just-stopped" => Machine::JustSuspended,
+            // An older domstate did not tell by whom.
+            "just-stopped-for-known" | "just-stopped" => Machine::JustStopped,
+            "just-suspended" => Machine::JustSuspended,
             "just-stopped-by-another" => Machine::JustStoppedByAnother,
             "stood" => Machine::Stood,
             _ => return None,

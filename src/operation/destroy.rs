@@ -9,7 +9,7 @@ use super::asking::{Asking, one_line};
 use super::settle::{NOT_RUNNING, connect};
 use super::target::{Ended, KILL_GRACE, Mercy, TERM_GRACE, Target, qemu_of, quit, wait_for_end};
 use super::ward::Ward;
-use crate::domain::{Certainty, ShutOff, State, Verb};
+use crate::domain::{Cause, Certainty, ShutOff, State, Verb};
 use crate::observe::{Observation, Reach, Watcher, find_qemu, look_at_run, reach};
 use crate::qemu::{Control, ControlError};
 use crate::store::{DomainFolder, RunFolder};
@@ -67,7 +67,11 @@ fn was_overtaken(domain: &DomainFolder, run: &RunFolder) -> Result<bool> {
     let has_crashed = seen.answer.state == State::ShutOff(ShutOff::Crashed);
     let was_dying = has_crashed || seen.fold.ended_by_itself(None);
     // A damaged journal may have lost the line; then it proves nothing.
-    Ok((!counts || was_dying) && seen.answer.certainty == Certainty::Witnessed)
+    let is_whole = seen.answer.certainty == Certainty::Witnessed;
+    // A guest's own end, as far as QEMU tells it from others', is on record all the same.
+    let is_own = seen.answer.state == State::ShutOff(ShutOff::Shutdown)
+        || matches!(seen.answer.cause, Some(Cause::Unattributed { .. }));
+    Ok((!counts || was_dying) && is_whole || !counts && is_own)
 }
 
 fn end(

@@ -39,7 +39,8 @@ impl Guest {
         let mut acted = acted;
         // Who obeys a signal says so first, and ends with status 0.
         let failed = matches!(end.exit, Some(Exit::Status(status)) if status != 0);
-        let by_itself = failed && self.shutdown.is_none() && !self.gap && self.qemu.is_some();
+        let silent = self.shutdown.is_none() && !self.gap && !self.outlived;
+        let by_itself = failed && silent && self.qemu.is_some();
         let destroyed = !by_itself && acted.any(|asked| is_destroy(asked.verb));
         made.or(destroyed.then_some(ShutOff::Destroyed))
     }
@@ -129,7 +130,10 @@ impl Guest {
         }
         // Nobody else gives QEMU a status and has it say so.
         let gives_one = matches!(end.exit, Some(Exit::Status(status)) if status != 0);
-        if by_guest && gives_one && self.exit_device && self.qemu.is_some() {
+        // But QEMU keeps that of an earlier one.
+        let may_be_kept = self.outlived || self.gap && outlived;
+        let gives_one = gives_one && self.exit_device && !may_be_kept;
+        if by_guest && gives_one && self.qemu.is_some() {
             return ShutOff::Shutdown;
         }
         // A debugger stops it, too, and kills it.
@@ -193,7 +197,12 @@ impl Guest {
             Some(Exit::Signal { signal: 9 | 15, .. }) if self.destroy_announced() => {
                 ShutOff::Destroyed
             }
-            Some(Exit::Status(status)) if self.exit_device && status >= 3 && status % 2 == 1 => {
+            Some(Exit::Status(status))
+                if self.exit_device
+                    && status >= 3
+                    && status % 2 == 1
+                    && !(self.outlived && self.gap) =>
+            {
                 ShutOff::Shutdown
             }
             // It may be QEMU's, or the guest's by semihosting.

@@ -80,6 +80,8 @@ pub(crate) struct Guest {
     pub(crate) qemu: Option<u32>,
     pub(crate) end: Option<End>,
     pub(crate) gap: bool,
+    /// It has shut down before, and QEMU kept the status.
+    pub(crate) outlived: bool,
     /// After its power-off QEMU stopped it: it stays.
     pub(crate) stays: bool,
     all_here: bool,
@@ -135,6 +137,7 @@ impl Guest {
             qemu: None,
             end: None,
             gap: false,
+            outlived: false,
             stays: false,
             all_here: false,
             shut_down_stopped: false,
@@ -231,20 +234,7 @@ impl Guest {
                 }
             }
             Event::Gap if self.end.as_ref().is_some_and(|end| end.exit.is_some()) => {}
-            Event::Gap => {
-                self.gap = true;
-                self.may_be_snapshot = false;
-                if self.outgoing == Outgoing::Undecided {
-                    self.outgoing = Outgoing::Copied;
-                }
-                if self.state == State::Crashed || self.outlives_power_off() {
-                    self.panic_is_past = true;
-                }
-                if self.stays || self.outlives_power_off() {
-                    // It may have been started afresh since.
-                    self.shutdown = None;
-                }
-            }
+            Event::Gap => self.loses_lines(),
             Event::Launched(_)
             | Event::ContinueRefused(_)
             | Event::SuspendedToDisk
@@ -252,6 +242,28 @@ impl Guest {
             | Event::Checkpoint(_)
             | Event::SpawnFailed { .. }
             | Event::Other => {}
+        }
+    }
+
+    /// What is lost may be anything.
+    fn loses_lines(&mut self) {
+        self.gap = true;
+        self.may_be_snapshot = false;
+        if self.outgoing == Outgoing::Undecided {
+            self.outgoing = Outgoing::Copied;
+        }
+        if self.state == State::Crashed || self.outlives_power_off() {
+            self.panic_is_past = true;
+        }
+        // What nothing outlives is how it ends.
+        let obeyed = matches!(
+            self.shutdown,
+            Some((ShutdownCause::HostSignal | ShutdownCause::HostQmpQuit, _))
+        );
+        if self.stays || self.outlives_power_off() && !obeyed {
+            // It may have been started afresh since.
+            self.outlived |= self.shutdown.is_some();
+            self.shutdown = None;
         }
     }
 

@@ -155,9 +155,11 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
         &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
     )?;
     let by_device = exit_device(case).is_there();
+    // That it has outlived one may be what is lost.
+    let may_be_kept = case.fold.outlived || case.fold.gap && case.fold.may_outlive(shutdown);
     let is_seen = match case.exit {
         // The status of an earlier one that it has outlived.
-        Some(Exit::Status(status)) if status != 0 => !case.fold.outlived,
+        Some(Exit::Status(status)) if status != 0 => !may_be_kept,
         Some(Exit::Status(_)) => case.fold.qemu.is_some(),
         Some(Exit::Signal { .. }) | None => false,
     };
@@ -165,7 +167,7 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
     let cause = match (shutdown.cause, case.exit) {
         // QEMU 10 announces isa-debug-exit as a shutdown (8.2 some boards' devices), and ends with no such status by itself.
         (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
-            if by_device && status != 0 && case.fold.qemu.is_some() && !case.fold.outlived =>
+            if by_device && status != 0 && case.fold.qemu.is_some() && !may_be_kept =>
         {
             Cause::GuestExit { status }
         }
@@ -213,7 +215,9 @@ pub(super) fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
         Exit::Status(status) if device.is_there() => status,
         Exit::Status(_) | Exit::Signal { .. } => return None,
     };
-    let is_its_own = device == ExitDevice::Own && case.fold.qemu.is_some();
+    // Where its SHUTDOWN is lost the status may be that of an earlier one.
+    let is_kept = case.fold.outlived && case.fold.gap;
+    let is_its_own = device == ExitDevice::Own && case.fold.qemu.is_some() && !is_kept;
     Some(match is_its_own && status >= 3 && status % 2 == 1 {
         true => witnessed(ShutOff::Shutdown, Cause::GuestExit { status }),
         false => verdict_unknown(Cause::ExitStatus { status }),

@@ -201,6 +201,29 @@ fn the_exit_device_gives_its_own_status() {
     let again = outlived.shut(GuestShutdown).ends(status_of(33));
     let cause = Cause::GuestShutdown;
     assert_ends(Certainty::Inferred, [(again, "shutdown", cause)]);
+    // That it has outlived one may be what is lost; or the one is, of which this is the status.
+    let restarts = || {
+        let mut story = Story::launched(true).then(Event::Resumed);
+        let launch = story.0.launch.as_mut().expect("it was launched");
+        launch.lifecycle.on_poweroff = OnPoweroff::Restart;
+        story.shut(GuestShutdown).then(Event::Gap)
+    };
+    let again = restarts().then(Event::Resumed).shut(GuestShutdown);
+    let cause = Cause::GuestShutdown;
+    let end = again.ends(status_of(33));
+    assert_ends(Certainty::Inferred, [(end, "shutdown", cause)]);
+    let cause = Cause::ExitStatus { status: 33 };
+    let end = restarts().ends(status_of(33));
+    assert_ends(Certainty::Unknown, [(end, "unknown", cause)]);
+    // Nobody outlives what has it obey a signal, whatever is lost behind that, and whatever status it has kept.
+    let obeyed = restarts().then(Event::Resumed).destroyed();
+    let obeyed = obeyed.shut(HostSignal).then(Event::Gap);
+    let destroyed = (
+        obeyed.ends(status_of(33)),
+        "destroyed",
+        asked_for(Verb::Destroy),
+    );
+    assert_witnessed([destroyed]);
     // Of a device that says that it failed by a status, too, none is known to be a success.
     let unclear = |status| {
         let story = Story::booted_with(|launch| launch.exit_device = ExitDevice::Unclear);

@@ -74,7 +74,7 @@ impl Watch {
             }
             if !std::mem::replace(&mut is_summed_up, true) {
                 // Should we die meanwhile, no guest is said to run.
-                let _ = self.recorder.sum_up();
+                let _ = self.recorder.sync().and_then(|()| self.recorder.sum_up());
             }
             let slept = self
                 .alarm

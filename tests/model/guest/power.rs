@@ -19,6 +19,7 @@ impl Guest {
         self.unexplained = false;
         self.panicked = false;
         self.restarting = false;
+        self.outlived |= self.shutdown.is_some();
         self.shutdown = None;
         self.stays = false;
         self.watchdog = None;
