@@ -19,7 +19,7 @@ const LATE_MICROS: u64 = 2_000_000;
 
 /// How long after a STOP the guest's own shutdown may still be told: QEMU stops the processors before it comes to what
 /// they asked of it last.
-const STOPPING_MICROS: u64 = 1_000_000;
+pub(super) const STOPPING_MICROS: u64 = 1_000_000;
 
 impl Fold {
     pub(super) fn resumed(&mut self, at: Option<Timestamp>) {

@@ -157,10 +157,15 @@ impl Intents {
         requests.peek().is_some() && requests.all(|intent| intent.progress == Progress::Asked)
     }
 
-    /// Whether a request of `verb` has acted that what happened at `at` may come from.
-    pub fn has_acted(&self, verb: Verb, at: Option<Timestamp>) -> bool {
-        let mut requests = self.before(verb, at);
-        requests.any(|intent| intent.progress != Progress::Asked)
+    /// Whether a request of `verb` has acted that a STOP, less than `within` microseconds before `at`, may come from.
+    pub fn has_acted(&self, verb: Verb, at: Option<Timestamp>, within: u64) -> bool {
+        let is_recent = |i: &Intent| {
+            at.is_none_or(|at| i.at <= at && at.0 - i.at.0 <= ASK_EXPIRES_MICROS + within)
+        };
+        let acted = |i: &Intent| i.verb == verb && i.progress != Progress::Asked;
+        self.0
+            .iter()
+            .any(|intent| acted(intent) && is_recent(intent))
     }
 
     /// Whether one of `verbs` was asked for, however long ago, and has neither failed nor had its effect.

@@ -4,6 +4,7 @@ use super::{
     Case, Verdict, inferred, lines_lost, may_run_elsewhere, shutdown_of, verdict_unknown, witnessed,
 };
 use crate::domain::cause::Cause;
+use crate::domain::changes::STOPPING_MICROS;
 use crate::domain::event::{Bmc, Exit, ExitDevice, ShutdownCause, Verb};
 use crate::domain::state::{ShutOff, State};
 use crate::domain::trace::{Machine, Shutdown, WatchdogEnd};
@@ -77,7 +78,7 @@ fn may_be_debuggers_stop(case: &Case<'_>, machine: Machine, shutdown: &Shutdown)
     let intents = &case.fold.intents;
     match machine {
         Machine::JustStoppedByAnother => true,
-        Machine::JustSuspended => !intents.has_acted(Verb::Suspend, shutdown.at),
+        Machine::JustSuspended => !intents.has_acted(Verb::Suspend, shutdown.at, STOPPING_MICROS),
         Machine::Ran | Machine::JustStopped | Machine::Stood => false,
     }
 }

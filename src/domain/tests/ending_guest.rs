@@ -330,6 +330,14 @@ fn a_guest_that_was_stopped_or_fell_asleep_in_the_moment_of_its_shutdown_did_shu
         let why = "the guest stood still just then";
         assert_eq!(told(stopped(false, 2_000_000).ends(STATUS_0)), unknown(why));
     }
+    // Whose request was recent as it stopped the guest is why, half a second later, too.
+    let mut late = Story::booted().then(asked(Verb::Suspend));
+    late.1 += 28_700_000;
+    let mut late = late.then(Event::Stopped);
+    late.1 -= 500_000;
+    let late = late.shut(ShutdownCause::GuestShutdown);
+    let end = late.then(sent(Verb::Suspend)).ends(STATUS_0);
+    assert_eq!(told(end), shut_down);
     // One that sleeps does not shut down when it is stopped.
     let mut asleep = Story::booted().then(Event::Suspended);
     asleep.1 -= 999_000;

@@ -130,7 +130,10 @@ impl Guest {
     /// It was stopped just before it shut down, and nobody says that it was he.
     pub(crate) fn stopped_by_another(&self) -> bool {
         let at = self.shut_down_at;
-        let is_recent = |asked: &Asked| asked.is_before(at) && asked.verb == Verb::Suspend;
+        // It was recent as it stopped it, a second before.
+        let is_before =
+            |asked: &Asked| asked.is_before(at) || asked.is_before(at.saturating_sub(1_000_000));
+        let is_recent = |asked: &Asked| is_before(asked) && asked.verb == Verb::Suspend;
         let mut asked = self.asked.iter().filter(|asked| is_recent(asked));
         let is_presumed = !asked.any(|asked| asked.acted);
         self.shut_down_stopped_by_another || self.shut_down_suspended && is_presumed
