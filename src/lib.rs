@@ -141,12 +141,13 @@
 //! as guest-reset: the WATCHDOG before it tells. gdb's kill is announced as guest-shutdown (QEMU 11), and so is what a BMC
 //! does to a guest that hangs: the launch notes whether there is a debugger's stub or a BMC, and then a guest that stood, or any
 //! at all, is `unattributed` where nothing else tells (gdb's kill leaves words on QEMU's stderr, 7.2 to 11.1). A stub may be opened while the guest runs: so is a guest-shutdown just
-//! behind a STOP that nobody on record has asked for. SUSPEND and
+//! behind a STOP that nobody on record has asked for. A watchdog of pseries resets without a word: there a guest-reset is unattributed. SUSPEND and
 //! SHUTDOWN, STOP and SHUTDOWN come in one turn of QEMU's loop: within a second the guest may have done both. QEMU drains its disks between the two, which may take longer, so behind a
 //! second it is unknown, not a kill. After SUSPEND and SHUTDOWN a QEMU that stays may wake the guest: WAKEUP clears the end. A
 //! SHUTDOWN behind a completed migration is no end of the guest: that runs elsewhere. What stands
-//! in the log may be the guest's own writing (its serial line), so it never outweighs an event. An odd exit status is the
-//! guest's own only if the process is known to be QEMU: a wrapper's status may be odd too. (QEMU may end before the supervisor has
+//! in the log may be the guest's own writing (its serial line), so it never outweighs an event. An exit status that QEMU has announced with a shutdown is
+//! the guest's, a silent one only an odd one of a device of its own (a board's, or a plugin's, means a failure as well), and either only if the
+//! process is known to be QEMU: a wrapper's status may be odd too. QEMU (8.2 on) keeps the status of a shutdown that it has outlived: then it is nobody's for sure. (QEMU may end before the supervisor has
 //! asked its socket who it is: then the name of the dead program tells.) A process that dumps its core, for minutes, or frees its
 //! memory takes a signal and throws it away: who sent one was not the end of it. A SIGKILL was the kernel's, for want of memory, where
 //! its log names the process; where that cannot be read, counters of QEMU's control group that rose as it died make it likely, no more. By
@@ -154,9 +155,9 @@
 //!
 //! # What lasts
 //! At the start the run's folder appears whole, by one rename, with its first line on the disk; the oldest one loses its name
-//! (`.gone-N`) before anything in it is removed. At the end: waitid with WNOWAIT, append EXITED, fsync the journal, write the
-//! checkpoint durably, reap. While the disk is full the zombie is kept, so that everybody can still read its status. `wait` and
-//! `destroy` return after that.
+//! (`.gone-N`) before anything in it is removed. At the end: waitid with WNOWAIT, append EXITED, fsync the journal, hear for a
+//! second at most who has asked for the end and lives (he says only then whether it was his doing), write the checkpoint durably, reap. While
+//! the disk is full the zombie is kept, so that everybody can still read its status. `wait` and `destroy` return once EXITED is on the disk.
 //!
 //! `state.json` lies in its run's folder and `NAME/state.json` is a link to it, so a supervisor that was stopped for a
 //! week cannot write over what a later run has to say. It never knows more than a journal that is on the disk, and it

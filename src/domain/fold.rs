@@ -209,7 +209,14 @@ impl Fold {
     pub fn ended_by_itself(&self, seen: Option<Exit>) -> bool {
         let exit = self.end().and_then(|end| end.exit).or(seen);
         let failed = matches!(exit, Some(Exit::Status(status)) if status != 0);
-        failed && self.qemu.is_some() && self.shutdown.is_none() && !self.outlived
+        let is_silent = self.shutdown.is_none() && !self.may_keep_status();
+        failed && is_silent && self.qemu.is_some()
+    }
+
+    /// Whether a status without a word may be that of an earlier shutdown. Where no line is lost QEMU went by another way than
+    /// that which has it end with the one that it has kept.
+    pub(super) fn may_keep_status(&self) -> bool {
+        self.gap && (self.outlived || self.outlives_power_off())
     }
 
     /// QEMU announced its end and was not told to stay: it is on its way out.

@@ -150,7 +150,8 @@ impl Fold {
         // 9 and 15: the signals that the verb sends. QEMU ends with status 0 for the latter.
         let crashed = self.end().is_some_and(|end| match end.exit {
             Some(Exit::Signal { signal, .. }) => !matches!(signal, 9 | 15),
-            Some(Exit::Status(status)) => status != 0,
+            // What it says first is how it ends, whatever status it has kept.
+            Some(Exit::Status(status)) => status != 0 && self.shutdown.is_none(),
             None => false,
         });
         let ended = by_itself || powered_off || panicked || crashed;

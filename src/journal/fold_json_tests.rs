@@ -69,7 +69,7 @@ fn a_fold_comes_back_as_it_went() {
         }),
         exit_device: ExitDevice::Own,
         debugger: true,
-        bmc: Bmc::CutsPower,
+        bmc: Bmc::Resets,
         lifecycle: Lifecycle {
             on_poweroff: OnPoweroff::Restart,
             ..Lifecycle::default()

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 /// What every checkpoint holds goes into lists: a quarter of what a query costs is reading keys.
-const LAUNCH_KEYS: [&str; 17] = [
+const LAUNCH_KEYS: [&str; 18] = [
     "run",
     "kind",
     "begin",
@@ -28,7 +28,11 @@ const LAUNCH_KEYS: [&str; 17] = [
     "journal_device",
     "journal_inode",
     "journal_born",
+    BMC_RESETS,
 ];
+
+/// A watchdog of the board is all that there is of one.
+const BMC_RESETS: &str = "bmc_resets";
 
 pub(super) fn launch_to_list(launch: &Launch) -> Value {
     let fields = launch_to_json(launch);
@@ -36,7 +40,8 @@ pub(super) fn launch_to_list(launch: &Launch) -> Value {
 }
 
 pub(super) fn launch_from_list(value: &Value) -> Option<Launch> {
-    let mut field = value.as_array()?.iter();
+    let list = value.as_array()?;
+    let mut field = list.iter();
     let mut number = || field.next()?.as_u64();
     let run = u32::try_from(number()?).ok()?;
     let mut word = || field.next()?.as_str();
@@ -55,7 +60,7 @@ pub(super) fn launch_from_list(value: &Value) -> Option<Launch> {
         lifecycle: lifecycle_from(&mut |_| field.next())?,
         // Older ones end here.
         debugger: field.next().and_then(Value::as_bool) == Some(true),
-        bmc: bmc_from_json(field.next()),
+        bmc: bmc_from_json(field.next(), list.last()),
         journal: file_id(&mut |_| field.next()),
     })
 }
@@ -74,7 +79,8 @@ pub(super) fn launch_to_json(launch: &Launch) -> Value {
         "pid_namespace": launch.pid_namespace,
         "exit_device": exit_device_to_json(launch.exit_device),
         "debugger": launch.debugger,
-        "bmc": bmc_to_json(launch.bmc),
+        // An older domstate is to doubt more, not less.
+        "bmc": launch.bmc != Bmc::None,
         "uid": launch.actor.uid,
         "pid": launch.actor.pid,
         "command": launch.actor.command,
@@ -82,6 +88,9 @@ pub(super) fn launch_to_json(launch: &Launch) -> Value {
         "on_poweroff": launch.lifecycle.on_poweroff.word(),
         "on_reboot": launch.lifecycle.on_reboot.word(),
     });
+    if let Some(fields) = fields.as_object_mut().filter(|_| launch.bmc == Bmc::Resets) {
+        fields.insert(BMC_RESETS.to_owned(), json!(true));
+    }
     if let (Some(fields), Some(journal)) = (fields.as_object_mut(), launch.journal) {
         fields.insert("journal_device".to_owned(), json!(journal.device));
         fields.insert("journal_inode".to_owned(), json!(journal.inode));
@@ -100,7 +109,7 @@ pub(super) fn launch_from_json(data: &Map<String, Value>) -> Option<Launch> {
         exit_device: exit_device_from_json(data.get("exit_device")?)?,
         // A run that was started before domstate looked for them is believed as it was then.
         debugger: data.get("debugger").and_then(Value::as_bool) == Some(true),
-        bmc: bmc_from_json(data.get("bmc")),
+        bmc: bmc_from_json(data.get("bmc"), data.get(BMC_RESETS)),
         journal: file_id(&mut |key| data.get(key)),
         lifecycle: lifecycle_from(&mut |key| data.get(key))?,
         actor: actor_from_json(data)?,
@@ -124,20 +133,13 @@ fn exit_device_from_json(value: &Value) -> Option<ExitDevice> {
     }
 }
 
-fn bmc_to_json(bmc: Bmc) -> Value {
-    match bmc {
-        Bmc::None => json!(false),
-        Bmc::Resets => json!("resets"),
-        Bmc::CutsPower => json!(true),
-    }
-}
-
-fn bmc_from_json(value: Option<&Value>) -> Bmc {
-    match value.map(|value| (value.as_bool(), value.as_str())) {
-        // Of a run that was started before domstate looked for one it was not known either.
-        None | Some((Some(false), _) | (None, None)) => Bmc::None,
-        Some((Some(true), _)) => Bmc::CutsPower,
-        Some((None, Some(_))) => Bmc::Resets,
+/// Of a run that was started before domstate looked for one it is not known.
+fn bmc_from_json(is_there: Option<&Value>, resets: Option<&Value>) -> Bmc {
+    let is = |value: Option<&Value>| value.and_then(Value::as_bool) == Some(true);
+    match (is(is_there), is(resets)) {
+        (false, _) => Bmc::None,
+        (true, true) => Bmc::Resets,
+        (true, false) => Bmc::CutsPower,
     }
 }
 

@@ -39,7 +39,7 @@ impl Guest {
         let mut acted = acted;
         // Who obeys a signal says so first, and ends with status 0.
         let failed = matches!(end.exit, Some(Exit::Status(status)) if status != 0);
-        let silent = self.shutdown.is_none() && !self.gap && !self.outlived;
+        let silent = self.shutdown.is_none() && !self.gap;
         let by_itself = failed && silent && self.qemu.is_some();
         let destroyed = !by_itself && acted.any(|asked| is_destroy(asked.verb));
         made.or(destroyed.then_some(ShutOff::Destroyed))
@@ -201,7 +201,7 @@ impl Guest {
                 if self.exit_device
                     && status >= 3
                     && status % 2 == 1
-                    && !(self.outlived && self.gap) =>
+                    && !(self.gap && (self.outlived || self.outlives_power_off())) =>
             {
                 ShutOff::Shutdown
             }

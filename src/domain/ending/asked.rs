@@ -69,7 +69,7 @@ fn was_dying(case: &Case<'_>) -> bool {
         }
         Some(Exit::Signal { signal, .. }) => signal != 15,
         // It exits by itself, its guest by a device.
-        Some(Exit::Status(status)) => status != 0 && !case.fold.outlived,
+        Some(Exit::Status(status)) => status != 0,
         None => false,
     };
     let says_nothing = case.fold.shutdown.is_none() && !case.fold.gap;

@@ -216,9 +216,8 @@ pub(super) fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
         Exit::Status(status) if device.is_there() => status,
         Exit::Status(_) | Exit::Signal { .. } => return None,
     };
-    // Where its SHUTDOWN is lost the status may be that of an earlier one.
-    let is_kept = case.fold.outlived && case.fold.gap;
-    let is_its_own = device == ExitDevice::Own && case.fold.qemu.is_some() && !is_kept;
+    let is_qemus = case.fold.qemu.is_some() && !case.fold.may_keep_status();
+    let is_its_own = device == ExitDevice::Own && is_qemus;
     Some(match is_its_own && status >= 3 && status % 2 == 1 {
         true => witnessed(ShutOff::Shutdown, Cause::GuestExit { status }),
         false => verdict_unknown(Cause::ExitStatus { status }),

@@ -137,6 +137,29 @@ fn a_qemu_that_ends_without_a_word_obeyed_nobody() {
         let by_verb = asked_for(Verb::Destroy);
         assert_ends(Certainty::Inferred, [(silent, "destroyed", by_verb)]);
     }
+    // Nor where it has outlived a shutdown, whose status it would keep for one that it announces.
+    let outlived = || {
+        let outlived = Story::booted().shut(ShutdownCause::GuestShutdown);
+        outlived
+            .then(Event::Reset(ResetBy::Host))
+            .then(Event::Resumed)
+    };
+    let status = 1;
+    let failed = outlived().destroyed().ends(Some(Exit::Status(status)));
+    assert_witnessed([(failed, "crashed", Cause::ExitStatus { status })]);
+    // One that says so obeyed, whatever it has kept, and though who asked says only then that he has acted.
+    let status = Some(Exit::Status(33));
+    let obeyed = outlived().then(asked(Verb::Destroy));
+    let obeyed = obeyed.shut(ShutdownCause::HostSignal);
+    let obeyed = obeyed.then(Event::Exited {
+        pid: Some(10),
+        exit: status,
+        boot: boot_id("b"),
+        words: LogWords::default(),
+        oom: None,
+    });
+    let obeyed = obeyed.then(sent(Verb::Destroy)).found_gone("b");
+    assert_witnessed([(obeyed, "destroyed", asked_for(Verb::Destroy))]);
     // What a wrapper ends with says nothing of that.
     let mut wrapped = Story::booted();
     wrapped.0.qemu = None;

@@ -201,6 +201,10 @@ fn the_exit_device_gives_its_own_status() {
     let again = outlived.shut(GuestShutdown).ends(status_of(33));
     let cause = Cause::GuestShutdown;
     assert_ends(Certainty::Inferred, [(again, "shutdown", cause)]);
+    let again_without_a_word = || {
+        let outlived = shut().then(Event::Reset(ResetBy::Host));
+        outlived.then(Event::Resumed)
+    };
     // That it has outlived one may be what is lost; or the one is, of which this is the status.
     let restarts = || {
         let mut story = Story::launched(true).then(Event::Resumed);
@@ -215,6 +219,15 @@ fn the_exit_device_gives_its_own_status() {
     let cause = Cause::ExitStatus { status: 33 };
     let end = restarts().ends(status_of(33));
     assert_ends(Certainty::Unknown, [(end, "unknown", cause)]);
+    let mut lost = Story::launched(true).then(Event::Resumed);
+    let launch = lost.0.launch.as_mut().expect("it was launched");
+    launch.lifecycle.on_poweroff = OnPoweroff::Restart;
+    let cause = Cause::ExitStatus { status: 33 };
+    let end = lost.then(Event::Gap).ends(status_of(33));
+    assert_ends(Certainty::Unknown, [(end, "unknown", cause)]);
+    // Without a word, and with none lost, it went by another way.
+    let exited = again_without_a_word().ends(status_of(33));
+    assert_witnessed([(exited, "shutdown", Cause::GuestExit { status: 33 })]);
     // Nobody outlives what has it obey a signal, whatever is lost behind that, and whatever status it has kept.
     let obeyed = restarts().then(Event::Resumed).destroyed();
     let obeyed = obeyed.shut(HostSignal).then(Event::Gap);

@@ -191,7 +191,8 @@ impl Guest {
         );
         let crashed = match self.end.as_ref().and_then(|end| end.exit) {
             Some(Exit::Signal { signal, .. }) => signal != 9 && signal != 15,
-            Some(Exit::Status(status)) => status != 0,
+            // QEMU may have kept that of an earlier end.
+            Some(Exit::Status(status)) => status != 0 && self.shutdown.is_none(),
             None => false,
         };
         let leaves = shut_down && !self.stays && !self.outlives_power_off();
