@@ -223,6 +223,43 @@ fn a_guest_that_ends_qemu_by_its_exit_device_shut_down_with_a_status() {
     host.assert_ends("v", "shut off (shutdown)", &cause);
 }
 
+/// QEMU 7.2 ends for that device at once, and with no word: there is nothing to outlive.
+#[test]
+fn a_status_that_qemu_has_kept_is_not_told_as_that_of_a_later_end() {
+    for by_destroy in [false, true] {
+        let host = Host::new();
+        let mut guest = host.start("v", &[&EXIT_DEVICE[..], &["-no-shutdown"]].concat());
+        guest.press('x');
+        until("it to be told", || host.answer("v") != "running (booted)");
+        if !host.journal("v").contains("\"SHUTDOWN\"") {
+            let cause = json!({"kind": "guest-exit", "status": 33});
+            host.assert_ends("v", "shut off (shutdown)", &cause);
+            continue;
+        }
+        assert_eq!(host.answer("v"), "in shutdown (unknown)");
+        host.ok(&["reset", "v"]);
+        host.ok(&["resume", "v"]);
+        guest.hears("READY");
+        let ends = r#"{"execute": "set-action", "arguments": {"shutdown": "poweroff"}}"#;
+        host.ok(&["qemu-monitor-command", "v", ends]);
+        let (answer, kind, certainty) = match by_destroy {
+            true => {
+                host.ok(&["destroy", "v"]);
+                ("shut off (destroyed)", "asked", "witnessed")
+            }
+            false => {
+                guest.press('o');
+                ("shut off (shutdown)", "guest-shutdown", "inferred")
+            }
+        };
+        assert_eq!(host.wait("v"), answer);
+        let (json, journal) = (host.json("v"), host.journal("v"));
+        assert!(journal.contains("\"status\":33"), "{journal}");
+        assert_eq!(json["cause"]["kind"], kind, "{json} {journal}");
+        assert_eq!(json["certainty"], certainty, "{json} {journal}");
+    }
+}
+
 #[test]
 fn run_exits_with_the_guests_own_status_if_asked_to() {
     for (options, status) in [(&[][..], 0), (&["--guest-status"], 33)] {
