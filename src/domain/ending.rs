@@ -331,9 +331,7 @@ fn host_ended_it(case: &Case<'_>) -> Option<Verdict> {
 fn host_ended_it_by_its_own_words(case: &Case<'_>) -> Option<Verdict> {
     let sender: &SignalSender = case.words.terminated.as_ref()?;
     // Where a guest may end QEMU as it likes the words may be its own, too.
-    let launch = case.fold.launch.as_ref();
-    let by_device = launch.is_some_and(|l| l.exit_device.is_there());
-    let says_nothing = case.fold.shutdown.is_none() && !by_device;
+    let says_nothing = case.fold.shutdown.is_none() && !case.fold.has_exit_device();
     let orderly = says_nothing && case.exit == Some(Exit::Status(0));
     orderly.then(|| inferred(ShutOff::Destroyed, Cause::HostSignal(sender.clone())))
 }
@@ -429,8 +427,7 @@ fn host_restarted(case: &Case<'_>) -> Option<Verdict> {
 
 fn gone_unseen(case: &Case<'_>) -> Option<Verdict> {
     // QEMU 7.2 announces nothing when its guest ends it by a device: its status alone tells.
-    let launch = case.fold.launch.as_ref();
-    let may_be_its_own = launch.is_some_and(|l| l.exit_device.is_there());
+    let may_be_its_own = case.fold.has_exit_device();
     Some(if case.fold.gap {
         verdict_unknown(lines_lost("lines were lost while the guest ran"))
     } else if may_be_its_own {

@@ -213,6 +213,11 @@ impl Fold {
         failed && is_silent && self.qemu.is_some()
     }
 
+    pub(super) fn has_exit_device(&self) -> bool {
+        let launch = self.launch.as_ref();
+        launch.is_some_and(|launch| launch.exit_device.is_there())
+    }
+
     /// Whether a status without a word may be that of an earlier shutdown. Where no line is lost QEMU went by another way than
     /// that which has it end with the one that it has kept.
     pub(super) fn may_keep_status(&self) -> bool {
@@ -393,7 +398,8 @@ impl Fold {
         // A guest that shut down and stayed may have been reset and resumed in the lines that are gone. That it stayed may
         // itself be gone with them.
         let is_past = |s: &Shutdown| s.stayed || may_stay && !s.is_obeyed();
-        self.outlived |= self.shutdown.take_if(|s| is_past(s)).is_some();
+        // And one that it is to outlive may be among them.
+        self.outlived |= self.shutdown.take_if(|s| is_past(s)).is_some() || self.reboot.is_some();
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.cut = true;
         }

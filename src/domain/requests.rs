@@ -150,8 +150,11 @@ impl Fold {
         // 9 and 15: the signals that the verb sends. QEMU ends with status 0 for the latter.
         let crashed = self.end().is_some_and(|end| match end.exit {
             Some(Exit::Signal { signal, .. }) => !matches!(signal, 9 | 15),
-            // What it says first is how it ends, whatever status it has kept.
-            Some(Exit::Status(status)) => status != 0 && self.shutdown.is_none(),
+            // What it says first is how it ends, whatever status it has kept: there was one to keep only from a device.
+            Some(Exit::Status(status)) => {
+                let keeps = |shutdown: &Shutdown| !shutdown.stayed || self.has_exit_device();
+                status != 0 && !self.shutdown.as_ref().is_some_and(keeps)
+            }
             None => false,
         });
         let ended = by_itself || powered_off || panicked || crashed;

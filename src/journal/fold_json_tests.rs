@@ -8,6 +8,43 @@ use crate::domain::{
     Stream, Transfer, Verb,
 };
 
+fn launch() -> Launch {
+    Launch {
+        run: 7,
+        kind: LaunchKind::Snapshot,
+        begin: Begin::Paused,
+        boot: BootId("b".into()),
+        pid_namespace: 5,
+        journal: Some(FileId {
+            device: 8,
+            inode: 9,
+            born: Timestamp(10),
+        }),
+        exit_device: ExitDevice::Own,
+        debugger: true,
+        bmc: Bmc::Resets,
+        lifecycle: Lifecycle {
+            on_poweroff: OnPoweroff::Restart,
+            ..Lifecycle::default()
+        },
+        actor: Actor {
+            uid: 1,
+            pid: 2,
+            command: "c".into(),
+        },
+    }
+}
+
+#[test]
+fn a_launch_that_ends_with_its_bmc_has_one_that_cuts_the_power() {
+    let mut launch = launch_to_list(&launch());
+    let entries = launch.as_array_mut().expect("a list");
+    entries.truncate(14);
+    entries[13] = json!(true);
+    let bmc = launch_from_list(&launch).map(|launch| launch.bmc);
+    assert_eq!(bmc, Some(Bmc::CutsPower));
+}
+
 #[test]
 fn who_stopped_a_guest_an_older_domstate_did_not_tell() {
     let suspend = Intent {
@@ -56,30 +93,7 @@ fn a_fold_comes_back_as_it_went() {
         pid: 3,
         start_ticks: 4,
     });
-    fold.launch = Some(Launch {
-        run: 7,
-        kind: LaunchKind::Snapshot,
-        begin: Begin::Paused,
-        boot: BootId("b".into()),
-        pid_namespace: 5,
-        journal: Some(FileId {
-            device: 8,
-            inode: 9,
-            born: Timestamp(10),
-        }),
-        exit_device: ExitDevice::Own,
-        debugger: true,
-        bmc: Bmc::Resets,
-        lifecycle: Lifecycle {
-            on_poweroff: OnPoweroff::Restart,
-            ..Lifecycle::default()
-        },
-        actor: Actor {
-            uid: 1,
-            pid: 2,
-            command: "c".into(),
-        },
-    });
+    fold.launch = Some(launch());
     fold.job = Some(PendingJob {
         verb: Verb::ManagedSave,
         progress: Progress::Sent,

@@ -60,7 +60,7 @@ pub(super) fn launch_from_list(value: &Value) -> Option<Launch> {
         lifecycle: lifecycle_from(&mut |_| field.next())?,
         // Older ones end here.
         debugger: field.next().and_then(Value::as_bool) == Some(true),
-        bmc: bmc_from_json(field.next(), list.last()),
+        bmc: bmc_from_json(field.next(), list.get(LAUNCH_KEYS.len() - 1)),
         journal: file_id(&mut |_| field.next()),
     })
 }

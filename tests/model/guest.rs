@@ -265,6 +265,7 @@ impl Guest {
             self.outlived |= self.shutdown.is_some();
             self.shutdown = None;
         }
+        self.outlived |= self.held;
     }
 
     fn falls_asleep(&mut self) {

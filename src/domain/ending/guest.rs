@@ -155,7 +155,7 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
         case,
         &[ShutdownCause::GuestShutdown, ShutdownCause::GuestReset],
     )?;
-    let by_device = exit_device(case).is_there();
+    let by_device = case.fold.has_exit_device();
     // That it has outlived one may be what is lost.
     let may_be_kept = case.fold.outlived || case.fold.gap && case.fold.may_outlive(shutdown);
     let is_seen = match case.exit {

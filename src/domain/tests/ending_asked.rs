@@ -160,6 +160,18 @@ fn a_qemu_that_ends_without_a_word_obeyed_nobody() {
     });
     let obeyed = obeyed.then(sent(Verb::Destroy)).found_gone("b");
     assert_witnessed([(obeyed, "destroyed", asked_for(Verb::Destroy))]);
+    // Where there is no device to give one it has kept none.
+    let stayed = Story::booted().shut(ShutdownCause::GuestShutdown);
+    let failed = stayed.then(Event::Stopped).then(asked(Verb::Destroy));
+    let failed = failed.then(Event::Exited {
+        pid: Some(10),
+        exit: Some(Exit::Status(1)),
+        boot: boot_id("b"),
+        words: LogWords::default(),
+        oom: None,
+    });
+    let failed = failed.then(sent(Verb::Destroy)).found_gone("b");
+    assert_witnessed([(failed, "shutdown", Cause::GuestShutdown)]);
     // What a wrapper ends with says nothing of that.
     let mut wrapped = Story::booted();
     wrapped.0.qemu = None;

@@ -225,6 +225,15 @@ fn the_exit_device_gives_its_own_status() {
     let cause = Cause::ExitStatus { status: 33 };
     let end = lost.then(Event::Gap).ends(status_of(33));
     assert_ends(Certainty::Unknown, [(end, "unknown", cause)]);
+    let rebooted = Story::launched(true).then(Event::Resumed);
+    let rebooted = rebooted.then(asked(Verb::Reboot)).then(sent(Verb::Reboot));
+    let rebooted = rebooted.then(Event::Gap);
+    let rebooted = rebooted
+        .then(asked(Verb::Shutdown))
+        .then(done(Verb::Shutdown));
+    let end = rebooted.shut(GuestShutdown).ends(status_of(33));
+    let cause = Cause::GuestShutdown;
+    assert_ends(Certainty::Inferred, [(end, "shutdown", cause)]);
     // Without a word, and with none lost, it went by another way.
     let exited = again_without_a_word().ends(status_of(33));
     assert_witnessed([(exited, "shutdown", Cause::GuestExit { status: 33 })]);

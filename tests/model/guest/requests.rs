@@ -192,7 +192,10 @@ impl Guest {
         let crashed = match self.end.as_ref().and_then(|end| end.exit) {
             Some(Exit::Signal { signal, .. }) => signal != 9 && signal != 15,
             // QEMU may have kept that of an earlier end.
-            Some(Exit::Status(status)) => status != 0 && self.shutdown.is_none(),
+            Some(Exit::Status(status)) => {
+                let keeps = self.shutdown.is_some() && (!self.stays || self.exit_device);
+                status != 0 && !keeps
+            }
             None => false,
         };
         let leaves = shut_down && !self.stays && !self.outlives_power_off();
