@@ -262,10 +262,14 @@ fn never_began(case: &Case<'_>) -> Option<Verdict> {
 /// `reset` and `dump --reset` under reboot=shutdown: virsh calls it a shutdown when the user asked for it.
 fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
     let shutdown = shutdown_of(case, &[ShutdownCause::HostQmpSystemReset])?;
-    if shutdown.is_reset_of_standing_guest() && !matches!(case.exit, Some(Exit::Status(0))) {
-        // QEMU may have stayed: only an end that looks like its own is taken for it.
+    // QEMU may have stayed: only an end that looks like its own is taken for it, or one that nobody saw.
+    let is_unseen = case.exit.is_none() && !case.other_boot && !case.is_pending;
+    let is_its_own = case.exit == Some(Exit::Status(0));
+    let may_have_stayed = shutdown.is_reset_of_standing_guest();
+    if may_have_stayed && !is_its_own && !is_unseen {
         return None;
     }
+    let is_sure = !may_have_stayed || is_its_own;
     let resets = [Verb::Reset, Verb::DumpReset];
     let intent = case.fold.intents.likeliest(&resets, shutdown.at);
     Some(match intent {
@@ -273,9 +277,10 @@ fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
         Some(intent) if intent.progress == Progress::Asked => {
             inferred(ShutOff::Destroyed, asked(intent))
         }
-        Some(intent) => witnessed(ShutOff::Shutdown, asked(intent)),
+        Some(intent) if is_sure => witnessed(ShutOff::Shutdown, asked(intent)),
+        Some(intent) => inferred(ShutOff::Shutdown, asked(intent)),
         // It may only seem to be long ago, by a clock that was set since; or be what is lost.
-        None if case.fold.gap || case.fold.intents.has_any(&resets) => {
+        None if !is_sure || case.fold.gap || case.fold.intents.has_any(&resets) => {
             inferred(ShutOff::Destroyed, Cause::QmpReset)
         }
         None => witnessed(ShutOff::Destroyed, Cause::QmpReset),

@@ -197,6 +197,9 @@ impl Life<'_> {
         let kinds = ["maybe-migrated", "unattributed"];
         let is_unseen =
             self.may_be_anothers(told) || kinds.iter().any(|kind| told.cause["kind"] == *kind);
+        // Whether the guest gave a status with it is lost with a QEMU that does not end by itself.
+        let may_give_one = self.machine.has_exit_device && told.cause["kind"] == "guest-shutdown";
+        let is_unseen = is_unseen || may_give_one;
         if is_hidden || is_unseen || told.certainty == "witnessed" {
             return Ok(());
         }

@@ -150,7 +150,11 @@ impl Guest {
             // What is reset here is not the guest any more, or may not be.
             ShutdownCause::HostQmpSystemReset if self.may_be_elsewhere() => ShutOff::Unknown,
             // QEMU may have outlived the reset of a guest that stood.
-            ShutdownCause::HostQmpSystemReset if !ran && end.exit != Some(Exit::Status(0)) => {
+            ShutdownCause::HostQmpSystemReset
+                if !ran
+                    && end.exit != Some(Exit::Status(0))
+                    && !(end.exit.is_none() && end.boot == self.boot) =>
+            {
                 self.without_a_word(end)
             }
             // virsh: what the user resets under -no-reboot has shut down.

@@ -216,6 +216,28 @@ fn a_guest_that_may_not_reboot_was_ended_by_who_asked_for_its_reset() {
 }
 
 #[test]
+fn a_reset_of_a_guest_that_stood_ended_it_where_nobody_saw_its_qemu_go() {
+    let verb = Verb::DumpReset;
+    let reset = || {
+        let stands = Story::booted().then(asked(verb)).then(Event::Stopped);
+        stands.shut(ShutdownCause::HostQmpSystemReset)
+    };
+    let done = || reset().then(sent(verb)).then(done(verb));
+    assert_witnessed([(done().ends(STATUS_0), "shutdown", asked_for(verb))]);
+    let unseen = [done().ends(None), done().found_gone("b")];
+    let unseen = unseen.map(|end| (end, "shutdown", asked_for(verb)));
+    assert_ends(Certainty::Inferred, unseen);
+    // It may have stayed.
+    let down = (done().found_gone("c"), "crashed", Cause::HostRestart);
+    assert_ends(Certainty::Inferred, [down]);
+    let killed = Cause::Signal {
+        signal: 9,
+        core_dumped: false,
+    };
+    assert_witnessed([(done().ends(KILLED), "crashed", killed)]);
+}
+
+#[test]
 fn what_a_policy_quits_is_not_said_to_have_been_quit_by_a_stranger() {
     // Somebody has reset it between its panic and that.
     let was_reset = || {
