@@ -3,6 +3,7 @@
 mod duty_jobs;
 mod duty_policies;
 mod ending_asked;
+mod ending_exit_device;
 mod ending_guest;
 mod ending_host;
 mod ending_jobs;
@@ -11,6 +12,7 @@ mod fold_jobs;
 mod fold_living;
 mod fold_migration;
 mod fold_overtaken;
+mod fold_snapshots;
 mod fold_standing;
 mod fold_stream;
 mod fold_walk;

@@ -148,114 +148,6 @@ fn a_watchdogs_reset_or_power_off_is_no_shutdown() {
 }
 
 #[test]
-fn the_exit_device_gives_its_own_status() {
-    use ShutdownCause::*;
-    assert_witnessed([
-        // 7.2 says nothing, 10 says guest-shutdown.
-        (
-            Story::launched(true)
-                .then(Event::Resumed)
-                .ends(status_of(33)),
-            "shutdown",
-            Cause::GuestExit { status: 33 },
-        ),
-        (
-            Story::launched(true)
-                .then(Event::Resumed)
-                .shut(GuestShutdown)
-                .ends(status_of(33)),
-            "shutdown",
-            Cause::GuestExit { status: 33 },
-        ),
-        // Some boards' devices give any.
-        (
-            Story::launched(true)
-                .then(Event::Resumed)
-                .shut(GuestShutdown)
-                .ends(status_of(2)),
-            "shutdown",
-            Cause::GuestExit { status: 2 },
-        ),
-        (
-            Story::booted().ends(status_of(33)),
-            "crashed",
-            Cause::ExitStatus { status: 33 },
-        ),
-    ]);
-    // Where nobody saw the status it may have been that of a failure.
-    let shut = || Story::launched(true).then(Event::Resumed);
-    let shut = || shut().shut(GuestShutdown);
-    let unseen = [
-        shut().ends(None),
-        shut().found_gone("b"),
-        shut().ends(KILLED),
-    ];
-    let unseen = unseen.map(|end| (end, "shutdown", Cause::GuestShutdown));
-    assert_ends(Certainty::Inferred, unseen);
-    let seen = (shut().ends(STATUS_0), "shutdown", Cause::GuestShutdown);
-    assert_witnessed([seen]);
-    // QEMU keeps the status of an earlier shutdown that it has outlived.
-    let outlived = shut()
-        .then(Event::Reset(ResetBy::Host))
-        .then(Event::Resumed);
-    let again = outlived.shut(GuestShutdown).ends(status_of(33));
-    let cause = Cause::GuestShutdown;
-    assert_ends(Certainty::Inferred, [(again, "shutdown", cause)]);
-    let again_without_a_word = || {
-        let outlived = shut().then(Event::Reset(ResetBy::Host));
-        outlived.then(Event::Resumed)
-    };
-    // That it has outlived one may be what is lost; or the one is, of which this is the status.
-    let restarts = || {
-        let mut story = Story::launched(true).then(Event::Resumed);
-        let launch = story.0.launch.as_mut().expect("it was launched");
-        launch.lifecycle.on_poweroff = OnPoweroff::Restart;
-        story.shut(GuestShutdown).then(Event::Gap)
-    };
-    let again = restarts().then(Event::Resumed).shut(GuestShutdown);
-    let cause = Cause::GuestShutdown;
-    let end = again.ends(status_of(33));
-    assert_ends(Certainty::Inferred, [(end, "shutdown", cause)]);
-    let cause = Cause::ExitStatus { status: 33 };
-    let end = restarts().ends(status_of(33));
-    assert_ends(Certainty::Unknown, [(end, "unknown", cause)]);
-    let mut lost = Story::launched(true).then(Event::Resumed);
-    let launch = lost.0.launch.as_mut().expect("it was launched");
-    launch.lifecycle.on_poweroff = OnPoweroff::Restart;
-    let cause = Cause::ExitStatus { status: 33 };
-    let end = lost.then(Event::Gap).ends(status_of(33));
-    assert_ends(Certainty::Unknown, [(end, "unknown", cause)]);
-    let rebooted = Story::launched(true).then(Event::Resumed);
-    let rebooted = rebooted.then(asked(Verb::Reboot)).then(sent(Verb::Reboot));
-    let rebooted = rebooted.then(Event::Gap);
-    let rebooted = rebooted
-        .then(asked(Verb::Shutdown))
-        .then(done(Verb::Shutdown));
-    let end = rebooted.shut(GuestShutdown).ends(status_of(33));
-    let cause = Cause::GuestShutdown;
-    assert_ends(Certainty::Inferred, [(end, "shutdown", cause)]);
-    // Without a word, and with none lost, it went by another way.
-    let exited = again_without_a_word().ends(status_of(33));
-    assert_witnessed([(exited, "shutdown", Cause::GuestExit { status: 33 })]);
-    // Nobody outlives what has it obey a signal, whatever is lost behind that, and whatever status it has kept.
-    let obeyed = restarts().then(Event::Resumed).destroyed();
-    let obeyed = obeyed.shut(HostSignal).then(Event::Gap);
-    let destroyed = (
-        obeyed.ends(status_of(33)),
-        "destroyed",
-        asked_for(Verb::Destroy),
-    );
-    assert_witnessed([destroyed]);
-    // Of a device that says that it failed by a status, too, none is known to be a success.
-    let unclear = |status| {
-        let story = Story::booted_with(|launch| launch.exit_device = ExitDevice::Unclear);
-        let end = story.ends(status_of(status));
-        (end, "unknown", Cause::ExitStatus { status })
-    };
-    assert_ends(Certainty::Unknown, [0, 1, 3, 33].map(unclear));
-}
-
-#[test]
 fn what_a_watchdog_of_the_board_does_is_not_taken_for_the_guests_own_reset() {
     let shut = |cause| Story::booted_with(|launch| launch.bmc = Bmc::Resets).shut(cause);
     let why = "it says the same if a watchdog of its board resets one that hangs".to_owned();
@@ -264,34 +156,6 @@ fn what_a_watchdog_of_the_board_does_is_not_taken_for_the_guests_own_reset() {
     assert_ends(Certainty::Unknown, [(reset, "unknown", doubt)]);
     let off = shut(ShutdownCause::GuestShutdown).ends(STATUS_0);
     assert_witnessed([(off, "shutdown", Cause::GuestShutdown)]);
-}
-
-#[test]
-fn a_status_that_may_be_the_guests_own_or_qemus_is_told_as_neither() {
-    // Semihosting gives any; 0 and 1 are QEMU's own, too, and no even one is of isa-debug-exit.
-    let ended = |status| {
-        let guest = Story::launched(true).then(Event::Resumed);
-        let end = guest.ends(status_of(status));
-        (end, "unknown", Cause::ExitStatus { status })
-    };
-    assert_ends(Certainty::Unknown, [0, 1, 2, 42, 254].map(ended));
-    let status = 3;
-    let guest = Story::launched(true).then(Event::Resumed);
-    assert_witnessed([(
-        guest.ends(status_of(status)),
-        "shutdown",
-        Cause::GuestExit { status },
-    )]);
-    // Where the guest has no such way they are what they were.
-    let without = |status| Story::booted().ends(status_of(status));
-    assert_eq!(without(0).2, Certainty::Inferred);
-    for status in [0, 1, 2] {
-        assert_eq!(without(status).0, "shut off (crashed)");
-    }
-    // QEMU's own word outweighs it.
-    let quit = Story::launched(true).then(Event::Resumed);
-    let quit = quit.shut(ShutdownCause::HostQmpQuit).ends(STATUS_0);
-    assert_eq!(quit.0, "shut off (destroyed)");
 }
 
 #[test]
@@ -423,33 +287,4 @@ fn lines_that_are_lost_may_have_been_a_restart_or_a_watchdogs() {
     let gone = Story::booted().then(Event::Gap);
     let killed = gone.shut(ShutdownCause::GuestShutdown);
     assert_eq!(killed.ends_with(STATUS_0, gdb()).0, "shut off (destroyed)");
-}
-
-#[test]
-fn the_status_of_what_may_be_a_wrapper_is_not_taken_for_the_guests_own() {
-    let unidentified = |shutdown: Option<ShutdownCause>, status| {
-        let mut story = Story::launched(true).then(Event::Resumed);
-        story.0.qemu = None;
-        let story = shutdown.into_iter().fold(story, Story::shut);
-        let (state, cause, _) = story.ends(status_of(status));
-        (state, cause)
-    };
-    for status in [137, 33] {
-        let unknown = (
-            "shut off (unknown)".to_owned(),
-            Cause::ExitStatus { status },
-        );
-        // Nor that the guest that has shut down has succeeded.
-        for says in [None, Some(ShutdownCause::GuestShutdown)] {
-            assert_eq!(unidentified(says, status), unknown);
-        }
-    }
-    let shut_down = ("shut off (shutdown)".to_owned(), Cause::GuestShutdown);
-    let says_so = Some(ShutdownCause::GuestShutdown);
-    assert_eq!(unidentified(says_so, 0), shut_down);
-    // Nor that it gave none.
-    let mut story = Story::launched(true).then(Event::Resumed);
-    story.0.qemu = None;
-    let story = story.shut(ShutdownCause::GuestShutdown);
-    assert_eq!(story.ends(STATUS_0).2, Certainty::Inferred);
 }
