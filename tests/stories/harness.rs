@@ -17,7 +17,7 @@ use serde_json::Value;
 pub(crate) use super::guest::Guest;
 pub(crate) use super::monitor::Monitor;
 pub(crate) use super::process::{
-    Said, finish, finish_child, is_alive, processes_with, send, send_to, spawn, with_argv,
+    Said, exists, finish, finish_child, is_alive, processes_with, send, send_to, spawn, with_argv,
 };
 
 /// Far above what anything here takes, on a machine that is busy with other tests.

@@ -1,6 +1,7 @@
 //! Processes that a story starts, signals and looks for.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -77,6 +78,11 @@ pub(crate) fn send_to(pid: i32, text: &str, signal: rustix::process::Signal) -> 
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let is_it = String::from_utf8_lossy(&line).contains(text);
     is_it && pidfd_send_signal(&process, signal).is_ok()
+}
+
+/// Whether a process is there, be it as a zombie.
+pub(crate) fn exists(pid: i32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 /// Whether a process is there and no zombie.

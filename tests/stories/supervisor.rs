@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{Guest, Host, finish, finish_child, is_alive, send, spawn, until, with_argv};
+use super::harness::{
+    Guest, Host, exists, finish, finish_child, is_alive, send, spawn, until, with_argv,
+};
 
 /// A guest without a supervisor is given one.
 mod adoption;
@@ -164,10 +166,6 @@ impl Stage {
         }
         last
     }
-}
-
-fn exists(pid: i32) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
 }
 
 fn answer_of(json: &Value) -> (String, String, String) {

@@ -7,8 +7,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use super::harness::{
-    Guest, Host, finish, finish_child, is_alive, processes_with, send, send_to, spawn, until,
-    with_argv,
+    Guest, Host, exists, finish, finish_child, is_alive, processes_with, send, send_to, spawn,
+    until, with_argv,
 };
 
 /// Starts a guest behind a shell script, which has QEMU's command line as its arguments.
@@ -340,6 +340,30 @@ fn nobody_but_qemu_has_the_journal_open_to_write_only() {
 }
 
 /// The status is the wrapper's who waits for it; on 7.2 it is all that tells (10 and 11 announce a shutdown).
+#[test]
+fn a_reset_of_a_guest_that_stood_ended_it_though_nobody_saw_its_qemu_go() {
+    for verb in ["reset", "dump"] {
+        let host = Host::new();
+        let _guest = start_behind(&host, "\"$@\"\nexit 7", &["-no-reboot"]);
+        let (supervisor, qemu) = (host.supervisor_pid("v"), host.qemu_pid("v"));
+        send(supervisor, Signal::SIGSTOP);
+        let file = host.path("core");
+        if verb == "reset" {
+            host.ok(&["suspend", "v"]);
+            host.ok(&["reset", "v"]);
+        } else {
+            host.ok(&["dump", "--memory-only", "--reset", "v", &file]);
+        }
+        until("its end", || !exists(qemu));
+        let told = host.json("v");
+        let journal = host.journal("v");
+        assert_eq!(told["reason"], "shutdown", "{verb}: {told} {journal}");
+        assert_eq!(told["certainty"], "inferred", "{verb}: {told} {journal}");
+        assert_eq!(told["cause"]["kind"], "asked", "{verb}: {told} {journal}");
+        send(supervisor, Signal::SIGCONT);
+    }
+}
+
 #[test]
 fn a_guest_that_may_have_exited_by_itself_unseen_is_not_said_to_have_crashed() {
     let host = Host::new();
