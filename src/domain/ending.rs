@@ -263,7 +263,8 @@ fn never_began(case: &Case<'_>) -> Option<Verdict> {
 fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
     let shutdown = shutdown_of(case, &[ShutdownCause::HostQmpSystemReset])?;
     // QEMU may have stayed: only an end that looks like its own is taken for it, or one that nobody saw.
-    let is_unseen = case.exit.is_none() && !case.other_boot && !case.is_pending;
+    let is_whole = !case.other_boot && !case.fold.gap;
+    let is_unseen = case.exit.is_none() && is_whole && !case.is_pending;
     let is_its_own = case.exit == Some(Exit::Status(0));
     let may_have_stayed = shutdown.is_reset_of_standing_guest();
     if may_have_stayed && !is_its_own && !is_unseen {

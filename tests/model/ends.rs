@@ -153,7 +153,7 @@ impl Guest {
             ShutdownCause::HostQmpSystemReset
                 if !ran
                     && end.exit != Some(Exit::Status(0))
-                    && !(end.exit.is_none() && end.boot == self.boot) =>
+                    && (end.exit.is_some() || end.boot != self.boot || self.gap) =>
             {
                 self.without_a_word(end)
             }

@@ -227,6 +227,12 @@ fn a_reset_of_a_guest_that_stood_ended_it_where_nobody_saw_its_qemu_go() {
     let unseen = [done().ends(None), done().found_gone("b")];
     let unseen = unseen.map(|end| (end, "shutdown", asked_for(verb)));
     assert_ends(Certainty::Inferred, unseen);
+    // Of what came then lines may be lost.
+    let (state, _, certainty) = done().then(Event::Gap).ends(None);
+    assert_eq!(
+        (state.as_str(), certainty),
+        ("shut off (unknown)", Certainty::Unknown)
+    );
     // It may have stayed.
     let down = (done().found_gone("c"), "crashed", Cause::HostRestart);
     assert_ends(Certainty::Inferred, [down]);
