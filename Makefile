@@ -75,6 +75,7 @@ check:
 	DOMSTATE_NOT_RUN=$(NOT_RUN) $(CARGO) test --locked --no-fail-fast
 	$(CARGO) test --locked --test pairs
 	RUNS=200 $(CARGO) test --locked --test campaign
+	RUNS=30 ONLY='a journey' $(CARGO) test --locked --test campaign
 	@if [ -s $(NOT_RUN) ]; then sort -u $(NOT_RUN); echo "$$(sort -u $(NOT_RUN) | wc -l) not run"; \
 		else echo 'every story was run'; fi
 

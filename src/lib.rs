@@ -127,6 +127,8 @@
 //! * Its default limit on a migration's bandwidth, 128 MiB a second, holds for a pipe or a file too.
 //! * `shutdown=pause` makes a panic pause as well. A guest that panicked is kept by `-action panic=pause`, from 7.2 on,
 //!   and a power-off is held by `shutdown=pause`; both are added to the command line only where a policy was given.
+//! * It may say of a panic, a power-off or S3 in the same turn in which it is stopped for a job, and is `paused` then all the same: the journal
+//!   tells. From `postmigrate` it takes a `cont` whatever the guest had come to before.
 //! * A reset reaches a guest that panicked only after its STOP, and comes before the `cont`, else the dead kernel runs.
 //!
 //! # Who is believed
@@ -141,7 +143,8 @@
 //! as guest-reset: the WATCHDOG before it tells. gdb's kill is announced as guest-shutdown (QEMU 11), and so is what a BMC
 //! does to a guest that hangs: the launch notes whether there is a debugger's stub or a BMC, and then a guest that stood, or any
 //! at all, is `unattributed` where nothing else tells (gdb's kill leaves words on QEMU's stderr, 7.2 to 11.1). A stub may be opened while the guest runs: so is a guest-shutdown just
-//! behind a STOP that nobody on record has asked for. A watchdog of pseries resets without a word: there a guest-reset is unattributed. SUSPEND and
+//! behind a STOP that nobody on record has asked for. A watchdog of pseries (405, ETRAX) resets without a word: there a guest-reset is unattributed. GUEST_CRASHLOADED is a panic, though
+//! QEMU lets the guest run on: what then shuts down is its crash kernel. SUSPEND and
 //! SHUTDOWN, STOP and SHUTDOWN come in one turn of QEMU's loop: within a second the guest may have done both. QEMU drains its disks between the two, which may take longer, so behind a
 //! second it is unknown, not a kill. After SUSPEND and SHUTDOWN a QEMU that stays may wake the guest: WAKEUP clears the end. A
 //! SHUTDOWN behind a completed migration is no end of the guest: that runs elsewhere. What stands
@@ -157,6 +160,7 @@
 //! At the start the run's folder appears whole, by one rename, with its first line on the disk; the oldest one loses its name
 //! (`.gone-N`) before anything in it is removed. At the end: waitid with WNOWAIT, append EXITED, fsync the journal, hear for a
 //! second at most who has asked for the end and lives (he says only then whether it was his doing), write the checkpoint durably, reap. While
+//! nothing can be written what a living guest does is asked of QEMU (`operation::inquire`; looking itself sends no command). While
 //! the disk is full the zombie is kept, so that everybody can still read its status. `wait` and `destroy` return once EXITED is on the disk.
 //!
 //! `state.json` lies in its run's folder and `NAME/state.json` is a link to it, so a supervisor that was stopped for a

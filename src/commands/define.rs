@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::lookup::uuid;
+use super::lookup::{own_uuid, uuid};
 use super::{Context, Exit, Failure, uid};
 use crate::cli::DefineArgs;
 use crate::domain::{Name, Policies, Uuid};
@@ -44,7 +44,7 @@ pub(super) fn definition(
     let workdir = workdir()?;
     let facts = operation::examine(argv, &workdir)?;
     qemu::lifecycle(&policies, &facts.actions)?;
-    let uuid = match (facts.uuid, uuid(domain)) {
+    let uuid = match (facts.uuid, own_uuid(domain)?) {
         (Some(given), own) if own != Some(given) => {
             refuse_taken(state, domain, given)?;
             given

@@ -1,9 +1,11 @@
 //! From what the user typed to a domain: an id, a UUID or a name, tried in that order as virsh does.
 
+use std::io;
+
 use crate::cli::is_virsh_verb;
 use crate::domain::{Name, Uuid};
 use crate::observe::{Observation, look};
-use crate::store::{Definition, DomainFolder, StateDir, refuse_link};
+use crate::store::{Definition, DomainFolder, StateDir, is_newer, refuse_link};
 
 use super::failure::Failure;
 
@@ -80,6 +82,19 @@ pub(super) fn known_uuid(domain: &DomainFolder) -> anyhow::Result<Option<Uuid>> 
         Ok(definition) => Ok(Some(definition.uuid)),
         Err(_) if !path.try_exists()? => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// The same, of one that is defined anew: what is damaged counts for nothing then.
+///
+/// # Errors
+/// A newer domstate's, or it cannot be read now: it is not to be replaced by one with another UUID.
+pub(super) fn own_uuid(domain: &DomainFolder) -> anyhow::Result<Option<Uuid>> {
+    match known_uuid(domain) {
+        Err(error) if !is_newer(&error) && !error.chain().any(|why| why.is::<io::Error>()) => {
+            Ok(None)
+        }
+        known => known,
     }
 }
 

@@ -69,6 +69,19 @@ impl Life {
     }
 }
 
+/// What QEMU says that its guest does, asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Runs,
+    /// Stopped by somebody, or for something that is done with it.
+    Stands,
+    StandsForIoError,
+    StandsForWatchdog,
+    Panicked,
+    HasShutDown,
+    Sleeps,
+}
+
 /// What is wrong with a run's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -127,6 +140,37 @@ impl Fold {
             since,
             cause,
             certainty,
+        }
+    }
+
+    /// What can be said of a guest that lives, whose lines may be lost, and of which QEMU says just now what it does: `answer`, as
+    /// far as the two agree.
+    pub fn answer_as_told(&self, answer: &Answer, doing: Doing) -> Answer {
+        let stands = State::Paused(Paused::Unknown);
+        let state = match (doing, answer.state) {
+            // It is only just starting, or arrives.
+            _ if self.began.is_none() => answer.state,
+            (Doing::Runs, State::Running(_))
+            // It may be stopped while it sleeps.
+            | (Doing::Stands, State::Paused(_) | State::PmSuspended) => answer.state,
+            (Doing::Runs, _) => State::Running(Running::Unknown),
+            (Doing::Stands, _) => stands,
+            (Doing::StandsForIoError, _) => State::Paused(Paused::IoError),
+            (Doing::StandsForWatchdog, _) => State::Paused(Paused::Watchdog),
+            (Doing::Panicked, _) => State::Crashed,
+            (Doing::Sleeps, _) => State::PmSuspended,
+            // As it stands before a policy acts, or behind its panic.
+            (Doing::HasShutDown, State::Crashed | State::Paused(Paused::ShuttingDown)) => answer.state,
+            (Doing::HasShutDown, _) => State::InShutdown,
+        };
+        if state == answer.state {
+            return answer.clone();
+        }
+        Answer {
+            state,
+            since: None,
+            cause: None,
+            certainty: Certainty::Inferred,
         }
     }
 

@@ -7,7 +7,9 @@ use super::fold::Fold;
 use super::job::{PendingJob, is_save, stands_for};
 use super::policy::OnPoweroff;
 use super::state::{Paused, Running, State};
-use super::trace::{Core, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
+use super::trace::{
+    Core, Machine, Panic, PassedPanic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd,
+};
 use super::transfer::{Copying, Transfer};
 
 /// How long after it was told a cause may still explain a STOP. QEMU tells at most a second late.
@@ -182,6 +184,7 @@ impl Fold {
 
     pub(super) fn reset(&mut self, by: ResetBy, at: Option<Timestamp>) {
         self.clear_ends();
+        self.passed_panic = None;
         if by == ResetBy::Host {
             // That was it: of a later one it is not why.
             self.intents.settle_oldest(Verb::Reset, at);
@@ -219,8 +222,8 @@ impl Fold {
         self.moved = true;
         // QEMU outlived the reset of a guest that stood, or the shutdown behind which lines are lost: what it announces now is
         // how it ends.
-        let first = self.shutdown.as_ref();
-        if first.is_some_and(|first| !first.is_reset_of_standing_guest() && !first.cut) {
+        let is_past = |first: &Shutdown| first.cut || self.may_be_reset_of_standing_guest(first);
+        if self.shutdown.as_ref().is_some_and(|first| !is_past(first)) {
             return;
         }
         let machine = self.machine(at);
@@ -266,6 +269,12 @@ impl Fold {
         }
     }
 
+    /// Whether that was the reset button of a guest that stood; that it did may be what is lost.
+    pub(super) fn may_be_reset_of_standing_guest(&self, shutdown: &Shutdown) -> bool {
+        let is_reset = shutdown.cause == ShutdownCause::HostQmpSystemReset;
+        shutdown.is_reset_of_standing_guest() || is_reset && self.gap && !shutdown.stayed
+    }
+
     /// What the processors were at as QEMU announced that its guest shuts down.
     fn machine(&self, at: Option<Timestamp>) -> Machine {
         let just = self.is_younger(STOPPING_MICROS, at);
@@ -309,8 +318,11 @@ impl Fold {
         at: Option<Timestamp>,
     ) {
         let state = match action {
-            // The guest goes on: a later shutdown is an ordinary one.
-            PanicAction::Run => return,
+            // The guest goes on: a later power-off is an ordinary one, and a reset what its kernel does about the panic.
+            PanicAction::Run => {
+                self.passed_panic.get_or_insert(PassedPanic::Ignored);
+                return;
+            }
             PanicAction::Pause => State::Crashed,
             // QEMU is leaving, so it is not over yet: `wait` would return, and `start` after it be refused.
             PanicAction::Poweroff => State::InShutdown,

@@ -11,7 +11,7 @@ mod guest;
 use self::asked::{asked_and_carried_out, asked_and_gone};
 use self::guest::{
     guest_exit_device, guest_shut_down, killed_by_debugger, may_have_run_on, panicked,
-    watchdog_ended_it,
+    panicked_and_went_on, watchdog_ended_it,
 };
 use super::answer::{Answer, Certainty};
 use super::cause::{Cause, OomKill};
@@ -76,6 +76,8 @@ const RULES: &[Rule] = &[
     killed_by_debugger,
     // Before all that take what QEMU said of its guest for the end of it.
     may_have_run_on,
+    // Before its own shutdown: that is its crash kernel's, or what its kernel does about the panic.
+    panicked_and_went_on,
     guest_shut_down,
     // Whatever became of QEMU, the guest may have been elsewhere by then: no reset of what is left of it here ends it.
     may_run_elsewhere,
@@ -139,6 +141,7 @@ pub(super) fn pending(fold: &Fold) -> Option<Verdict> {
     let rules: &[Rule] = &[
         panicked,
         watchdog_ended_it,
+        panicked_and_went_on,
         guest_shut_down,
         host_reset_that_ends_the_run,
         host_ended_it,
@@ -266,11 +269,14 @@ fn host_reset_that_ends_the_run(case: &Case<'_>) -> Option<Verdict> {
     let is_whole = !case.other_boot && !case.fold.gap;
     let is_unseen = case.exit.is_none() && is_whole && !case.is_pending;
     let is_its_own = case.exit == Some(Exit::Status(0));
-    let may_have_stayed = shutdown.is_reset_of_standing_guest();
+    let may_have_stayed = match case.is_pending {
+        true => shutdown.is_reset_of_standing_guest(),
+        false => case.fold.may_be_reset_of_standing_guest(shutdown),
+    };
     if may_have_stayed && !is_its_own && !is_unseen {
         return None;
     }
-    let is_sure = !may_have_stayed || is_its_own;
+    let is_sure = !may_have_stayed || is_its_own && !case.fold.gap;
     let resets = [Verb::Reset, Verb::DumpReset];
     let intent = case.fold.intents.likeliest(&resets, shutdown.at);
     Some(match intent {

@@ -170,7 +170,8 @@ impl ExitDevice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bmc {
     None,
-    /// A watchdog of the board resets it without announcing that (pseries, 7.1 to 11: `hw/watchdog/spapr_watchdog.c`).
+    /// A watchdog of the board resets it without announcing that (pseries, 7.1 to 11: `hw/watchdog/spapr_watchdog.c`; 405 and
+    /// ETRAX, 7.2).
     Resets,
     /// There is, or may be, a BMC, whose watchdog or owner may cut its power: that is a guest-shutdown.
     CutsPower,

@@ -13,7 +13,9 @@ use super::intent::{Intents, Progress};
 use super::job::PendingJob;
 use super::policy::OnPoweroff;
 use super::state::{Paused, Running, State};
-use super::trace::{Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
+use super::trace::{
+    Exited, Machine, Panic, PassedPanic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd,
+};
 use super::transfer::{Copying, Transfer};
 
 /// Everything that an answer may depend on, of one run, up to some line of its journal.
@@ -44,6 +46,8 @@ pub struct Fold {
     pub stop_cause: Option<(StopCause, Option<Timestamp>)>,
     /// A panic that nothing has restarted the guest from; `info` is JSON text.
     pub panic: Option<Panic>,
+    /// Until a reset, it is this guest's.
+    pub passed_panic: Option<PassedPanic>,
     pub shutdown: Option<Shutdown>,
     /// The watchdog fired, and what it did may end the run.
     pub watchdog: Option<WatchdogEnd>,
@@ -85,6 +89,7 @@ impl Default for Fold {
             stopped_asleep: false,
             stop_cause: None,
             panic: None,
+            passed_panic: None,
             shutdown: None,
             watchdog: None,
             intents: Intents::default(),
@@ -180,7 +185,8 @@ impl Fold {
             Event::Checkpoint(checkpoint) => self.summed_up(checkpoint),
             Event::SpawnFailed { message } => self.refusal = Some(message.clone()),
             Event::Gap => self.lines_lost(),
-            Event::CrashLoaded | Event::SuspendedToDisk | Event::Other => {}
+            Event::CrashLoaded => self.passed_panic = Some(PassedPanic::CrashLoaded),
+            Event::SuspendedToDisk | Event::Other => {}
         }
     }
 

@@ -21,7 +21,7 @@ mod stream;
 mod trace;
 mod transfer;
 
-pub use answer::{Answer, Certainty, Damage, Life};
+pub use answer::{Answer, Certainty, Damage, Doing, Life};
 pub use cause::{Cause, Count, IoError, OomCounts, OomKill, OomScope};
 pub use duty::Duty;
 pub use event::{
@@ -36,7 +36,9 @@ pub use name::{InvalidName, Name, Uuid};
 pub use policy::{Lifecycle, OnCrash, OnPoweroff, OnReboot, Policies};
 pub use state::{Paused, Running, ShutOff, State};
 pub use stream::Stream;
-pub use trace::{Core, Exited, Machine, Panic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd};
+pub use trace::{
+    Core, Exited, Machine, Panic, PassedPanic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd,
+};
 pub use transfer::{Copying, Transfer};
 
 #[cfg(test)]

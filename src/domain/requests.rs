@@ -93,9 +93,15 @@ impl Fold {
         if leaves {
             self.may_leave();
         }
+        let is_told = verb == Verb::Reboot && progress == Progress::Sent;
+        if is_told && self.reboot.is_none() && self.shutdown.is_none() && !self.has_end() {
+            // Meanwhile somebody has said of an earlier one that it is done.
+            self.reboot = Some(Reboot::Armed);
+        }
         if progress != Progress::Done {
             return;
         }
+        self.answered(verb, pid);
         if verb == Verb::CrashDump {
             self.core_tried(Core::Dumped);
         }
@@ -111,12 +117,33 @@ impl Fold {
         // Whoever asks for a shutdown wants no restart; and a reboot that is done needs nothing more.
         if matches!(verb, Verb::Shutdown | Verb::Reboot) {
             self.reboot = None;
+            self.intents.settle_acted(Verb::Reboot);
+        }
+    }
+
+    /// QEMU did what it was told behind a SHUTDOWN: it has outlived that. Where the guest stood nothing else tells.
+    fn answered(&mut self, verb: Verb, pid: u32) {
+        let is_by_qemu = !ending::ENDING_VERBS.contains(&verb);
+        let same = |intent: &&Intent| (intent.verb, intent.actor.pid) == (verb, pid);
+        let asked = self
+            .intents
+            .0
+            .iter()
+            .rev()
+            .find(same)
+            .map(|intent| intent.at);
+        if let Some(shutdown) = self.shutdown.as_mut()
+            && is_by_qemu
+            && shutdown.is_reset_of_standing_guest()
+        {
+            shutdown.stayed |= asked.zip(shutdown.at).is_some_and(|(asked, at)| asked > at);
         }
     }
 
     /// Another state was loaded into the guest: nothing of what it was before counts.
     fn reverted(&mut self, at: Option<Timestamp>) {
         self.clear_ends();
+        self.passed_panic = None;
         self.suspended = false;
         self.stopped_asleep = false;
         self.stop_cause = None;
@@ -245,7 +272,9 @@ impl Fold {
         } else if verb == Verb::LetGo && self.began.is_none() {
             self.refusal = Some(message.to_owned());
         } else if verb == Verb::Reboot && self.restart.is_none() {
-            self.reboot = None;
+            // Somebody else's may have been told to it.
+            let is_told = self.intents.carried_out(&[Verb::Reboot]).is_some();
+            self.reboot = self.reboot.filter(|_| is_told);
         }
     }
 

@@ -19,6 +19,16 @@ pub struct Panic {
     pub cut: bool,
 }
 
+/// A panic for which QEMU does not stop the guest: what shuts that down then is the kernel that comes behind it, or its
+/// reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassedPanic {
+    /// Its crash kernel takes over (kdump; `GUEST_CRASHLOADED`, QEMU 5.0 on).
+    CrashLoaded,
+    /// QEMU was told to do nothing about it (`-action panic=none`).
+    Ignored,
+}
+
 /// How far the memory of a guest that panicked was dumped, where the policy wants that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Core {

@@ -56,14 +56,17 @@ impl Journal {
         Ok(Self { file })
     }
 
-    /// Whether its file system takes nothing any more. ext4 that met an error does not say so from Linux 6.15 on: only who opens
-    /// a file to write finds out. To read as well: who has it open to write only is taken for QEMU.
+    /// Whether it, or its file system, takes nothing any more: made immutable it does not, from who has it open either; and ext4
+    /// that met an error does not say so from Linux 6.15 on. Only who opens a file to write finds out. To read as well: who has it
+    /// open to write only is taken for QEMU.
     pub fn is_read_only(folder: &Path) -> bool {
         let mut options = OpenOptions::new();
         options.read(true).append(true);
         options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let opened = options.open(folder.join(JOURNAL_FILE));
-        opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+        // Not EACCES: who may not write there tells nothing of who may.
+        let refused = opened.err().and_then(|error| error.raw_os_error());
+        matches!(refused, Some(libc::EROFS | libc::EPERM))
     }
 
     /// Which file it is; `None` where nobody knows when it was made. Such a file system may number its files anew, too.

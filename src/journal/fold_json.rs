@@ -17,7 +17,8 @@ use super::trace_json::{
     stop_cause_to_json,
 };
 use crate::domain::{
-    Fold, Intents, Machine, Process, Reboot, Rules, State, Timestamp, Verb, WatchdogEnd,
+    Fold, Intents, Machine, PassedPanic, Process, Reboot, Rules, State, Timestamp, Verb,
+    WatchdogEnd,
 };
 
 /// The version of what a checkpoint holds. It changes with what an older domstate would read wrongly: that refuses it then.
@@ -67,6 +68,10 @@ fn all_fields(fold: &Fold) -> Value {
         "stopped_asleep": fold.stopped_asleep,
         "stop_cause": fold.stop_cause.as_ref().map(stop_cause_to_json),
         "panic": fold.panic.as_ref().map(panic_to_json),
+        "passed_panic": fold.passed_panic.map(|passed| match passed {
+            PassedPanic::CrashLoaded => "crash-loaded",
+            PassedPanic::Ignored => "ignored",
+        }),
         "shutdown": fold.shutdown.as_ref().map(shutdown_to_json),
         "watchdog": fold.watchdog.map(|end| match end {
             WatchdogEnd::PoweredOff => "poweroff",
@@ -124,6 +129,11 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         stopped_asleep: flag("stopped_asleep")?,
         stop_cause: optional(data, "stop_cause", stop_cause_from_json)?,
         panic: optional(data, "panic", panic_from_json)?,
+        passed_panic: optional(data, "passed_panic", |v| match v.as_str()? {
+            "crash-loaded" => Some(PassedPanic::CrashLoaded),
+            "ignored" => Some(PassedPanic::Ignored),
+            _ => None,
+        })?,
         shutdown,
         watchdog: optional(data, "watchdog", |v| match v.as_str()? {
             "poweroff" => Some(WatchdogEnd::PoweredOff),

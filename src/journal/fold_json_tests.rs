@@ -4,8 +4,8 @@ use super::*;
 use crate::domain::{
     Actor, Before, Begin, Bmc, BootId, Copying, Core, Exit, ExitDevice, Exited, FileId, Intent,
     IoError, Job, Launch, LaunchKind, Lifecycle, LogWords, Machine, OnPoweroff, OomKill, OomScope,
-    Panic, Paused, PendingJob, Progress, Restart, Running, Shutdown, ShutdownCause, StopCause,
-    Stream, Transfer, Verb,
+    Panic, PassedPanic, Paused, PendingJob, Progress, Restart, Running, Shutdown, ShutdownCause,
+    StopCause, Stream, Transfer, Verb,
 };
 
 fn launch() -> Launch {
@@ -114,6 +114,7 @@ fn a_fold_comes_back_as_it_went() {
     fold.transfer = Transfer::Leaving(Copying::Broken);
     fold.loaded = true;
     fold.outlived = true;
+    fold.passed_panic = Some(PassedPanic::CrashLoaded);
     fold.restart = Some(Restart::AfterPoweroff(Some(Running::Unpaused)));
     fold.reboot = Some(Reboot::Restarted);
     fold.restarts = vec![Timestamp(1), Timestamp(2)];

@@ -9,6 +9,7 @@ use crate::domain::{Actor, Event, Job, StreamAnswer, Verb};
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::observe::now;
 use crate::store::{Lock, RunFolder};
+use crate::sys;
 
 /// The longest command line that is kept of who asked.
 const COMMAND_BYTES_MAX: usize = 200;
@@ -73,6 +74,8 @@ impl Asking {
     }
 
     fn begin_with(run: &RunFolder, verb: Verb, job: Option<Box<Job>>) -> Result<Self> {
+        // What the journal is too large for fails, and does not end us half-way.
+        sys::survive_file_size_limit();
         let context = || format!("cannot write {}", run.path().join(JOURNAL_FILE).display());
         let journal = Journal::open(run.path()).with_context(context)?;
         let actor = actor();

@@ -1,5 +1,6 @@
 //! Keeping and forgetting definitions.
 
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -52,6 +53,15 @@ pub fn undefine(domain: &DomainFolder, loss: &Loss) -> Result<Option<Error>> {
     // Gone at once for every reader; a name that begins with a dot is no domain's.
     let doomed = state.join(format!("{DOOMED}{}-{}", domain.name(), std::process::id()));
     std::fs::rename(domain.path(), &doomed)
+        .or_else(|error| {
+            let in_the_way = [ErrorKind::DirectoryNotEmpty, ErrorKind::AlreadyExists];
+            if !in_the_way.contains(&error.kind()) {
+                return Err(error);
+            }
+            // What one that was killed has left: in another container, or long ago, with our pid.
+            remove_remains(state);
+            std::fs::rename(domain.path(), &doomed)
+        })
         .with_context(|| format!("cannot remove {}", domain.path().display()))?;
     let _ = sync_folder(state);
     remove_remains(state);

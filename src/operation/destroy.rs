@@ -64,8 +64,9 @@ fn was_overtaken(domain: &DomainFolder, run: &RunFolder) -> Result<bool> {
     let pid = std::process::id();
     let mut intents = seen.fold.intents.0.iter();
     let counts = intents.any(|intent| intent.verb == Verb::Destroy && intent.actor.pid == pid);
-    let has_crashed = seen.answer.state == State::ShutOff(ShutOff::Crashed);
-    let was_dying = has_crashed || seen.fold.ended_by_itself(None);
+    // By itself, or by a reset that somebody asked for before us.
+    let ends = [ShutOff::Crashed, ShutOff::Shutdown].map(State::ShutOff);
+    let was_dying = ends.contains(&seen.answer.state) || seen.fold.ended_by_itself(None);
     // A damaged journal may have lost the line; then it proves nothing.
     let is_whole = seen.answer.certainty == Certainty::Witnessed;
     // A guest's own end, as far as QEMU tells it from others', is on record all the same.

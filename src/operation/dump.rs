@@ -18,14 +18,14 @@ use super::pump::{cancelled_or, pipe, pump};
 use super::settle::{Held, NOT_RUNNING, answer_by, connect, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
-use super::worker::{commit, job, refuse_what_is_sent};
+use super::worker::{commit, job, refuse_what_is_sent, stop_for};
 use crate::domain::{Before, Duty, Job, OnPoweroff, OnReboot, Paused, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::Control;
 use crate::store::encode::time_text;
 use crate::store::{
     DomainFolder, DumpFile, Owner, Placed, RunFolder, create_folder, discard_dump,
-    put_dump_in_place, refuse_link,
+    put_dump_in_place, refuse_link, time_of,
 };
 
 /// As many core files as are kept of a domain: each is as large as the guest's memory.
@@ -155,9 +155,12 @@ pub(super) fn is_core(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::as_encoded_bytes);
     let name = name.unwrap_or_default();
     let (number, rest) = name.split_at(name.len().min(8));
-    let is_named = number.iter().all(u8::is_ascii_digit)
-        && rest.starts_with(b"-")
-        && (rest.ends_with(b".core") || rest.ends_with(b".domstate-part"));
+    let time = rest.strip_prefix(b"-").and_then(|rest| {
+        let part = rest.strip_suffix(b".domstate-part").unwrap_or(rest);
+        std::str::from_utf8(part.strip_suffix(b".core")?).ok()
+    });
+    let is_named =
+        number.iter().all(u8::is_ascii_digit) && time.is_some_and(|time| time_of(time).is_some());
     is_named && path.symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
@@ -236,9 +239,9 @@ impl Dump<'_> {
     fn commit(&self) -> Result<()> {
         match self.after {
             AfterDump::Crash => commit(self.domain, self.run, &self.asking, "domain core dump"),
-            // Nobody is left to be looked at.
-            AfterDump::Reset if self.is_ended_by_reset()? => self.asking.carried_out(),
-            AfterDump::GoesOn | AfterDump::Reset => {
+            // It said so as it did it.
+            AfterDump::Reset => Ok(()),
+            AfterDump::GoesOn => {
                 let _control = connect(self.run)?;
                 look_after(self.domain, self.run)
                     .map_err(|error| cancelled_or(error, "domain core dump"))?;
@@ -268,8 +271,13 @@ impl Dump<'_> {
         // QEMU would let it go on by itself after a plain dump of its memory; for all else it must not.
         let stop = self.job.before == Before::Ran
             && (self.form == DumpForm::Stream || self.after != AfterDump::GoesOn);
-        if stop {
-            control.execute("stop", None)?;
+        match self.after {
+            AfterDump::GoesOn if stop => {
+                stop_for(self.domain, self.run, &mut control, "dumped")?;
+            }
+            // Whatever it has come to meanwhile, it is not let go on from there.
+            AfterDump::Crash | AfterDump::Reset if stop => drop(control.execute("stop", None)?),
+            AfterDump::GoesOn | AfterDump::Crash | AfterDump::Reset => {}
         }
         let pipe = match self.form {
             DumpForm::Stream => {
@@ -296,13 +304,20 @@ impl Dump<'_> {
             if self.after == AfterDump::Reset {
                 control.execute("system_reset", None)?;
                 if self.is_ended_by_reset()? {
-                    return Ok(());
+                    return self.asking.carried_out();
                 }
             }
             restore_limit(&mut control)?;
-            if goes_on {
+            // Not one that has come to an end by itself just as it was stopped; one that was reset begins anew.
+            let may_go_on = self.after == AfterDump::Reset
+                || !look_at_run(self.domain, self.run)?.fold.came_to_an_end();
+            if goes_on && may_go_on {
                 refuse_what_is_sent(self.domain, self.run)?;
                 control.execute("cont", None)?;
+            }
+            if self.after == AfterDump::Reset {
+                // While nobody else is heard: what was reset is not to be taken back any more.
+                self.asking.carried_out()?;
             }
         }
         Ok(())

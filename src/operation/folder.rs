@@ -55,15 +55,28 @@ pub(super) fn save(domain: &DomainFolder, definition: &Definition) -> Result<()>
 /// Takes the right to change the domain. Who holds it either starts it, and is done when it is active, or is done in
 /// a moment.
 pub(super) fn take_folder_lock(domain: &DomainFolder) -> Result<FolderLock> {
+    await_folder_lock(domain, || Ok(()))
+}
+
+/// The same for who wants to start it: one that has become active meanwhile is not waited for.
+pub(super) fn take_folder_lock_to_start(domain: &DomainFolder) -> Result<FolderLock> {
+    await_folder_lock(domain, || match look(domain)?.is_active() {
+        true => Err(StartRefused::AlreadyActive.into()),
+        false => Ok(()),
+    })
+}
+
+fn await_folder_lock(
+    domain: &DomainFolder,
+    may_wait: impl Fn() -> Result<()>,
+) -> Result<FolderLock> {
     domain.check()?;
     let deadline = Instant::now() + FOLDER_WAIT;
     loop {
         if let Some(lock) = FolderLock::try_take(domain.path())? {
             return Ok(lock);
         }
-        if look(domain)?.is_active() {
-            return Err(StartRefused::AlreadyActive.into());
-        }
+        may_wait()?;
         if Instant::now() >= deadline {
             bail!("another command is busy with the domain");
         }

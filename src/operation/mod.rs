@@ -12,6 +12,7 @@ mod dump;
 mod feed;
 mod folder;
 mod fulfil;
+mod inquire;
 mod interrupts;
 mod job_duty;
 mod jobs;
@@ -45,6 +46,7 @@ pub use dump::{AfterDump, DumpForm, dump};
 pub use feed::{Feed, FeedOrder, feed};
 pub use folder::StartRefused;
 pub use fulfil::fulfil;
+pub use inquire::inquire;
 pub use jobs::{JobInfo, JobProgress, abort_job, job_info, job_progress};
 pub use managed::{
     Kept, Loss, give_up_managed_image, has_managed_image, managed_image, remove_managed_image,

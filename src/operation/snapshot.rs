@@ -17,7 +17,9 @@ use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::stream::clear_capabilities;
 use super::undo::{is_left_to_others, left_to_others, recall};
-use super::worker::{job, refuse_what_is_sent, stop_for, tell_carried_out, throws_away};
+use super::worker::{
+    job, refuse_ended, refuse_what_is_sent, stop_for, tell_carried_out, throws_away,
+};
 use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError, Disk, is_url, writable_disks};
@@ -202,6 +204,7 @@ impl Create<'_> {
         refuse_what_is_sent(self.domain, self.run)?;
         run_job(control, &job).map_err(JobError::known)?;
         if self.job.before == Before::Ran && self.after == AfterSnapshot::GoesOn {
+            refuse_ended(self.domain, self.run, "kept")?;
             refuse_what_is_sent(self.domain, self.run)?;
             control.execute("cont", None)?;
         }

@@ -16,7 +16,7 @@ use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job};
 use super::worker::job;
 use crate::domain::{Before, State, Verb};
 use crate::observe::{Observation, look};
-use crate::qemu::{Control, is_url};
+use crate::qemu::{Control, Disk, is_url};
 use crate::store::{Definition, DomainFolder, RunFolder, Snapshot, forget_snapshot};
 
 /// What `qemu-img` says of a disk that does not hold the snapshot (7.2 to 11.1).
@@ -68,7 +68,7 @@ fn delete_from_qemu(domain: &DomainFolder, seen: Observation, snapshot: &Snapsho
     refuse_elsewhere(domain, &run, &mut control, snapshot)?;
     let place = domain.snapshot(&snapshot.name);
     let asking = Asking::begin_job(&run, Verb::SnapshotDelete, job(&place, before)?)?;
-    let deleted = delete_from_nodes(&mut control, snapshot.name.as_str());
+    let deleted = delete_from_nodes(&mut control, snapshot.name.as_str(), |_| true);
     if let Err(error) = deleted {
         let error = match error {
             JobError::Failed(_) => error.known(),
@@ -113,10 +113,15 @@ fn refuse_elsewhere(
     }
 }
 
-/// Has QEMU delete it from those of its disks that hold it.
-pub(super) fn delete_from_nodes(control: &mut Control, tag: &str) -> Result<(), JobError> {
+/// Has QEMU delete it from those of its disks that hold it, of those that are `wanted`.
+pub(super) fn delete_from_nodes(
+    control: &mut Control,
+    tag: &str,
+    wanted: impl Fn(&Disk) -> bool,
+) -> Result<(), JobError> {
     let disks = disks(control)?;
     let holding = disks.iter().filter(|disk| disk.tag(tag).is_some());
+    let holding = holding.filter(|disk| wanted(disk));
     let nodes: Vec<&str> = holding.map(|disk| disk.node.as_str()).collect();
     if nodes.is_empty() {
         return Ok(());
@@ -124,12 +129,15 @@ pub(super) fn delete_from_nodes(control: &mut Control, tag: &str) -> Result<(), 
     run_job(control, &SnapshotJob::delete(tag, &nodes))
 }
 
-/// Deletes it from its files, which nobody has open.
+/// Deletes it from its files, which nobody has open: from each that lets it, whatever becomes of the others.
 pub(super) fn delete_from_files(snapshot: &Snapshot) -> Result<()> {
-    for disk in &snapshot.disks {
-        delete_from_file(snapshot.name.as_str().as_ref(), &disk.file)?;
-    }
-    Ok(())
+    let tag = snapshot.name.as_str().as_ref();
+    let deleted = snapshot
+        .disks
+        .iter()
+        .map(|disk| delete_from_file(tag, &disk.file));
+    let deleted: Vec<Result<()>> = deleted.collect();
+    deleted.into_iter().collect()
 }
 
 fn delete_from_file(tag: &OsStr, file: &Path) -> Result<()> {

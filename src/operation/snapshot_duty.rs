@@ -21,7 +21,7 @@ use super::snapshot_revert::let_go;
 use super::undo::{let_go_on, tell_if_it_runs, was_stopped};
 use crate::domain::{Before, Begin, Event, PendingJob, Verb};
 use crate::observe::look_at_run;
-use crate::qemu::{Control, ControlError};
+use crate::qemu::{Control, ControlError, Disk};
 use crate::store::{
     DomainFolder, Owner, Placed, RunFolder, Snapshot, discard_snapshot, forget_snapshot,
     put_snapshot_in_place, tag_of,
@@ -92,19 +92,27 @@ pub(super) fn undo_create(
     let ended = settle_job(control)?;
     let error = ended.and_then(|ended| ended.error);
     let is_ours = !error.is_some_and(|why| why.contains(ALREADY_THERE));
+    if !is_ours {
+        // Before the job is forgotten, and with it whose the name is.
+        discard_snapshot(place, owner).with_context(|| cannot_remove(place))?;
+    }
     dismiss(control);
     go_on(domain, run, control, before)?;
-    if let Some(snapshot) = Snapshot::load_announced(place, owner)?
-        && is_ours
-    {
-        match delete_from_nodes(control, snapshot.name.as_str()) {
+    if let Some(snapshot) = Snapshot::load_announced(place, owner)? {
+        // Another disk may have one of that name which is somebody else's.
+        let is_in = |disk: &Disk| snapshot.disks.iter().any(|of| of.node == disk.node);
+        match delete_from_nodes(control, snapshot.name.as_str(), is_in) {
             // What QEMU cannot delete must not keep the guest from everything else.
             Ok(()) | Err(JobError::Failed(_)) => {}
             Err(error @ JobError::Control(_)) => return Err(error.known()),
         }
         dismiss(control);
     }
-    discard_snapshot(place, owner).with_context(|| format!("cannot remove {}", place.display()))
+    discard_snapshot(place, owner).with_context(|| cannot_remove(place))
+}
+
+fn cannot_remove(place: &Path) -> String {
+    format!("cannot remove {}", place.display())
 }
 
 /// The same once QEMU is gone. What `qemu-img` cannot delete stays in the disks, and is no snapshot to us.
@@ -112,7 +120,7 @@ pub(super) fn clean_without_qemu(place: &Path, owner: &Owner<'_>) -> Result<()> 
     if let Some(snapshot) = Snapshot::load_announced(place, owner)? {
         let _ = delete_from_files(&snapshot);
     }
-    discard_snapshot(place, owner).with_context(|| format!("cannot remove {}", place.display()))
+    discard_snapshot(place, owner).with_context(|| cannot_remove(place))
 }
 
 /// What is left of a job whose QEMU is gone too.
@@ -200,17 +208,19 @@ pub(super) fn go_on_unless_touched(
     }
 }
 
-/// One that somebody else sends away is left as it stands.
+/// One that somebody else sends away is left as it stands, and so is one that came to an end by itself before it could be
+/// stopped: QEMU calls that `paused` all the same, if it hears of both at once.
 fn go_on(
     domain: &DomainFolder,
     run: &RunFolder,
     control: &mut Control,
     before: Before,
 ) -> Result<()> {
-    if look_at_run(domain, run)?.fold.is_sent_by_another() {
+    let fold = look_at_run(domain, run)?.fold;
+    if fold.is_sent_by_another() {
         return Ok(());
     }
-    if before == Before::Ran && was_stopped(control)? {
+    if before == Before::Ran && !fold.came_to_an_end() && was_stopped(control)? {
         let_go_on(control)?;
     }
     tell_if_it_runs(domain, run, control)
@@ -231,7 +241,7 @@ fn settle_delete(
     if disks(control)?.iter().all(|disk| disk.tag(tag).is_some()) {
         return tell_failed(run, pending, DIED);
     }
-    let deleted = delete_from_nodes(control, tag);
+    let deleted = delete_from_nodes(control, tag, |_| true);
     dismiss(control);
     match deleted {
         Ok(()) => {}

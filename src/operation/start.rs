@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::adopt::{Succession, adopt};
 use super::feed::Feed;
-use super::folder::{StartRefused, make_folder, save, take_folder_lock};
+use super::folder::{StartRefused, make_folder, save, take_folder_lock_to_start};
 use super::fulfil::fulfil;
 use super::managed::{managed_image, refuse_unread, sweep_managed_image};
 use super::migrate::refuse_one_way;
@@ -176,7 +176,7 @@ fn take_domain(
     domain: &DomainFolder,
     options: &StartOptions,
 ) -> Result<(FolderLock, Option<Definition>)> {
-    let folder_lock = take_folder_lock(domain);
+    let folder_lock = take_folder_lock_to_start(domain);
     let is_defined = domain.definition().exists();
     if options.keep == Keep::Nothing && !is_defined {
         if folder_lock.is_ok() {

@@ -39,8 +39,13 @@ pub(super) fn stop_for(
     done: &str,
 ) -> Result<()> {
     control.execute("stop", None)?;
-    let seen = look_at_run(domain, run)?;
-    if seen.fold.came_to_an_end() {
+    refuse_ended(domain, run, done)
+}
+
+/// Refuses a guest that has come to an end by itself meanwhile, or sleeps: QEMU may say so only behind its STOP. It must not
+/// be let go on as if it had been stopped.
+pub(super) fn refuse_ended(domain: &DomainFolder, run: &RunFolder, done: &str) -> Result<()> {
+    if look_at_run(domain, run)?.fold.came_to_an_end() {
         bail!("the guest came to an end of its own, or fell asleep, before it could be {done}");
     }
     Ok(())

@@ -211,6 +211,10 @@ fn what_the_answers_depend_on_is_noted() {
     };
     assert_eq!(ppc64(&["-M", "pseries"]), Bmc::Resets);
     assert_eq!(ppc64(&["-machine", "powernv9"]), Bmc::CutsPower);
+    let of = |words: &[&str]| examine(&argv(words)).unwrap().bmc;
+    assert_eq!(of(&["qemu-system-cris"]), Bmc::Resets);
+    assert_eq!(of(&["qemu-system-ppc", "-M", "ref405ep"]), Bmc::Resets);
+    assert_eq!(of(&["qemu-system-ppc", "-M", "g3beige"]), Bmc::None);
 
     assert_eq!(facts(&[]).kind, LaunchKind::Boot);
     assert_eq!(facts(&["--loadvm", "t"]).kind, LaunchKind::Snapshot);

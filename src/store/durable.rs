@@ -32,6 +32,11 @@ impl std::fmt::Display for NewerFormat {
 
 impl std::error::Error for NewerFormat {}
 
+/// Whether a file cannot be read because it is a newer domstate's.
+pub fn is_newer(error: &anyhow::Error) -> bool {
+    error.is::<NewerFormat>()
+}
+
 /// Far above what any of our JSON files needs: a definition holds one command line (at most 2 MiB on Linux).
 const JSON_BYTES_MAX: u64 = 16 * 1024 * 1024;
 

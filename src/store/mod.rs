@@ -33,14 +33,16 @@ mod trust;
 pub use checkpoint::{Agreement, StoredCheckpoint, Sync};
 pub use definition::Definition;
 pub use dump_file::{DumpFile, discard_dump, put_dump_in_place};
-pub use durable::{FORMAT, create_folder, read_json, sync_folder, write_durably, write_lightly};
+pub use durable::{
+    FORMAT, create_folder, is_newer, read_json, sync_folder, write_durably, write_lightly,
+};
 pub use lock::{FolderLock, Lock, NameLock, is_held};
 pub use log::{LOG_FILE, Log, LogPart};
 pub use new_image::{NewImage, Placed, discard, part_of, place_of, put_in_place};
 pub use owner::Owner;
 pub use paths::{DomainFolder, RunFolder, StateDir};
-pub use run::{NewRun, prune};
-pub use save_image::{OpenImage, SaveImage};
+pub use run::{NewRun, link_checkpoint, prune};
+pub use save_image::{OpenImage, SaveImage, time_of};
 pub use snapshot::{
     Snapshot, SnapshotDisk, discard_snapshot, forget_snapshot, put_snapshot_in_place,
     snapshot_count, tag_of,

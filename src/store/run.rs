@@ -17,6 +17,9 @@ use crate::journal::Journal;
 /// The runs that are kept, the current one included.
 const RUNS_KEPT: usize = 10;
 
+/// How the name of a link begins that is still to become `state.json`.
+const LINK: &str = ".state-";
+
 /// A run's folder under a name that no reader looks at, until it is whole.
 #[derive(Debug)]
 pub struct NewRun {
@@ -106,18 +109,32 @@ impl NewRun {
         published
     }
 
-    /// Makes the link to the run's checkpoint, for other programs, under a name of its own.
     fn make_link(&self) -> io::Result<PathBuf> {
-        let name = format!(".state-{}", std::process::id());
-        let link = self.domain.path().join(name);
-        let _ = std::fs::remove_file(&link);
-        symlink(self.run.relative("state.json"), &link)?;
-        Ok(link)
+        make_link(&self.domain, &self.run)
     }
 
     fn abandon(&self) {
         let _ = std::fs::remove_dir_all(&self.temporary);
     }
+}
+
+/// Makes the link to the run's checkpoint, for other programs, under a name of its own.
+fn make_link(domain: &DomainFolder, run: &RunFolder) -> io::Result<PathBuf> {
+    let link = domain.path().join(format!("{LINK}{}", std::process::id()));
+    let _ = std::fs::remove_file(&link);
+    symlink(run.relative("state.json"), &link)?;
+    Ok(link)
+}
+
+/// Has other programs find the checkpoint of `run`, the newest, where whoever made that died before he could.
+pub fn link_checkpoint(domain: &DomainFolder, run: &RunFolder) -> io::Result<()> {
+    let is_linked = std::fs::read_link(domain.state());
+    if is_linked.is_ok_and(|target| target == run.relative("state.json")) {
+        return Ok(());
+    }
+    let link = make_link(domain, run)?;
+    std::fs::rename(link, domain.state())?;
+    sync_folder(domain.path())
 }
 
 /// Removes the folders of runs that are too long ago, and what a killed `start` has left of one. Runs are removed oldest
@@ -140,6 +157,16 @@ pub fn prune(domain: &DomainFolder) -> io::Result<()> {
 
 /// Removes what is under the names that no reader looks at.
 fn remove_leftovers(domain: &DomainFolder) -> io::Result<()> {
+    for entry in std::fs::read_dir(domain.path())? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(LINK.as_bytes())
+        {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
     for entry in std::fs::read_dir(domain.runs())? {
         let entry = entry?;
         let name = entry.file_name();

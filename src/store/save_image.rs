@@ -238,7 +238,8 @@ fn agrees_with_its_digest(line: &str) -> bool {
     parts.is_some_and(|(start, _)| told == Some(digest(start.as_bytes())))
 }
 
-pub(super) fn time_of(text: &str) -> Option<Timestamp> {
+/// The moment that an RFC 3339 time names; `None` if it is none, or before 1970.
+pub fn time_of(text: &str) -> Option<Timestamp> {
     let time = humantime::parse_rfc3339(text).ok()?;
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(since.as_micros()).ok().map(Timestamp)

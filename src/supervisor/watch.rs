@@ -23,7 +23,7 @@ use crate::observe::{
 };
 use crate::operation::{NOT_RUNNING, Ward};
 use crate::qemu;
-use crate::store::{Lock, RunFolder};
+use crate::store::{Lock, RunFolder, link_checkpoint};
 use crate::sys;
 
 /// How long nothing must have happened before memory is given back.
@@ -134,6 +134,13 @@ impl Watch {
             bail!("the run belongs to another pid namespace");
         }
         let domain = watch.run.domain();
+        if let Some(domain) = domain
+            .as_ref()
+            .filter(|domain| is_newest(domain, &watch.run))
+        {
+            // Without room for it other programs read the run before, and its number.
+            let _ = link_checkpoint(domain, &watch.run);
+        }
         if reach == Some(Reach::OtherBoot)
             && !fold.has_end()
             && domain

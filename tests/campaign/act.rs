@@ -56,6 +56,8 @@ pub(crate) enum Act {
     Freezer(Freezer),
     /// Something fails in the supervisor from now on.
     SupervisorFault(Fault),
+    /// The supervisor is killed, and something fails in who asks next and in the supervisor that he starts.
+    Adoption(Fault),
     /// The same in QEMU.
     QemuFault(Fault),
     /// The checkpoint is deleted.
@@ -163,10 +165,11 @@ impl Act {
             64..66 => Self::Followed(verb(rng), Fault::any(rng)),
             66..74 => Self::Signal(SIGNALS[rng.usize(..SIGNALS.len())]),
             74..79 => Self::Monitor(COMMANDS[rng.usize(..COMMANDS.len())]),
-            79..86 => {
+            79..85 => {
                 let signals = [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGCONT];
                 Self::Supervisor(signals[rng.usize(..3)])
             }
+            85 => Self::Adoption(Fault::any(rng)),
             86..91 => Self::SupervisorFault(Fault::any(rng)),
             91..93 => Self::LoseCheckpoint,
             93 => Self::ReusePid,
@@ -249,6 +252,12 @@ impl fmt::Display for Act {
             }
             Self::Freezer(Freezer::Thaws) => f.write_str("what is frozen is thawed"),
             Self::SupervisorFault(fault) => write!(f, "the supervisor: {fault}"),
+            Self::Adoption(fault) => {
+                write!(
+                    f,
+                    "SIGKILL to the supervisor, and who takes its place, {fault}"
+                )
+            }
             Self::QemuFault(fault) => write!(f, "QEMU: {fault}"),
             Self::LoseCheckpoint => f.write_str("state.json is deleted"),
             Self::Storage(storage) => write!(f, "the state directory: {storage:?}"),
@@ -265,6 +274,7 @@ impl Act {
         if let Self::Faulted(_, fault)
         | Self::Followed(_, fault)
         | Self::SupervisorFault(fault)
+        | Self::Adoption(fault)
         | Self::QemuFault(fault) = self
         {
             return Some(fault);
@@ -296,6 +306,8 @@ impl Act {
                 "supervisor killed at a call".to_owned()
             }
             Self::SupervisorFault(_) => "error in the supervisor".to_owned(),
+            Self::Adoption(Fault { error: None, .. }) => "adopter killed at a call".to_owned(),
+            Self::Adoption(_) => "error in the adopter".to_owned(),
             Self::QemuFault(_) => "QEMU killed at a call".to_owned(),
             Self::AskDamagedCopy(_) => "damaged copy asked".to_owned(),
             Self::Signal(_)
@@ -322,6 +334,7 @@ impl Act {
             | Self::Supervisor(_)
             | Self::Freezer(Freezer::Supervisor)
             | Self::SupervisorFault(_)
+            | Self::Adoption(_)
             | Self::QemuFault(_)
             | Self::Storage(_) => true,
             Self::Verb(_)
@@ -352,6 +365,7 @@ impl Act {
             Self::Supervisor(_)
             | Self::Freezer(_)
             | Self::SupervisorFault(_)
+            | Self::Adoption(_)
             | Self::LoseCheckpoint
             | Self::ReusePid
             | Self::AskDamagedCopy(_)

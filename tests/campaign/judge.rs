@@ -3,6 +3,8 @@
 //! What was done tells how a guest *may* have ended; its serial line tells what it did itself, since it answers each letter
 //! before it acts on it. Where only one end is possible and nothing kept domstate from seeing it, the answer must be that one.
 
+/// What a command has told meanwhile.
+mod answer;
 /// Why it ended.
 mod cause;
 /// How it may have ended.
@@ -18,6 +20,7 @@ use std::collections::BTreeSet;
 
 use domstate::domain::{ShutOff, State};
 
+pub(crate) use self::answer::Answer;
 pub(crate) use self::manners::judge_manners;
 use self::reason::fits;
 pub(crate) use self::spoken::Spoken;
@@ -222,9 +225,16 @@ impl Life<'_> {
 
     /// What may be told of a run whose QEMU nobody saw: never success.
     fn is_of_unstarted(&self, told: &Told, reason: ShutOff) -> bool {
-        matches!(reason, ShutOff::Failed | ShutOff::Unknown)
-            || (reason == ShutOff::Crashed && told.certainty == "inferred")
-            || (reason == ShutOff::Destroyed && self.may_destroy())
+        let is_inferred = reason != ShutOff::Crashed || told.certainty == "inferred";
+        is_inferred && self.may_be_unstarted(reason)
+    }
+
+    /// The same where it is not told how certain that is.
+    fn may_be_unstarted(&self, reason: ShutOff) -> bool {
+        matches!(
+            reason,
+            ShutOff::Failed | ShutOff::Unknown | ShutOff::Crashed
+        ) || (reason == ShutOff::Destroyed && self.may_destroy())
     }
 
     /// Whether what lives is the process that is told.

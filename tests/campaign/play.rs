@@ -16,6 +16,8 @@ mod finale;
 mod freezer;
 /// What befalls the supervisor, the disk and the pids.
 mod hardship;
+/// What commands have said.
+mod heard;
 /// What strace has seen of what was made to fail.
 mod traces;
 /// A story with two ends.
@@ -24,6 +26,7 @@ mod travel;
 mod way;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -36,14 +39,15 @@ use domstate::domain::State;
 use nix::sys::signal::Signal;
 
 use self::calm::Calm;
+pub(crate) use self::deeds::Count;
 use self::freezer::ControlGroup;
 pub(crate) use self::freezer::freezer_lack;
 pub(crate) use self::traces::Faults;
 use crate::act::{Act, Theme};
 use crate::failure::Failure;
-use crate::harness::Host;
+use crate::harness::{Host, Said};
 use crate::journey::Role;
-use crate::judge::Spoken;
+use crate::judge::{Answer, Spoken};
 use crate::objection::Objection;
 use crate::peer;
 use crate::story::Story;
@@ -75,6 +79,8 @@ pub(crate) struct Played {
     /// The fault hit QEMU itself, which hung, so that the story came to no end.
     pub(crate) hung: bool,
     pub(crate) faults: Faults,
+    /// What was done, and whether it came to pass.
+    pub(crate) done: BTreeMap<String, Count>,
 }
 
 pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
@@ -96,6 +102,7 @@ pub(crate) fn play(story: &Story) -> Result<Played, Failure> {
         Ok(Ok(())) => {
             stage.played.ran = true;
             stage.played.faults = stage.faults();
+            stage.played.done = std::mem::take(&mut stage.done.lock().unwrap());
             match stage.played.faults.panics {
                 0 => return Ok(std::mem::take(&mut stage.played)),
                 _ => "domstate panicked".to_owned(),
@@ -149,8 +156,17 @@ struct Stage<'a> {
     calm: Option<Calm>,
     /// The command that was all that was done since the answer before.
     spoken: Mutex<Option<Spoken>>,
-    /// What a copy told as after another boot.
-    after_boot: Mutex<Option<Told>>,
+    /// What commands have told since the answer before, whatever befell them.
+    answers: Mutex<Vec<Answer>>,
+    /// How many commands have said since then that they started a QEMU, and how many had connected before.
+    started: AtomicU64,
+    connected_before: usize,
+    /// The ends that were told, the last answer about each run.
+    ended: Vec<Told>,
+    /// What was done, and whether it came to pass.
+    done: Mutex<BTreeMap<String, Count>>,
+    /// What a copy told as after another boot, or that it told nothing.
+    after_boot: Mutex<Option<Result<Told, Said>>>,
     is_obscure: bool,
     /// The same, of what was done since the last end that was witnessed.
     is_run_obscure: bool,
@@ -190,6 +206,11 @@ impl<'a> Stage<'a> {
             last: None,
             calm: None,
             spoken: Mutex::default(),
+            answers: Mutex::default(),
+            started: AtomicU64::new(0),
+            connected_before: 0,
+            ended: Vec::new(),
+            done: Mutex::default(),
             after_boot: Mutex::default(),
             is_obscure: story.theme != Theme::Plain,
             is_run_obscure: story.theme != Theme::Plain,

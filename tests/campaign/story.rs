@@ -112,7 +112,7 @@ impl Story {
     pub(crate) fn replay(&self) -> String {
         let acts = self.acts().filter_map(Act::fault);
         let fault = self.start.iter().chain(acts).next();
-        let at_once = self.groups.iter().find(|group| group.len() > 1);
+        let at_once = self.groups.last().filter(|group| group.len() > 1);
         match (fault, at_once) {
             (Some(fault), _) if self.seed == 0 => format!("RUNS=0 SWEEP=all ONLY='{fault}'"),
             (None, Some(group)) if self.seed == 0 => {

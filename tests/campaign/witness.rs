@@ -145,14 +145,12 @@ impl Witness {
         }
     }
 
-    /// Sends the newest guest a letter, if there is one to hear it.
-    pub(crate) fn press(&self, letter: char) {
+    /// Sends the newest guest a letter, if there is one to hear it; whether there is.
+    pub(crate) fn press(&self, letter: char) -> bool {
         let mut bytes = [0; 4];
         let bytes = letter.encode_utf8(&mut bytes).as_bytes();
         let serial = self.look(|qemus| qemus.last()?.serial.as_ref()?.try_clone().ok());
-        if let Some(mut serial) = serial {
-            let _ = serial.write_all(bytes);
-        }
+        serial.is_some_and(|mut serial| serial.write_all(bytes).is_ok())
     }
 
     /// Executes a command at the newest QEMU's monitor; what it returned, if it did so in time.

@@ -2,7 +2,7 @@
 
 use domstate::domain::{Exit, ShutOff, ShutdownCause, State, Verb};
 
-use super::guest::{End, Guest, Outgoing, Watchdog, is_destroy};
+use super::guest::{End, Guest, Outgoing, Watchdog, WentOn, is_destroy};
 
 impl Guest {
     /// The answer once QEMU is gone; `seen` is what can be seen of its end, if that is not on record.
@@ -41,8 +41,21 @@ impl Guest {
         let failed = matches!(end.exit, Some(Exit::Status(status)) if status != 0);
         let silent = self.shutdown.is_none() && !self.gap;
         let by_itself = failed && silent && self.qemu.is_some();
-        let destroyed = !by_itself && acted.any(|asked| is_destroy(asked.verb));
+        let destroyed = acted.any(|asked| is_destroy(asked.verb));
+        let destroyed = destroyed && !by_itself && !self.ends_for_another(end);
         made.or(destroyed.then_some(ShutOff::Destroyed))
+    }
+
+    /// QEMU says for what it ends, and no signal is called that.
+    fn ends_for_another(&self, end: &End) -> bool {
+        let ends = matches!(end.exit, Some(Exit::Status(_)));
+        let outlived = self.stays || self.outlives_power_off();
+        !self.gap
+            && match self.shutdown {
+                Some((ShutdownCause::HostError, _)) => true,
+                Some((ShutdownCause::HostQmpSystemReset, _)) => ends && !outlived,
+                _ => false,
+            }
     }
 
     fn by_itself(&self, end: &End) -> ShutOff {
@@ -128,6 +141,18 @@ impl Guest {
                 false => ShutOff::Crashed,
             };
         }
+        // What its crash kernel does is no success; nor is that its kernel reboots for a panic.
+        let is_of_panic = match self.went_on {
+            Some(WentOn::IntoCrashKernel) => is_its_own,
+            Some(WentOn::Unheeded) => cause == ShutdownCause::GuestReset,
+            None => false,
+        };
+        if is_of_panic {
+            return match self.gap {
+                true => ShutOff::Unknown,
+                false => ShutOff::Crashed,
+            };
+        }
         // Nobody else gives QEMU a status and has it say so.
         let gives_one = matches!(end.exit, Some(Exit::Status(status)) if status != 0);
         // But QEMU keeps that of an earlier one.
@@ -151,7 +176,7 @@ impl Guest {
             ShutdownCause::HostQmpSystemReset if self.may_be_elsewhere() => ShutOff::Unknown,
             // QEMU may have outlived the reset of a guest that stood.
             ShutdownCause::HostQmpSystemReset
-                if !ran
+                if (!ran || self.gap && !self.stays)
                     && end.exit != Some(Exit::Status(0))
                     && (end.exit.is_some() || end.boot != self.boot || self.gap) =>
             {

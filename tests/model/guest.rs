@@ -19,7 +19,7 @@ use domstate::domain::{
 };
 
 pub(crate) use self::journey::{Outgoing, Written};
-pub(crate) use self::power::Watchdog;
+pub(crate) use self::power::{Watchdog, WentOn};
 pub(crate) use self::requests::{Asked, is_destroy};
 
 /// How the process ended, as far as anybody knows.
@@ -58,6 +58,8 @@ pub(crate) struct Guest {
     pub(crate) panicked: bool,
     /// It may have been started afresh since.
     pub(crate) panic_is_past: bool,
+    /// It panicked, and QEMU let it go on: into its crash kernel, or as if nothing had been.
+    pub(crate) went_on: Option<WentOn>,
     /// It is to be reset for its panic, or was.
     pub(crate) restarting: bool,
     /// The first one, and whether the machine ran then.
@@ -84,6 +86,8 @@ pub(crate) struct Guest {
     pub(crate) outlived: bool,
     /// After its power-off QEMU stopped it: it stays.
     pub(crate) stays: bool,
+    /// It did not run as it shut down, or was reset.
+    shut_down_standing: bool,
     all_here: bool,
     shut_down_stopped: bool,
     /// By a `suspend`, as it seems.
@@ -122,6 +126,7 @@ impl Guest {
             asked: Vec::new(),
             panicked: false,
             panic_is_past: false,
+            went_on: None,
             restarting: false,
             shutdown: None,
             watchdog: None,
@@ -139,6 +144,7 @@ impl Guest {
             gap: false,
             outlived: false,
             stays: false,
+            shut_down_standing: false,
             all_here: false,
             shut_down_stopped: false,
             shut_down_suspended: false,
@@ -182,6 +188,7 @@ impl Guest {
             }
             Event::WatchdogFired(action) => self.watchdog(*action),
             Event::Panicked { action, .. } => self.panicked(*action),
+            Event::CrashLoaded => self.went_on = Some(WentOn::IntoCrashKernel),
             Event::IoFailed { stops_guest, .. } => {
                 if *stops_guest {
                     self.announce(Paused::IoError);
@@ -203,6 +210,9 @@ impl Guest {
             }
             Event::Sent { verb, pid } => {
                 self.acted(*verb, *pid);
+                if *verb == Verb::Reboot && self.shutdown.is_none() && self.end.is_none() {
+                    (self.reboot, self.held) = (true, true);
+                }
                 if *verb == Verb::SnapshotRevert {
                     self.reverted();
                 }
@@ -210,6 +220,7 @@ impl Guest {
             Event::TakenBack { verb, pid } => self.is_undone(*verb, *pid),
             Event::Done { verb, pid } => {
                 self.acted(*verb, *pid);
+                self.has_answered(*verb, *pid);
                 self.done(*verb);
             }
             Event::Failed { verb, pid, .. } => {
@@ -238,7 +249,6 @@ impl Guest {
             Event::Launched(_)
             | Event::ContinueRefused(_)
             | Event::SuspendedToDisk
-            | Event::CrashLoaded
             | Event::Checkpoint(_)
             | Event::SpawnFailed { .. }
             | Event::Other => {}

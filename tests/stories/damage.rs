@@ -190,6 +190,15 @@ fn a_newer_format_is_refused_in_clear_words_and_never_guessed_at() {
     assert_eq!(start.code, Some(1));
     let words = "format 3 is newer than this domstate, which knows 2";
     assert!(start.stderr.contains(words), "{start:?}");
+    // Nor is it replaced by one that has another UUID, of which the domain's saved image would not be.
+    let path = host.state_dir().join("v/domain.json");
+    let kept = fs::read(&path).unwrap();
+    for args in [["define", "v", "--", "true"], ["start", "v", "--", "true"]] {
+        let said = host.domstate(&args);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.contains(words), "{said:?}");
+        assert_eq!(fs::read(&path).unwrap(), kept, "{args:?}");
+    }
     assert_eq!(host.answer("v"), "shut off (shutdown)");
 
     newer(&in_run(&host.state_dir(), "state.json"), 3);

@@ -87,11 +87,14 @@ pub(crate) fn exists(pid: i32) -> bool {
 
 /// Whether a process is there and no zombie.
 pub(crate) fn is_alive(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let letter = stat
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
-    letter.is_some_and(|letter| letter != 'Z' && letter != 'X')
+    state_of(pid).is_some_and(|letter| letter != 'Z' && letter != 'X')
+}
+
+/// What a process does, by the letter in `/proc/PID/stat`; `None` if there is none.
+pub(crate) fn state_of(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.chars().next()
 }
 
 /// The processes that have `text` on their command line.

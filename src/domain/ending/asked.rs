@@ -11,7 +11,7 @@ pub(super) fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
     let sender = sender_by_qemus_words(case);
     let named = sender.and_then(|pid| intents.carried_out_by(ENDING_VERBS, pid));
     let intent = named.or_else(|| intents.carried_out(ENDING_VERBS))?;
-    if was_dying(case) {
+    if was_dying(case) || is_anothers_end(case) {
         return None;
     }
     // The signal was recorded as sent and found a QEMU that would not end at once and was let be: that
@@ -24,7 +24,8 @@ pub(super) fn asked_and_carried_out(case: &Case<'_>) -> Option<Verdict> {
     // Of two signals QEMU names the last, and a guest may write the same words into the log: they raise a doubt, no more.
     let is_doubted = sender.is_some_and(|pid| pid != intent.actor.pid)
         || is_sender_in_doubt(case)
-        || may_have_been_dying(case);
+        || may_have_been_dying(case)
+        || has_another_word(case);
     let is_ended = obeyed || intent.progress == Progress::Done;
     let is_sure = is_ended && !is_doubted && !may_have_shut_down(case, intent);
     Some(match is_sure {
@@ -75,6 +76,34 @@ fn was_dying(case: &Case<'_>) -> bool {
     let says_nothing = case.fold.shutdown.is_none() && !case.fold.gap;
     // What a wrapper dies of is its own affair.
     by_another && says_nothing && case.fold.qemu.is_some()
+}
+
+/// Whether QEMU says what ended it, and no signal is called that: an error of the host's, or a reset, if it has not outlived that.
+fn is_anothers_end(case: &Case<'_>) -> bool {
+    let fold = case.fold;
+    let Some(shutdown) = fold.shutdown.as_ref().filter(|_| !fold.gap) else {
+        return false;
+    };
+    let is_its_own = matches!(case.exit, Some(Exit::Status(_)));
+    match shutdown.cause {
+        ShutdownCause::HostError => true,
+        // Of one that stays the second word is lost only with others.
+        ShutdownCause::HostQmpSystemReset => is_its_own && !fold.may_outlive(shutdown),
+        ShutdownCause::GuestShutdown
+        | ShutdownCause::GuestReset
+        | ShutdownCause::GuestPanic
+        | ShutdownCause::HostQmpQuit
+        | ShutdownCause::HostSignal
+        | ShutdownCause::HostUi
+        | ShutdownCause::Unknown => false,
+    }
+}
+
+/// Whether it says that it ends for something else, which may have come in the same moment, and that it does not outlive.
+fn has_another_word(case: &Case<'_>) -> bool {
+    let is_of_signal = shutdown_of(case, &[ShutdownCause::HostSignal]).is_some();
+    let shutdown = case.fold.shutdown.as_ref();
+    shutdown.is_some_and(|shutdown| !is_of_signal && !case.fold.may_outlive(shutdown))
 }
 
 /// The same by figures alone, which tell that somebody of QEMU's control group was killed for want of memory.

@@ -7,7 +7,7 @@ use crate::domain::cause::Cause;
 use crate::domain::changes::STOPPING_MICROS;
 use crate::domain::event::{Bmc, Exit, ExitDevice, ShutdownCause, Verb};
 use crate::domain::state::{ShutOff, State};
-use crate::domain::trace::{Machine, Shutdown, WatchdogEnd};
+use crate::domain::trace::{Machine, PassedPanic, Shutdown, WatchdogEnd};
 
 pub(super) fn panicked(case: &Case<'_>) -> Option<Verdict> {
     let panic = case.fold.panic.as_ref();
@@ -33,6 +33,27 @@ pub(super) fn panicked(case: &Case<'_>) -> Option<Verdict> {
         true => None,
         false => Some(witnessed(ShutOff::Crashed, cause)),
     }
+}
+
+/// A guest whose kernel panicked, for which QEMU was not to stop it, and that shut down behind it.
+pub(super) fn panicked_and_went_on(case: &Case<'_>) -> Option<Verdict> {
+    use ShutdownCause::{GuestReset, GuestShutdown};
+    let ends: &[ShutdownCause] = match case.fold.passed_panic? {
+        // It dumps its memory, and reboots or powers off.
+        PassedPanic::CrashLoaded => &[GuestShutdown, GuestReset],
+        // Of which nobody wants to hear: it is as free as one that never panicked to power itself off.
+        PassedPanic::Ignored => &[GuestReset],
+    };
+    shutdown_of(case, ends)?;
+    if case.fold.gap {
+        let why = "lines were lost, and the guest had panicked";
+        return Some(verdict_unknown(lines_lost(why)));
+    }
+    let cause = Cause::GuestPanic {
+        info: None,
+        kept: None,
+    };
+    Some(witnessed(ShutOff::Crashed, cause))
 }
 
 /// gdb's `kill`, which always finds the guest stopped: QEMU 11 calls it guest-shutdown, 7.2 says nothing but on its
@@ -165,6 +186,8 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
         Some(Exit::Signal { .. }) | None => false,
     };
     let is_lost = by_device && !is_seen && !case.is_pending;
+    // It may have stayed in the lines that are lost.
+    let is_cut = shutdown.cut && case.exit.is_none() && !case.is_pending;
     let cause = match (shutdown.cause, case.exit) {
         // QEMU 10 announces isa-debug-exit as a shutdown (8.2 some boards' devices), and ends with no such status by itself.
         (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
@@ -184,8 +207,8 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
             }
             if own == ShutdownCause::GuestReset {
                 Cause::GuestReset
-            } else if is_lost {
-                // It ended QEMU itself, and may have given a status, that of a failure perhaps.
+            } else if is_lost || is_cut {
+                // It ended QEMU itself, and may have given a status, that of a failure perhaps; or nobody saw whether it went.
                 return Some(inferred(ShutOff::Shutdown, Cause::GuestShutdown));
             } else {
                 Cause::GuestShutdown

@@ -267,6 +267,31 @@ fn a_power_off_is_followed_by_what_the_policy_says() {
 }
 
 #[test]
+fn what_becomes_of_another_reboot_takes_nothing_from_one_that_qemu_was_told() {
+    let restarts = |events: &[Event]| {
+        let events = [events, &[powered_off(), Event::Stopped]].concat();
+        let fold = booted_under(lifecycle(OnCrash::Destroy, OnPoweroff::Destroy), &events);
+        fold.duty(&Life::Lives, Worker::Gone) == Some(Duty::RestartAfterPoweroff)
+    };
+    let told = [asked(Verb::Reboot), sent(Verb::Reboot)];
+    let fails = [asked_by(8, Verb::Reboot), failed_by(8, Verb::Reboot)];
+    let of_another = [&told[..], &fails].concat();
+    assert!(restarts(&of_another));
+    // Nothing is left of one that has been done.
+    let after_one = [&told[..], &[done_by(1, Verb::Reboot)], &fails].concat();
+    assert!(!restarts(&after_one));
+    assert!(!restarts(&fails));
+    // It is said to be done as the next is asked for already.
+    let next = [
+        &told[..],
+        &[asked_by(8, Verb::Reboot), done_by(1, Verb::Reboot)],
+    ]
+    .concat();
+    let next = [&next[..], &[sent_by(8, Verb::Reboot)]].concat();
+    assert!(restarts(&next));
+}
+
+#[test]
 fn the_next_power_off_after_a_reboot_was_asked_for_is_a_restart() {
     let cases: [(&[Event], &str, Option<Duty>); 5] = [
         (

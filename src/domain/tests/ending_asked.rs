@@ -72,6 +72,40 @@ fn a_destroy_counts_if_it_was_carried_out_before_the_guest_ended() {
 }
 
 #[test]
+fn a_destroy_is_not_sure_or_no_end_where_qemu_says_that_it_ends_for_something_else() {
+    use ShutdownCause::*;
+    let by_verb = || asked_for(Verb::Destroy);
+    // In the moment in which the signal came the guest shut itself down, or somebody else told QEMU to quit.
+    for cause in [GuestShutdown, GuestReset, HostQmpQuit, HostUi] {
+        let end = Story::booted().destroyed().shut(cause).ends(STATUS_0);
+        assert_ends(Certainty::Inferred, [(end, "destroyed", by_verb())]);
+    }
+    // QEMU says of no end that a signal brought about that it was an error, or a reset.
+    let failed = Story::booted().destroyed().shut(HostError);
+    let status = 1;
+    assert_witnessed([(
+        failed.ends(status_of(status)),
+        "crashed",
+        Cause::ExitStatus { status },
+    )]);
+    let reset = |begin: Story| {
+        let reset = begin.then(asked(Verb::Reset)).shut(HostQmpSystemReset);
+        reset.then(sent(Verb::Reset)).then(done(Verb::Reset))
+    };
+    let stood = || reset(Story::booted().then(Event::Stopped));
+    for story in [stood(), reset(Story::booted())] {
+        let end = story.destroyed_for_sure().ends(STATUS_0);
+        assert_witnessed([(end, "shutdown", asked_for(Verb::Reset))]);
+    }
+    // One that stayed was ended by what was done to it.
+    let killed = stood().destroyed_for_sure().ends(KILLED);
+    let told_to = stood().destroyed().shut(HostSignal).ends(STATUS_0);
+    for end in [killed, told_to] {
+        assert_eq!(end.0, "shut off (destroyed)");
+    }
+}
+
+#[test]
 fn a_qemu_that_dumps_its_core_hears_no_signal_of_a_verb_any_more() {
     let segfault = Exit::Signal {
         signal: 11,

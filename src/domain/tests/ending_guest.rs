@@ -82,6 +82,51 @@ fn a_guest_that_panicked_has_crashed() {
 }
 
 #[test]
+fn a_guest_whose_crash_kernel_shut_it_down_has_crashed() {
+    use ShutdownCause::*;
+    let crashed = || Cause::GuestPanic {
+        info: None,
+        kept: None,
+    };
+    let ignored = || Story::booted().then(panicked(PanicAction::Run));
+    let loaded = || Story::booted().then(Event::CrashLoaded);
+    let shut_down = || ("shutdown", Cause::GuestShutdown);
+    for (story, cause, (answer, why)) in [
+        // kdump, which then reboots or powers off.
+        (loaded(), GuestReset, ("crashed", crashed())),
+        (loaded(), GuestShutdown, ("crashed", crashed())),
+        // Somebody has looked at it meanwhile.
+        (
+            loaded().then(Event::Stopped).then(Event::Resumed),
+            GuestReset,
+            ("crashed", crashed()),
+        ),
+        // It booted again behind that.
+        (loaded().then(reset()), GuestShutdown, shut_down()),
+        // `panic=N`, where QEMU is not to heed that.
+        (ignored(), GuestReset, ("crashed", crashed())),
+        (ignored(), GuestShutdown, shut_down()),
+        (
+            ignored().then(reset()),
+            GuestReset,
+            ("shutdown", Cause::GuestReset),
+        ),
+        (
+            ignored().then(Event::CrashLoaded),
+            GuestShutdown,
+            ("crashed", crashed()),
+        ),
+    ] {
+        assert_witnessed([(story.shut(cause).ends(STATUS_0), answer, why)]);
+    }
+    let lost = loaded().then(Event::Gap).shut(GuestShutdown).ends(STATUS_0);
+    assert_eq!(
+        (lost.0.as_str(), lost.2),
+        ("shut off (unknown)", Certainty::Unknown)
+    );
+}
+
+#[test]
 fn gdbs_kill_is_no_shutdown_although_qemu_says_so() {
     use ShutdownCause::*;
     assert_witnessed([

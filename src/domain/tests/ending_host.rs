@@ -302,6 +302,58 @@ fn a_guest_that_was_reset_while_it_stood_shut_down_unless_something_else_ended_q
 }
 
 #[test]
+fn a_reset_that_may_have_found_a_guest_that_stood_is_an_end_only_if_qemu_ended_by_itself() {
+    use ShutdownCause::*;
+    // That it stood may be what is lost: under -no-reboot -no-shutdown QEMU stays then.
+    let was_reset = |begin: Story| {
+        let reset = begin.then(Event::Gap).then(asked(Verb::Reset));
+        reset.shut(HostQmpSystemReset).then(sent(Verb::Reset))
+    };
+    let stays = || Story::booted_with(|launch| launch.lifecycle.on_poweroff = OnPoweroff::Preserve);
+    for begin in [Story::booted, stays] {
+        let killed = was_reset(begin()).ends(KILLED);
+        assert_ends(Certainty::Inferred, [(killed, "crashed", SIGKILL)]);
+        let terminated = was_reset(begin()).shut(HostSignal);
+        let by_somebody = Cause::HostSignal(term_by(Some(3)));
+        assert_witnessed([(
+            terminated.ends_with(STATUS_0, says(Some(3))),
+            "destroyed",
+            by_somebody,
+        )]);
+        let by_itself = was_reset(begin()).ends(STATUS_0);
+        let shut_down = (by_itself, "shutdown", asked_for(Verb::Reset));
+        assert_ends(Certainty::Inferred, [shut_down]);
+    }
+}
+
+#[test]
+fn a_qemu_that_answers_behind_the_reset_of_a_guest_that_stood_has_outlived_it() {
+    let reset = || {
+        let stopped = Story::booted().then(Event::Stopped);
+        let reset = stopped.then(asked(Verb::Reset));
+        reset.shut(ShutdownCause::HostQmpSystemReset)
+    };
+    let looked = |story: Story| {
+        let (asked, done) = (asked(Verb::Monitor), done(Verb::Monitor));
+        story.then(asked).then(done)
+    };
+    let (end, _, certainty) = looked(reset().then(sent(Verb::Reset))).ends(None);
+    assert_eq!(
+        (end.as_str(), certainty),
+        ("shut off (unknown)", Certainty::Unknown)
+    );
+    // Whoever had asked before it was answered before it, perhaps.
+    let before = Story::booted()
+        .then(Event::Stopped)
+        .then(asked(Verb::Monitor));
+    let before = before.then(asked(Verb::Reset));
+    let before = before.shut(ShutdownCause::HostQmpSystemReset);
+    let before = before.then(sent(Verb::Reset)).then(done(Verb::Monitor));
+    let shut_down = (before.ends(None), "shutdown", asked_for(Verb::Reset));
+    assert_ends(Certainty::Inferred, [shut_down]);
+}
+
+#[test]
 fn a_guest_that_never_began_has_failed() {
     use ShutdownCause::*;
     let start_failure = |exit| Cause::StartFailure {

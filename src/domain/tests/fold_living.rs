@@ -4,6 +4,67 @@ use super::story::Story;
 use super::*;
 
 #[test]
+fn where_lines_may_be_lost_qemus_own_word_outweighs_what_is_on_record() {
+    let told = |state: &str| Answer {
+        state: state.parse().unwrap(),
+        since: Some(Timestamp(5)),
+        cause: None,
+        certainty: Certainty::Inferred,
+    };
+    let fold = Fold {
+        began: Some(Timestamp(1)),
+        ..Fold::default()
+    };
+    for (state, doing, wanted) in [
+        ("running (booted)", Doing::Runs, "running (booted)"),
+        ("running (booted)", Doing::Stands, "paused (unknown)"),
+        (
+            "running (booted)",
+            Doing::StandsForIoError,
+            "paused (I/O error)",
+        ),
+        (
+            "running (booted)",
+            Doing::StandsForWatchdog,
+            "paused (watchdog)",
+        ),
+        ("running (booted)", Doing::Panicked, "crashed (panicked)"),
+        (
+            "running (booted)",
+            Doing::HasShutDown,
+            "in shutdown (unknown)",
+        ),
+        ("running (booted)", Doing::Sleeps, "pmsuspended (unknown)"),
+        ("paused (user)", Doing::Stands, "paused (user)"),
+        ("paused (user)", Doing::Runs, "running (unknown)"),
+        ("crashed (panicked)", Doing::Runs, "running (unknown)"),
+        (
+            "crashed (panicked)",
+            Doing::HasShutDown,
+            "crashed (panicked)",
+        ),
+        ("in shutdown (unknown)", Doing::Stands, "paused (unknown)"),
+        (
+            "pmsuspended (unknown)",
+            Doing::Stands,
+            "pmsuspended (unknown)",
+        ),
+    ] {
+        let answer = fold.answer_as_told(&told(state), doing);
+        assert_eq!(answer.state.to_string(), wanted, "{state}, {doing:?}");
+        // What it is by its own word alone nobody has seen begin.
+        assert_eq!(
+            answer.since.is_some(),
+            state == wanted,
+            "{state}, {doing:?}"
+        );
+        assert_eq!(answer.certainty, Certainty::Inferred);
+    }
+    let starting = Fold::default().answer_as_told(&told("paused (starting up)"), Doing::Panicked);
+    assert_eq!(starting, told("paused (starting up)"));
+}
+
+#[test]
 fn a_guest_that_begins_is_told_in_libvirts_words() {
     use Event::*;
     assert_told(

@@ -22,7 +22,7 @@ impl Life<'_> {
         let holds = match kind {
             "guest-shutdown" => (self.did('o') || self.did('d')) && self.heard_of_shutdown(),
             "guest-reset" => machine.no_reboot && self.may_have_reset_itself(),
-            "guest-panic" => self.did('p'),
+            "guest-panic" => self.did('p') || self.may_go_on_behind_panic(),
             "guest-exit" => exits_33 && cause["status"] == 33,
             "signal" => self.may_have_died_by(signal),
             // What QEMU said may be lost.

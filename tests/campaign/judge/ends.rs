@@ -59,6 +59,10 @@ impl Life<'_> {
             // quit.
             (panics && self.may_have_been_restarted(), ShutOff::Destroyed),
             (panics, ShutOff::Crashed),
+            (
+                self.may_go_on_behind_panic() && shuts_down,
+                ShutOff::Crashed,
+            ),
             (watched, ShutOff::Crashed),
             (self.tried_with("dump", "--crash"), ShutOff::Crashed),
             (self.may_abort(), ShutOff::Crashed),
@@ -92,6 +96,11 @@ impl Life<'_> {
             ends.insert(ShutOff::Crashed.word());
         }
         ends
+    }
+
+    /// Whether it may shut down although it has panicked: its crash kernel does, or QEMU does not heed the panic.
+    pub(super) fn may_go_on_behind_panic(&self) -> bool {
+        self.did('l') || self.did('p') && self.machine.panic == Some("none")
     }
 
     /// Whether QEMU may have aborted: 7.2 does if its guest goes to sleep just as it is stopped ("invalid runstate transition:

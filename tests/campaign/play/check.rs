@@ -17,6 +17,7 @@ use crate::journey::Role;
 use crate::judge::{Life, Other, judge_manners, words};
 use crate::machine::Wrapper;
 use crate::objection::Objection;
+use crate::process::state_of;
 use crate::told::Told;
 
 impl Stage<'_> {
@@ -71,13 +72,13 @@ impl Stage<'_> {
     }
 
     /// Which folder of the domain it is.
-    fn place(&self) -> (u64, Option<SystemTime>) {
+    pub(super) fn place(&self) -> (u64, Option<SystemTime>) {
         let folder = fs::metadata(self.host.state_dir().join(self.domain));
         folder.map_or((0, None), |folder| (folder.ino(), folder.created().ok()))
     }
 
     /// Whether the domain may not have been defined, or not be any more, and there is no guest that would keep him from it.
-    fn may_be_undefined(&self) -> bool {
+    pub(super) fn may_be_undefined(&self) -> bool {
         let is_undefine = |act| words(act).is_some_and(|words| words[0] == "undefine");
         let mut acts = self.story.groups.iter().flatten();
         let is_defined = self.story.start.is_none() && !acts.any(is_undefine);
@@ -194,6 +195,7 @@ impl Stage<'_> {
             .ended_after
             .is_some_and(|(_, qemus)| qemus == self.witness.count());
         if is_told_again {
+            self.judge_answers(&told)?;
             return self.judge_spoken(&told, outside);
         }
         let mut verdict = self.verdict(&told, outside);
@@ -204,34 +206,15 @@ impl Stage<'_> {
             verdict = self.verdict(&told, outside);
         }
         verdict.map_err(|why| format!("{why}, and domstate tells {told:?}; {outside:?}"))?;
-        // A wrapper that waits takes the status, which could be seen until then.
-        let status_is_taken = self.story.machine.wrapper == Wrapper::Waits
-            && told.cause["kind"] == "status-lost"
-            && self
-                .last
-                .as_ref()
-                .is_some_and(|last| last.state == told.state);
         if let Some(last) = &self.last
             && last.has_ended()
             && last.is_of_run_of(&told)
-            && !status_is_taken
+            && !self.may_become(last, &told)
         {
-            // What was inferred may be witnessed later.
-            let may_become = match last.certainty.as_str() {
-                "witnessed" => {
-                    let same = (last.state, &last.cause) == (told.state, &told.cause);
-                    // Where nothing can be written a signal is doubted, also in the end that is written at last.
-                    let may_fail = matches!(self.story.theme, Theme::Storage | Theme::Vanishing)
-                        || self.story.breaks_writing();
-                    let is_doubted = may_fail && told.cause["kind"] == "signal";
-                    same && (is_doubted || told.certainty == "witnessed")
-                }
-                _ => last.state == told.state || told.certainty == "witnessed",
-            };
-            if !may_become {
-                return Err(format!("{last:?} became {told:?}").into());
-            }
+            return Err(format!("{last:?} became {told:?}").into());
         }
+        self.judge_answers(&told)?;
+        self.judge_started()?;
         if told.has_ended() && outside.alive.is_empty() {
             self.before = Some(told.state);
             self.ended_after = Some((self.acts.len(), self.witness.count()));
@@ -250,6 +233,10 @@ impl Stage<'_> {
         }
         self.judge_spoken(&told, outside)?;
         self.is_kept(&told)?;
+        if told.has_ended() {
+            self.ended.retain(|ended| !ended.is_of_run_of(&told));
+            self.ended.push(told.clone());
+        }
         self.calm = self.calm(&told, outside, moment);
         self.last = Some(told);
         Ok(())
@@ -257,22 +244,27 @@ impl Stage<'_> {
 }
 
 impl Stage<'_> {
-    /// Whether the command that was all that was done since the answer before did what it said.
-    fn judge_spoken(&self, told: &Told, outside: &Outside) -> Result<(), Objection> {
-        let spoken = self.spoken.lock().unwrap().take();
-        // Where nothing can be written down nobody knows who did it.
-        let is_written = !matches!(self.story.theme, Theme::Storage | Theme::Vanishing);
-        let Some(spoken) = spoken.filter(|_| is_written) else {
-            return Ok(());
+    /// Whether an end that was told as `last` may be told as `told`: what was inferred may be witnessed later.
+    pub(super) fn may_become(&self, last: &Told, told: &Told) -> bool {
+        // A wrapper that waits takes the status, which could be seen until then; so does init, before a supervisor that is not
+        // QEMU's parent, and that cannot read, has seen it.
+        let cannot_read = |act: &Act| matches!(act, Act::Adoption(fault) if fault.error.is_some());
+        let takes_status =
+            self.story.machine.wrapper == Wrapper::Waits || self.story.acts().any(cannot_read);
+        let status_is_taken =
+            takes_status && told.cause["kind"] == "status-lost" && last.state == told.state;
+        let may_become = match last.certainty.as_str() {
+            "witnessed" => {
+                let same = (last.state, &last.cause) == (told.state, &told.cause);
+                // Where nothing can be written a signal is doubted, also in the end that is written at last.
+                let may_fail = matches!(self.story.theme, Theme::Storage | Theme::Vanishing)
+                    || self.story.breaks_writing();
+                let is_doubted = may_fail && told.cause["kind"] == "signal";
+                same && (is_doubted || told.certainty == "witnessed")
+            }
+            _ => last.state == told.state || told.certainty == "witnessed",
         };
-        let has_ended = self.last.as_ref().is_some_and(Told::has_ended);
-        let is_calm = self
-            .calm
-            .as_ref()
-            .is_some_and(|calm| calm.outside == *outside);
-        let last = self.last.as_ref().filter(|_| has_ended || is_calm);
-        let judged = spoken.judge(last, told, outside.status.as_deref());
-        Ok(judged.map_err(|why| format!("{why}: domstate tells {told:?}; {outside:?}"))?)
+        may_become || status_is_taken
     }
 
     /// Whether a guest that is told to be in a file is, unless somebody may have taken it up or away since.
@@ -326,8 +318,7 @@ pub(super) struct Outside {
     pub(super) heard: usize,
 }
 
+/// Whether somebody has stopped it, be it for a moment to look at it.
 fn is_stopped(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+    state_of(pid).is_some_and(|state| ['T', 't'].contains(&state))
 }

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 
+use super::deeds::Done;
 use super::{ACT_BOUND, LOOK_BOUND, Stage};
 use crate::act::Theme;
 use crate::fault::Fault;
 use crate::harness::{Said, finish_child, is_alive, send, spawn};
-use crate::judge::{Spoken, judge_manners};
+use crate::judge::{Answer, Spoken, judge_manners};
 use crate::objection::Objection;
 
 /// The domain's other name.
@@ -45,7 +46,7 @@ impl Stage<'_> {
         &self,
         words: &[&'static str],
         fault: Option<&Fault>,
-    ) -> Result<(String, Duration), Objection> {
+    ) -> Result<Done, Objection> {
         let args = self.spelt(words);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let begun = Instant::now();
@@ -53,22 +54,34 @@ impl Stage<'_> {
         let took = begun.elapsed();
         if fault.is_none() {
             judge_manners(words, &said)?;
-            *self.spoken.lock().unwrap() = Some(Spoken {
-                words: words.to_vec(),
-                pid,
-                code: said.code,
-                stdout: said.stdout,
-            });
         }
-        Ok((words[0].to_owned(), took))
+        // With a fault it is strace's.
+        let pid = (fault.is_none()).then_some(pid);
+        self.has_spoken(words, said, pid, fault.is_some());
+        Ok(Done::Command(words[0].to_owned(), took))
+    }
+
+    /// Keeps what a command has said until it is held against what came of it.
+    fn has_spoken(&self, words: &[&'static str], said: Said, pid: Option<u32>, is_hit: bool) {
+        self.answers
+            .lock()
+            .unwrap()
+            .extend(Answer::all(words, &said.stdout));
+        let starts = ["start", "restore"].contains(&words[0]);
+        if starts && said.code == Some(0) {
+            self.started.fetch_add(1, Ordering::Relaxed);
+        }
+        *self.spoken.lock().unwrap() = Some(Spoken {
+            words: words.to_vec(),
+            pid,
+            code: said.code,
+            stdout: said.stdout,
+            is_hit,
+        });
     }
 
     /// Runs a command that somebody stops on its way, for a while.
-    pub(super) fn halted(
-        &self,
-        words: &[&str],
-        micros: u64,
-    ) -> Result<(String, Duration), Objection> {
+    pub(super) fn halted(&self, words: &[&'static str], micros: u64) -> Result<Done, Objection> {
         const HALT: Duration = Duration::from_millis(200);
         let (said, took) = self.disturbed(words, micros, "stopped", |pid| {
             send(pid, Signal::SIGSTOP);
@@ -76,30 +89,28 @@ impl Stage<'_> {
             send(pid, Signal::SIGCONT);
         })?;
         judge_manners(words, &said)?;
-        Ok((words[0].to_owned(), took))
+        self.has_spoken(words, said, None, false);
+        Ok(Done::Command(words[0].to_owned(), took))
     }
 
     /// Runs a command at which somebody types Ctrl-C.
     pub(super) fn interrupted(
         &self,
-        words: &[&str],
+        words: &[&'static str],
         micros: u64,
-    ) -> Result<(String, Duration), Objection> {
+    ) -> Result<Done, Objection> {
         let interrupt = |pid| send(pid, Signal::SIGINT);
         let (said, took) = self.disturbed(words, micros, "^C", interrupt)?;
         // The signal ends it, but for a job, which takes back what it has done and says so.
         if said.code.is_some() {
             judge_manners(words, &said)?;
         }
-        Ok((words[0].to_owned(), took))
+        self.has_spoken(words, said, None, true);
+        Ok(Done::Command(words[0].to_owned(), took))
     }
 
     /// The same, and who does not end by that is killed.
-    pub(super) fn abandoned(
-        &self,
-        words: &[&str],
-        micros: u64,
-    ) -> Result<(String, Duration), Objection> {
+    pub(super) fn abandoned(&self, words: &[&'static str], micros: u64) -> Result<Done, Objection> {
         const PATIENCE: Duration = Duration::from_secs(1);
         let (said, took) = self.disturbed(words, micros, "^C and SIGKILL", |pid| {
             send(pid, Signal::SIGINT);
@@ -112,7 +123,8 @@ impl Stage<'_> {
         if said.code.is_some() {
             judge_manners(words, &said)?;
         }
-        Ok((words[0].to_owned(), took))
+        self.has_spoken(words, said, None, true);
+        Ok(Done::Command(words[0].to_owned(), took))
     }
 
     /// Gives the domain its own name back. Others may be at the same, each for himself.
@@ -249,6 +261,10 @@ impl Stage<'_> {
         let said = fs::read_to_string(said).unwrap_or_default();
         let short: Vec<&str> = args.iter().copied().take(3).collect();
         self.note(&format!("{} ({fault}): {said:?}", short.join(" ")));
+        self.answers
+            .lock()
+            .unwrap()
+            .extend(Answer::all(&short, &said));
         self.children.lock().unwrap().push(strace);
         Ok(())
     }

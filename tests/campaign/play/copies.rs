@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use domstate::domain::{ShutOff, State};
 
@@ -13,7 +13,6 @@ use crate::harness::finish;
 use crate::judge::{Life, judge_manners};
 use crate::objection::Objection;
 use crate::told::Told;
-use crate::witness::Qemu;
 
 impl Stage<'_> {
     fn copy(&self) -> Option<PathBuf> {
@@ -28,9 +27,10 @@ impl Stage<'_> {
         copy.exists().then_some(copy)
     }
 
-    pub(super) fn ask_damaged_copy(&self, seed: u64) -> Result<(), Objection> {
+    /// Whether there was anything to copy.
+    pub(super) fn ask_damaged_copy(&self, seed: u64) -> Result<bool, Objection> {
         let Some(copy) = self.copy() else {
-            return Ok(());
+            return Ok(false);
         };
         damage(&copy, seed);
         for args in [
@@ -50,15 +50,16 @@ impl Stage<'_> {
                 self.judge_copy(&said.stdout)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    pub(super) fn ask_after_boot(&self) -> Result<(), Objection> {
+    /// Whether it was asked: that needs root.
+    pub(super) fn ask_after_boot(&self) -> Result<bool, Objection> {
         if !nix::unistd::geteuid().is_root() {
-            return Ok(());
+            return Ok(false);
         }
         let Some(copy) = self.copy() else {
-            return Ok(());
+            return Ok(false);
         };
         let boot = self.host.folder().join("boot_id");
         fs::write(&boot, "22222222-2222-4222-8222-222222222222\n").unwrap();
@@ -71,21 +72,29 @@ impl Stage<'_> {
         let said = finish(command);
         self.note(&format!("after another boot: {said:?}"));
         if said.code != Some(0) {
-            return Ok(());
+            *self.after_boot.lock().unwrap() = Some(Err(said));
+            return Ok(true);
         }
         let told = Told::read(&said.stdout)?;
         if !told.has_ended() {
             return Err(format!("it survived another boot: {said:?}").into());
         }
-        *self.after_boot.lock().unwrap() = Some(told);
-        self.judge_copy(&said.stdout)
+        *self.after_boot.lock().unwrap() = Some(Ok(told));
+        self.judge_copy(&said.stdout)?;
+        Ok(true)
     }
 
     /// Whether what a copy told after another boot is what it must, where nothing else was done meanwhile: what had been seen,
     /// or that the host went down on a guest that lived.
     pub(super) fn judge_boot(&self) -> Result<(), Objection> {
         let told = self.after_boot.lock().unwrap().take();
-        let (Some(told), Some(last)) = (told, &self.last) else {
+        let told = match told {
+            Some(Ok(told)) => told,
+            None => return Ok(()),
+            Some(Err(_)) if self.may_be_undefined() || self.is_gone => return Ok(()),
+            Some(Err(said)) => return Err(format!("no answer after another boot: {said:?}").into()),
+        };
+        let Some(last) = &self.last else {
             return Ok(());
         };
         let is_unknown = told.certainty == "unknown";
@@ -128,32 +137,7 @@ impl Stage<'_> {
             return Ok(());
         }
         let story: Vec<Act> = self.story.groups.iter().flatten().cloned().collect();
-        let may_have_shut_down = |qemus: &[Qemu]| {
-            qemus.iter().enumerate().any(|(number, qemu)| {
-                let life = Life {
-                    machine: &self.story.machine,
-                    theme: self.story.theme,
-                    acts: &story,
-                    qemu: Some(qemu),
-                    heard_before: 0,
-                    earlier: &qemus[..number],
-                    role: self.role,
-                    other: None,
-                    may_be_restored: self.may_be_restored(&story),
-                    is_obscure: true,
-                    may_lose_lines: true,
-                    is_deaf: self.story.deafens_witness(),
-                    before: None,
-                    is_next_run: false,
-                };
-                life.may_have_shut_down()
-            })
-        };
-        // What the guest said may still be on its way to us.
-        if self
-            .witness
-            .until(Duration::from_secs(2), may_have_shut_down)
-        {
+        if self.holds_of_one(&story, |life: &Life<'_>| life.may_have_shut_down()) {
             return Ok(());
         }
         Err(format!("a copy tells success: {json}").into())

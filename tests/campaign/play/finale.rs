@@ -11,11 +11,13 @@ use super::{ACT_BOUND, Stage};
 use crate::act::{Act, Storage};
 use crate::harness::processes_with;
 use crate::objection::Objection;
+use crate::process::state_of;
 use crate::told::Told;
 
 impl Stage<'_> {
     /// Lets go of everything that was stopped, filled or taken away.
     pub(super) fn recover(&mut self) -> Result<(), Objection> {
+        self.see_the_traced_out();
         for child in self.children.lock().unwrap().iter_mut() {
             let _ = child.kill();
             let _ = child.wait();
@@ -30,6 +32,22 @@ impl Stage<'_> {
         self.perform(&[Act::Storage(Storage::Writable)])?;
         self.perform(&[Act::Storage(Storage::Roomy)])?;
         self.let_start()
+    }
+
+    /// Lets who is traced come to his end where his guest has: strace goes with him, and has seen what he met.
+    fn see_the_traced_out(&self) {
+        const ENDING: Duration = Duration::from_secs(5);
+        let is_traced = !self.children.lock().unwrap().is_empty();
+        if !is_traced || !self.witness.alive().is_empty() {
+            return;
+        }
+        let deadline = Instant::now() + ENDING;
+        // Who is traced stands for a moment at each call (`t`), which is not this.
+        let is_stopped = |pid: &i32| state_of(*pid) == Some('T');
+        let goes_on = |pid: &i32| !is_stopped(pid) && !self.is_frozen(*pid);
+        while self.witness.supervisors().iter().any(goes_on) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until nothing of it is just starting: a `start` that was killed may have left somebody who does.
@@ -76,6 +94,7 @@ impl Stage<'_> {
         if self.story.seed.is_multiple_of(3) {
             self.starts_again()?;
         }
+        self.judge_history()?;
         let history = self.run(&["history", self.domain], None)?;
         let all = ["--managed-save", "--remove-dumps", "--snapshots-metadata"];
         let words = [["undefine", self.domain].as_slice(), &all].concat();

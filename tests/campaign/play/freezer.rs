@@ -62,7 +62,8 @@ impl ControlGroup {
         })
     }
 
-    fn freeze(&mut self, pids: &[i32]) {
+    /// Whether anybody is in it, and it stands.
+    fn freeze(&mut self, pids: &[i32]) -> bool {
         for pid in pids {
             if fs::write(self.path.join("cgroup.procs"), pid.to_string()).is_ok() {
                 self.frozen.push(*pid);
@@ -78,6 +79,7 @@ impl ControlGroup {
         while !stands() && Instant::now() < deadline {
             std::thread::yield_now();
         }
+        !self.frozen.is_empty() && stands()
     }
 }
 
@@ -104,19 +106,19 @@ impl Drop for ControlGroup {
 }
 
 impl Stage<'_> {
-    pub(super) fn freeze(&self, pids: &[i32]) {
+    /// Whether anybody is frozen by that.
+    pub(super) fn freeze(&self, pids: &[i32]) -> bool {
         let mut freezer = self.freezer.lock().unwrap();
         if freezer.is_none() {
             *freezer = ControlGroup::new();
         }
-        match freezer.as_mut() {
-            Some(group) => group.freeze(pids),
-            None => self.note("there is no freezer"),
-        }
+        freezer.as_mut().is_some_and(|group| group.freeze(pids))
     }
 
-    pub(super) fn thaw(&self) {
-        *self.freezer.lock().unwrap() = None;
+    /// Whether anybody was frozen until then.
+    pub(super) fn thaw(&self) -> bool {
+        let group = self.freezer.lock().unwrap().take();
+        group.is_some_and(|group| !group.frozen.is_empty())
     }
 
     pub(super) fn is_frozen(&self, pid: i32) -> bool {

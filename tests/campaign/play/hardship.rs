@@ -12,8 +12,8 @@ use crate::fault::Fault;
 use crate::harness::is_alive;
 
 impl Stage<'_> {
-    /// Has something fail in processes that live, by strace with these `options`.
-    pub(super) fn break_processes(&self, pids: &[i32], options: &[&str], fault: &Fault) {
+    /// Has something fail in processes that live, by strace with these `options`; whether there are any.
+    pub(super) fn break_processes(&self, pids: &[i32], options: &[&str], fault: &Fault) -> bool {
         for &pid in pids {
             let mut strace = Command::new("strace");
             strace.args(options).args(["-e", &fault.traced(), "-o"]);
@@ -34,49 +34,77 @@ impl Stage<'_> {
             }
             self.children.lock().unwrap().push(child);
         }
+        !pids.is_empty()
     }
 
-    pub(super) fn storage(&self, storage: Storage) {
+    /// Whether it came to pass.
+    pub(super) fn storage(&self, storage: Storage) -> bool {
         let (state, away) = (self.host.state_dir(), self.away());
         match (storage, &self.disk) {
-            (Storage::Full, Some(disk)) => drop(catch_unwind(AssertUnwindSafe(|| disk.fill(0)))),
+            (Storage::Full, Some(disk)) => catch_unwind(AssertUnwindSafe(|| disk.fill(0))).is_ok(),
             (Storage::Roomy, Some(disk)) => {
-                drop(catch_unwind(AssertUnwindSafe(|| disk.make_room())));
+                catch_unwind(AssertUnwindSafe(|| disk.make_room())).is_ok()
             }
-            // A file that somebody writes to keeps it from becoming read-only, so QEMU's journal does.
-            (Storage::ReadOnly, Some(_)) => self.remount("ro"),
-            (Storage::Writable, Some(_)) => self.remount("rw"),
-            (Storage::Gone, _) => drop(fs::rename(state, away)),
-            (Storage::Back, _) if !state.exists() => drop(fs::rename(away, state)),
-            _ => {}
+            // A file that somebody writes to keeps it from becoming read-only, so QEMU's journal does: then what there is
+            // is made immutable, where the file system knows such files. Nothing can be written to them either, even by
+            // who has them open.
+            (Storage::ReadOnly, Some(_)) => self.remount("ro") || self.change_attributes("+i"),
+            (Storage::Writable, Some(_)) => {
+                let is_writable = self.remount("rw");
+                self.change_attributes("-i") || is_writable
+            }
+            (Storage::Gone, _) => fs::rename(state, away).is_ok(),
+            (Storage::Back, _) if !state.exists() => fs::rename(away, state).is_ok(),
+            _ => false,
         }
     }
 
-    pub(super) fn remount(&self, option: &str) {
+    fn remount(&self, option: &str) -> bool {
         let mut mount = Command::new("mount");
         mount.args(["-o", &format!("remount,{option}")]);
-        let _ = mount.arg(self.host.state_dir()).output();
+        let output = mount.arg(self.host.state_dir()).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+
+    /// Of the state directory and all in it.
+    fn change_attributes(&self, mode: &str) -> bool {
+        let mut chattr = Command::new("chattr");
+        let output = chattr
+            .args(["-R", mode])
+            .arg(self.host.state_dir())
+            .output();
+        output.is_ok_and(|output| output.status.success())
     }
 
     pub(super) fn away(&self) -> PathBuf {
         self.host.folder().join("away")
     }
 
-    pub(super) fn reuse_pid(&self) {
+    /// Whether a process has the pid that the newest QEMU had, and goes on until the end.
+    pub(super) fn reuse_pid(&self) -> bool {
+        // Others start processes, too, and may be faster.
+        const TRIES: usize = 20;
         let pid = self.witness.look(|qemus| qemus.last().map(|qemu| qemu.pid));
         let Some(pid) = pid.filter(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) else {
-            return;
+            return false;
         };
-        if fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).is_err() {
-            return;
-        }
-        let mut stranger = Command::new("tail");
-        stranger.args(["-f", "/dev/null"]).stdout(Stdio::null());
-        if let Ok(child) = stranger.spawn() {
+        for _ in 0..TRIES {
+            if fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).is_err() {
+                return false;
+            }
+            let mut stranger = Command::new("tail");
+            stranger.args(["-f", "/dev/null"]).stdout(Stdio::null());
+            let Ok(mut child) = stranger.spawn() else {
+                return false;
+            };
             if i64::from(child.id()) == i64::from(pid) {
                 self.note("the pid is used again");
+                self.children.lock().unwrap().push(child);
+                return true;
             }
-            self.children.lock().unwrap().push(child);
+            let _ = child.kill();
+            let _ = child.wait();
         }
+        false
     }
 }

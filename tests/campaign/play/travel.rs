@@ -25,7 +25,13 @@ pub(super) fn play(story: &Story, journey: &Journey) -> Result<Played, Failure> 
     let mut ends = Ends::new(story, journey.way);
     let outcome = catch_unwind(AssertUnwindSafe(|| ends.play(journey)));
     let why = match outcome {
-        Ok(Ok(())) => return Ok(ends.played()),
+        Ok(Ok(())) => {
+            let played = ends.played();
+            match played.faults.panics {
+                0 => return Ok(played),
+                _ => "domstate panicked".to_owned(),
+            }
+        }
         Ok(Err(why)) => why.to_string(),
         Err(panic) => words_of(&*panic),
     };
@@ -161,6 +167,11 @@ impl<'a> Ends<'a> {
         played.slowest.extend(there.slowest);
         played.faults = self.source.faults();
         played.faults += self.destination.faults();
+        for stage in [&self.source, &self.destination] {
+            for (kind, count) in std::mem::take(&mut *stage.done.lock().unwrap()) {
+                *played.done.entry(kind).or_default() += count;
+            }
+        }
         played
     }
 }

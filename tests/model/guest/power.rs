@@ -12,6 +12,13 @@ pub(crate) enum Watchdog {
     Reset,
 }
 
+/// How a guest went on behind its panic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum WentOn {
+    IntoCrashKernel,
+    Unheeded,
+}
+
 impl Guest {
     /// Nothing that was to end it counts any more.
     pub(super) fn afresh(&mut self) {
@@ -29,6 +36,7 @@ impl Guest {
 
     /// Who resets does not matter; the firmware does, again and again.
     pub(super) fn reset(&mut self) {
+        self.went_on = None;
         let state = self.state;
         if self.asleep {
             self.afresh();
@@ -57,6 +65,7 @@ impl Guest {
             return;
         }
         self.afresh();
+        self.went_on = None;
         match self.runs() {
             true => self.run(Running::FromSnapshot),
             false => self.stand(Paused::FromSnapshot),
@@ -70,7 +79,8 @@ impl Guest {
     pub(super) fn shut_down(&mut self, cause: ShutdownCause) {
         if let Some((first, ran)) = self.shutdown {
             // QEMU stayed, and is ended: the first one tells. But a reset of a guest that stood ended nothing.
-            if ran || first != ShutdownCause::HostQmpSystemReset {
+            let may_have_stood = !ran || self.gap && !self.stays;
+            if !may_have_stood || first != ShutdownCause::HostQmpSystemReset {
                 return;
             }
         }
@@ -85,6 +95,7 @@ impl Guest {
         }
         let stood = !self.runs();
         self.shutdown = Some((cause, ran));
+        self.shut_down_standing = stood;
         self.shut_down_stopped = stands;
         self.shut_down_suspended = self.state == State::Paused(Paused::User);
         self.shut_down_at = self.now;
@@ -122,7 +133,10 @@ impl Guest {
 
     pub(super) fn panicked(&mut self, action: PanicAction) {
         match action {
-            PanicAction::Run => return,
+            PanicAction::Run => {
+                self.went_on = self.went_on.or(Some(WentOn::Unheeded));
+                return;
+            }
             PanicAction::Pause => self.state = State::Crashed,
             PanicAction::Poweroff => self.state = State::InShutdown,
         }

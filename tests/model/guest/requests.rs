@@ -204,6 +204,16 @@ impl Guest {
         leaves || powered_off || panics_away || crashed
     }
 
+    /// QEMU did what it was told behind the reset of a guest that stood, which it announces as its end: it goes on.
+    pub(super) fn has_answered(&mut self, verb: Verb, pid: u32) {
+        let reset = ShutdownCause::HostQmpSystemReset;
+        let is_reset = self.shutdown.is_some_and(|(cause, _)| cause == reset);
+        let mut asked = self.asked.iter().rev();
+        let asked = asked.find(|asked| (asked.verb, asked.pid) == (verb, pid));
+        let behind = asked.is_some_and(|asked| asked.at > self.shut_down_at);
+        self.stays |= is_reset && self.shut_down_standing && behind && !is_destroy(verb);
+    }
+
     /// Jobs that leave the guest here are over and done with.
     pub(super) fn done(&mut self, verb: Verb) {
         if matches!(verb, Verb::Shutdown | Verb::Reboot) {

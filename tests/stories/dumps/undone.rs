@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{FORMS, aborted, dump, dumped, failed, fifo, make_fifo, stuck};
 use crate::disk::Disk;
-use crate::harness::{Host, finish_child, is_root, send, until};
+use crate::harness::{Host, finish_child, is_root, send, spawn, until};
 use crate::jobs::{UNLIMITED, assert_failed, assert_no_file, has_part, interrupt, kill, part_goes};
 
 #[test]
@@ -31,6 +32,53 @@ fn a_dump_that_is_cancelled_leaves_the_guest_running_and_no_file() {
             // What was cancelled stands in nobody's way.
             dumped(&host, &host.path("v.core"), form);
         }
+    }
+}
+
+/// strace has a command stop at its first line in the journal, which says what it asks for: who that is.
+fn stopped_once_it_has_asked(host: &Host, args: &[&str]) -> (Child, i32) {
+    let journal = host.run_folder("v").join("journal");
+    let mut command = Command::new("strace");
+    command.args(["-o", "/dev/null", "-P"]).arg(&journal);
+    command.args([
+        "-e",
+        "trace=write",
+        "-e",
+        "inject=write:signal=SIGSTOP:when=1",
+    ]);
+    command.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
+    command.env("DOMSTATE_DIR", host.state_dir());
+    command.stdin(Stdio::null());
+    let child = spawn(command);
+    host.wait_for_event("v", "\"DOMSTATE_ASKED\"");
+    let journal = host.journal("v");
+    let asked = journal.lines().find(|line| line.contains("DOMSTATE_ASKED"));
+    let asked: Value = serde_json::from_str(asked.unwrap()).unwrap();
+    (
+        child,
+        asked["data"]["pid"].as_i64().unwrap().try_into().unwrap(),
+    )
+}
+
+#[test]
+fn a_guest_that_ends_panics_or_falls_asleep_before_it_is_stopped_is_not_dumped_and_not_let_run() {
+    for (key, answer) in [
+        ('o', "in shutdown (unknown)"),
+        ('p', "crashed (panicked)"),
+        ('s', "pmsuspended (unknown)"),
+    ] {
+        let host = Host::new();
+        let mut guest = host.start("v", &["-no-shutdown", "-device", "pvpanic"]);
+        let file = host.path("v.core");
+        let (dumping, pid) = stopped_once_it_has_asked(&host, &dump(&file, &[]));
+        guest.press(key);
+        host.wait_for("v", answer);
+        send(pid, Signal::SIGCONT);
+        let said = finish_child(dumping);
+        let why = "the guest came to an end of its own, or fell asleep, before it could be dumped";
+        assert_eq!(said.stderr, failed(&file, why));
+        assert_eq!((said.code, host.answer("v").as_str()), (Some(1), answer));
+        assert_no_file(&file);
     }
 }
 

@@ -126,11 +126,16 @@ fn a_crash_loop_comes_to_rest_and_says_why_and_no_more_than_five_cores_are_kept(
     guest.hears("READY");
     destroy(&host);
     let oldest = cores(&host).remove(0);
+    // On the folder another disk may be mounted, with other people's cores on it.
+    let foreign = oldest.with_file_name("00000000-app.core");
+    fs::write(&foreign, "a core").unwrap();
     // The next run has done nothing yet that could be a loop.
     let mut guest = start(&host, &["--on-crash", "coredump-restart"]);
     guest.press('p');
     guest.hears("READY");
     assert_lives(&host, "running (crashed)");
+    assert!(foreign.exists());
+    fs::remove_file(foreign).unwrap();
     assert_cores(&host, 5);
     assert!(!oldest.exists());
 }

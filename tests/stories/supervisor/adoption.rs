@@ -1,9 +1,12 @@
 //! A guest without a supervisor is given one, and only one, which sees its end.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
 use nix::sys::signal::Signal;
 
 use super::{ENDS, Stage, exits_on_record};
-use crate::harness::{is_alive, processes_with, send, until};
+use crate::harness::{Host, is_alive, processes_with, send, until, with_argv};
 
 #[test]
 fn any_verb_that_finds_a_guest_without_a_supervisor_gives_it_one() {
@@ -51,12 +54,34 @@ fn an_adopter_witnesses_the_true_exit_of_a_qemu_that_is_not_its_child() {
     }
 }
 
+#[test]
+fn whoever_adopts_a_run_leads_other_programs_to_it_where_a_start_died_before_it_could() {
+    let host = Host::new();
+    let first = host.domstate(&["run", "v", "--", "sh", "-c", "exit 1"]);
+    assert_eq!(first.code, Some(5), "{first:?}");
+    let link = host.state_dir().join("v/state.json");
+    let of_first = fs::read_link(&link).unwrap();
+    let argv = host.argv("v", &[]);
+    let _line = host.line("v");
+    host.ok(&with_argv(&["start", "v"], &argv));
+    let of_second = fs::read_link(&link).unwrap();
+    assert_ne!(of_first, of_second);
+    host.kill_supervisor("v");
+    // As a `start` leaves it that was killed in between.
+    fs::remove_file(&link).unwrap();
+    symlink(&of_first, &link).unwrap();
+    host.answer("v");
+    until("the link", || {
+        fs::read_link(&link).is_ok_and(|target| target == of_second)
+    });
+}
+
 impl Stage {
     /// The adopter has opened its pidfd once it sleeps in poll(2): only then it is there to see.
     fn await_watcher(&self) {
-        let link = |entry: std::fs::DirEntry| std::fs::read_link(entry.path()).ok();
+        let link = |entry: fs::DirEntry| fs::read_link(entry.path()).ok();
         until("the adopter's pidfd", || {
-            let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.supervisor));
+            let descriptors = fs::read_dir(format!("/proc/{}/fd", self.supervisor));
             descriptors.is_ok_and(|descriptors| {
                 let mut links = descriptors.flatten().filter_map(link);
                 links.any(|link| link.to_string_lossy().contains("pidfd"))
