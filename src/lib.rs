@@ -34,6 +34,7 @@
 //!
 //! # Processes
 //! * A *command* looks ([`observe`]) or acts ([`operation`]) and exits. Looking takes no lock, sends no QMP, signals nobody.
+//!   (Only where what QEMU says may be lost, commands that tell a state ask it: `operation::inquire`.)
 //! * The *supervisor* is this same binary under another `argv[0]` ([`operation::PROGRAM_NAME`]). Stage one spawns QEMU as
 //!   its child; stage two is the same pid after an exec, in a fresh image: asleep it has about 50 KiB of its own (140 if
 //!   linked dynamically); some 330 of the program's are shared by all. Stage two is also what adopts a run whose supervisor

@@ -4,7 +4,6 @@ use std::io::{Stderr, Stdout};
 
 use crate::domain::Uuid;
 use crate::observe::Observation;
-use crate::operation::inquire;
 use crate::output::{Format, Printer, Report};
 use crate::store::{DomainFolder, StateDir};
 
@@ -43,6 +42,6 @@ pub(super) fn report(domain: &DomainFolder, seen: &Observation, uuid: Option<Uui
         id: seen.id(),
         run: seen.run.as_ref().map(|run| run.number()),
         supervisor: seen.supervisor(),
-        answer: inquire(seen),
+        answer: seen.answer.clone(),
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::ExplainArgs;
 use crate::domain::Timestamp;
 use crate::journal::{EvidenceLine, JOURNAL_FILE, open_to_read, read_evidence};
 use crate::observe::{look, look_at_run, now};
-use crate::operation::adopt;
+use crate::operation::{adopt, inquire};
 use crate::output::{Evidence, Explanation};
 use crate::store::{DomainFolder, RunFolder};
 
@@ -28,7 +28,7 @@ pub(super) fn run(args: &ExplainArgs, context: &mut Context) -> Result<Exit, Fai
         // A `start` may have removed it meanwhile, perhaps when half of it was read.
         existing_run(&domain, number)?;
     }
-    let seen = seen?;
+    let seen = inquire(seen?);
     let explanation = Explanation {
         report: report(&domain, &seen, uuid(&domain)),
         now: now(),

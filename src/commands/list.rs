@@ -6,7 +6,7 @@ use super::{Context, Exit, Failure};
 use crate::cli::ListArgs;
 use crate::domain::State;
 use crate::observe::look;
-use crate::operation::adopt;
+use crate::operation::{adopt, inquire};
 use crate::output::{Detail, Field, Format, Report};
 
 pub(super) fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, Failure> {
@@ -16,7 +16,7 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, Failur
     for name in context.state.names()? {
         let domain = context.state.domain(&name);
         let seen = match look(&domain) {
-            Ok(seen) => seen,
+            Ok(seen) => inquire(seen),
             Err(error) => {
                 let failure = Failure::from(error);
                 context.printer.complain(&failure.complaint);

@@ -5,6 +5,7 @@ use std::io;
 use crate::cli::is_virsh_verb;
 use crate::domain::{Name, Uuid};
 use crate::observe::{Observation, look};
+use crate::operation::inquire;
 use crate::store::{Definition, DomainFolder, StateDir, is_newer, refuse_link};
 
 use super::failure::Failure;
@@ -52,7 +53,7 @@ fn find_by_id_or_uuid(state: &StateDir, typed: &str) -> Result<Option<DomainFold
 
 /// Looks at a domain that was found. One that was undefined since is unknown, not one that never ran.
 pub(super) fn look_at(state: &StateDir, domain: &DomainFolder) -> Result<Observation, Failure> {
-    let seen = look(domain)?;
+    let seen = inquire(look(domain)?);
     if seen.run.is_none() && !domain.exists() {
         return Err(unknown(state, domain.name().as_str()));
     }

@@ -8,7 +8,7 @@ use crate::cli::{Condition, WaitArgs};
 use crate::domain::State;
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, look_at_run};
-use crate::operation::{Succession, adopt_and_wait};
+use crate::operation::{Succession, adopt_and_wait, inquire};
 use crate::output::{Detail, Naming};
 use crate::store::{DomainFolder, RunFolder, StateDir};
 
@@ -167,7 +167,7 @@ impl Waiting {
             Some(run)
                 if self.was_active && seen.run.as_ref() != Some(run) && run.path().exists() =>
             {
-                Ok(look_at_run(&self.domain, run)?)
+                Ok(inquire(look_at_run(&self.domain, run)?))
             }
             _ => Ok(seen),
         }

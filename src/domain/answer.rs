@@ -151,8 +151,11 @@ impl Fold {
             // It is only just starting, or arrives.
             _ if self.began.is_none() => answer.state,
             (Doing::Runs, State::Running(_))
-            // It may be stopped while it sleeps.
-            | (Doing::Stands, State::Paused(_) | State::PmSuspended) => answer.state,
+            // It may be stopped while it sleeps; and QEMU forgets over a dump, say, that it panicked or has shut down.
+            | (
+                Doing::Stands,
+                State::Paused(_) | State::PmSuspended | State::Crashed | State::InShutdown,
+            ) => answer.state,
             (Doing::Runs, _) => State::Running(Running::Unknown),
             (Doing::Stands, _) => stands,
             (Doing::StandsForIoError, _) => State::Paused(Paused::IoError),
@@ -169,7 +172,7 @@ impl Fold {
         Answer {
             state,
             since: None,
-            cause: None,
+            cause: answer.cause.clone().filter(Cause::is_of_record),
             certainty: Certainty::Inferred,
         }
     }

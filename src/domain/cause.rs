@@ -59,6 +59,13 @@ pub enum Cause {
     Unattributed { why: String },
 }
 
+impl Cause {
+    /// Whether it tells of the record, not of the guest.
+    pub(super) fn is_of_record(&self) -> bool {
+        matches!(self, Self::JournalDamaged { .. })
+    }
+}
+
 /// What the kernel tells of whether it killed a process for want of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OomKill {

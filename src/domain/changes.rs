@@ -43,6 +43,7 @@ impl Fold {
             && self.reboot == Some(Reboot::Armed)
         {
             self.reboot = Some(Reboot::Restarted);
+            self.intents.settle_acted(Verb::Reboot);
         }
         let reason = self.goes_on_as(restart, at);
         let stood_since = self.since;

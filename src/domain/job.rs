@@ -85,7 +85,12 @@ impl Fold {
 
     /// Whether a guest stands for a reason of its own: it would be the same at its destination, and nobody told.
     pub fn came_to_an_end(&self) -> bool {
-        self.panic.is_some() || self.shutdown.is_some() || self.suspended
+        self.is_dead() || self.suspended
+    }
+
+    /// Whether it has panicked or shut down: it is never to be let go on as it stands.
+    pub fn is_dead(&self) -> bool {
+        self.panic.is_some() || self.shutdown.is_some()
     }
 
     /// A guest that ran, stands for a job that came to nothing, and could not be let go on.

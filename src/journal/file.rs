@@ -7,7 +7,10 @@ use std::path::Path;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
-use rustix::fs::{AtFlags, IFlags, StatxFlags, ioctl_getflags, ioctl_setflags, statx};
+use rustix::fs::{
+    Access, AtFlags, IFlags, StatxFlags, access, ioctl_getflags, ioctl_setflags, statx,
+};
+use rustix::io::Errno;
 
 use super::encode::encode;
 use super::reader::{Position, read_on, read_records, read_unended, skip_hole};
@@ -56,17 +59,20 @@ impl Journal {
         Ok(Self { file })
     }
 
-    /// Whether it, or its file system, takes nothing any more: made immutable it does not, from who has it open either; and ext4
-    /// that met an error does not say so from Linux 6.15 on. Only who opens a file to write finds out. To read as well: who has it
-    /// open to write only is taken for QEMU.
+    /// Whether it was made immutable: then it takes nothing any more, from who has it open either.
+    pub fn is_immutable(folder: &Path) -> bool {
+        // Not EACCES: who may not write there tells nothing of who may.
+        access(folder.join(JOURNAL_FILE), Access::WRITE_OK) == Err(Errno::PERM)
+    }
+
+    /// Whether its file system takes nothing any more. ext4 that met an error does not say so from Linux 6.15 on: only who opens
+    /// a file to write finds out. To read as well: who has it open to write only is taken for QEMU.
     pub fn is_read_only(folder: &Path) -> bool {
         let mut options = OpenOptions::new();
         options.read(true).append(true);
         options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let opened = options.open(folder.join(JOURNAL_FILE));
-        // Not EACCES: who may not write there tells nothing of who may.
-        let refused = opened.err().and_then(|error| error.raw_os_error());
-        matches!(refused, Some(libc::EROFS | libc::EPERM))
+        opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
     }
 
     /// Which file it is; `None` where nobody knows when it was made. Such a file system may number its files anew, too.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::sys::statfs::{Statfs, statfs};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, Statfs, statfs};
 use nix::sys::statvfs::FsFlags;
 
 use super::host::{Reach, reach};
@@ -270,5 +270,6 @@ fn keeps_room(run: &RunFolder) -> bool {
 
 fn is_read_only(run: &RunFolder, told: &Statfs) -> bool {
     let is_said = told.flags().contains(FsFlags::ST_RDONLY);
-    is_said || Journal::is_read_only(run.path())
+    let may_hide_it = told.filesystem_type() == EXT4_SUPER_MAGIC;
+    is_said || Journal::is_immutable(run.path()) || may_hide_it && Journal::is_read_only(run.path())
 }

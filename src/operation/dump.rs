@@ -302,6 +302,9 @@ impl Dump<'_> {
         if goes_on || stays || self.after == AfterDump::Reset {
             let mut control = connect(self.run)?;
             if self.after == AfterDump::Reset {
+                // Until here it may be aborted.
+                look_after(self.domain, self.run)
+                    .map_err(|error| cancelled_or(error, "domain core dump"))?;
                 control.execute("system_reset", None)?;
                 if self.is_ended_by_reset()? {
                     return self.asking.carried_out();
@@ -310,7 +313,7 @@ impl Dump<'_> {
             restore_limit(&mut control)?;
             // Not one that has come to an end by itself just as it was stopped; one that was reset begins anew.
             let may_go_on = self.after == AfterDump::Reset
-                || !look_at_run(self.domain, self.run)?.fold.came_to_an_end();
+                || !look_at_run(self.domain, self.run)?.fold.is_dead();
             if goes_on && may_go_on {
                 refuse_what_is_sent(self.domain, self.run)?;
                 control.execute("cont", None)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::domain::{Answer, Doing, Life};
+use crate::domain::{Doing, Life};
 use crate::observe::Observation;
 use crate::qemu::Control;
 use crate::store::RunFolder;
@@ -15,15 +15,15 @@ use crate::store::RunFolder;
 /// QEMU answers in a millisecond, if it can at all; whoever only looks is not kept for longer.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The answer, once QEMU was asked where its lines may be lost. From one that does not answer, or is busy with somebody
-/// else's verb, nothing more is known than is on record.
-pub fn inquire(seen: &Observation) -> Answer {
+/// What was seen, with the answer as it is once QEMU was asked, where its lines may be lost. From one that does not answer, or
+/// is busy with somebody else's verb, nothing more is known than is on record.
+pub fn inquire(mut seen: Observation) -> Observation {
     let run = seen.run.as_ref();
     let run = run.filter(|_| seen.may_lack_lines && seen.life == Life::Lives);
-    match run.and_then(doing) {
-        Some(doing) => seen.fold.answer_as_told(&seen.answer, doing),
-        None => seen.answer.clone(),
+    if let Some(doing) = run.and_then(doing) {
+        seen.answer = seen.fold.answer_as_told(&seen.answer, doing);
     }
+    seen
 }
 
 fn doing(run: &RunFolder) -> Option<Doing> {

@@ -15,7 +15,7 @@ use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
 use super::limits::lift_downtime;
 use super::pump::{Cancelled, cancelled_or};
-use super::save::savable;
+use super::save::{refuse_crash_kernel, savable};
 use super::settle::{Held, NOT_RUNNING, connect, hold};
 use super::stream::{SENT_BY_ANOTHER, begin_stream};
 use super::undo::{Undone, take_back};
@@ -66,6 +66,7 @@ pub fn migrate(
         seen,
     } = hold(domain, seen)?;
     let before = savable(&seen)?;
+    refuse_crash_kernel(&seen)?;
     refuse_one_way(uri)?;
     refuse_to_leave_disks(&run, &mut control)?;
     let interrupts = Interrupts::take()?;

@@ -17,7 +17,7 @@ use super::settle::{Held, NOT_RUNNING, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
 use super::worker::{commit, job, refuse_to_leave_disks, stop_for};
-use crate::domain::{Before, Begin, Paused, ShutOff, State, Transfer, Verb};
+use crate::domain::{Before, Begin, PassedPanic, Paused, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::Control;
 use crate::store::{
@@ -73,6 +73,7 @@ pub fn save(
         seen,
     } = hold(domain, seen)?;
     let before = savable(&seen)?;
+    refuse_crash_kernel(&seen)?;
     refuse_to_leave_disks(&run, &mut control)?;
     let place = to.place(domain)?;
     let job = job(&place, before)?;
@@ -169,6 +170,15 @@ pub(super) fn savable(seen: &Observation) -> Result<Before> {
         State::Crashed => bail!("Requested operation is not valid: domain is crashed"),
         State::Paused(_) | State::InShutdown | State::ShutOff(_) => bail!(NOT_RUNNING),
     }
+}
+
+/// Refuses a guest whose kernel has panicked, and whose crash kernel runs: where it goes on nobody would know that, and take
+/// its end for one of its own.
+pub(super) fn refuse_crash_kernel(seen: &Observation) -> Result<()> {
+    if seen.fold.passed_panic == Some(PassedPanic::CrashLoaded) {
+        bail!("Requested operation is not valid: domain has crashed, and its crash kernel runs");
+    }
+    Ok(())
 }
 
 /// Stops the guest and has QEMU begin to write; the pipe to read it from.

@@ -11,7 +11,7 @@ use super::asking::{Asking, one_line};
 use super::fulfil::end_after_job;
 use super::interrupts::Interrupts;
 use super::pump::{Cancelled, cancelled_or};
-use super::save::savable;
+use super::save::{refuse_crash_kernel, savable};
 use super::settle::{Held, hold};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
@@ -72,6 +72,7 @@ pub fn create_snapshot(
         );
     }
     let before = savable(&seen)?;
+    refuse_crash_kernel(&seen)?;
     let definition = Definition::of_run(&run)?;
     let disks = disks(&mut control)?;
     refuse_to_create(name, &definition, &disks)?;

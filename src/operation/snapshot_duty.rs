@@ -18,7 +18,7 @@ use super::snapshot::disks;
 use super::snapshot_delete::{delete_from_files, delete_from_nodes};
 use super::snapshot_job::{Ended, JobError, dismiss, settle_job};
 use super::snapshot_revert::let_go;
-use super::undo::{let_go_on, tell_if_it_runs, was_stopped};
+use super::undo::{let_go_on, stands_for_us, tell_if_it_runs};
 use crate::domain::{Before, Begin, Event, PendingJob, Verb};
 use crate::observe::look_at_run;
 use crate::qemu::{Control, ControlError, Disk};
@@ -92,12 +92,12 @@ pub(super) fn undo_create(
     let ended = settle_job(control)?;
     let error = ended.and_then(|ended| ended.error);
     let is_ours = !error.is_some_and(|why| why.contains(ALREADY_THERE));
+    go_on(domain, run, control, before)?;
     if !is_ours {
         // Before the job is forgotten, and with it whose the name is.
         discard_snapshot(place, owner).with_context(|| cannot_remove(place))?;
     }
     dismiss(control);
-    go_on(domain, run, control, before)?;
     if let Some(snapshot) = Snapshot::load_announced(place, owner)? {
         // Another disk may have one of that name which is somebody else's.
         let is_in = |disk: &Disk| snapshot.disks.iter().any(|of| of.node == disk.node);
@@ -208,8 +208,7 @@ pub(super) fn go_on_unless_touched(
     }
 }
 
-/// One that somebody else sends away is left as it stands, and so is one that came to an end by itself before it could be
-/// stopped: QEMU calls that `paused` all the same, if it hears of both at once.
+/// One that somebody else sends away is left as it stands.
 fn go_on(
     domain: &DomainFolder,
     run: &RunFolder,
@@ -220,7 +219,7 @@ fn go_on(
     if fold.is_sent_by_another() {
         return Ok(());
     }
-    if before == Before::Ran && !fold.came_to_an_end() && was_stopped(control)? {
+    if before == Before::Ran && stands_for_us(&fold, control)? {
         let_go_on(control)?;
     }
     tell_if_it_runs(domain, run, control)

@@ -10,7 +10,7 @@ use super::fulfil::append;
 use super::limits::restore_limit;
 use super::migrate::{forget_capabilities, migration_status, release_cancelled};
 use super::settle::{answer_by, connect};
-use crate::domain::{Before, Duty, Event, Life, State, Transfer, Verb, Worker};
+use crate::domain::{Before, Duty, Event, Fold, Life, State, Transfer, Verb, Worker};
 use crate::journal::Journal;
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -78,9 +78,7 @@ pub(super) fn undo(
     if verb == Verb::Migrate && is_completed && fold.transfer == Transfer::Left {
         return Ok(Undone::TooLate);
     }
-    // QEMU forgets over a migration why the guest stands.
-    let has_ended = fold.came_to_an_end();
-    if before == Before::Ran && !has_ended && was_stopped(control)? {
+    if before == Before::Ran && stands_for_us(&fold, control)? {
         let_go_on(control)?;
     }
     tell_if_it_runs(domain, run, control)?;
@@ -255,12 +253,31 @@ pub(super) fn is_running(control: &mut Control) -> Result<bool> {
     Ok(status.get("running").and_then(Value::as_bool) == Some(true))
 }
 
+/// Whether a guest that ran stands because it was stopped, by QEMU's word and the journal's: QEMU forgets over a migration why it
+/// stands, and may call one `paused` that panicked or shut down just as it was stopped. One that had fallen asleep sleeps on if it
+/// is let go (10 and 11, which stop it on top of that), but not behind a migration, which they do not survive.
+pub(super) fn stands_for_us(fold: &Fold, control: &mut Control) -> Result<bool> {
+    if fold.is_dead() {
+        return Ok(false);
+    }
+    let status = status(control)?;
+    Ok(match fold.suspended {
+        true => status == "paused",
+        false => is_stopped(&status),
+    })
+}
+
+/// QEMU's word for how the guest stands, or runs.
+fn status(control: &mut Control) -> Result<String> {
+    let status = control.execute("query-status", None)?;
+    let word = status.get("status").and_then(Value::as_str);
+    Ok(word.unwrap_or_default().to_owned())
+}
+
 /// Whether the guest stands because it was stopped, and not for a reason of its own: a kernel that panicked must not be
 /// let run.
 pub(super) fn was_stopped(control: &mut Control) -> Result<bool> {
-    let status = control.execute("query-status", None)?;
-    let word = status.get("status").and_then(Value::as_str);
-    Ok(word.is_some_and(is_stopped))
+    Ok(is_stopped(&status(control)?))
 }
 
 /// The same by QEMU's word for how it stands.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::definition::Definition;
 use super::durable::{create_folder, sync_folder, write_lightly};
-use super::lock::Lock;
+use super::lock::{FolderLock, Lock};
 use super::log::Log;
 use super::paths::{DomainFolder, RunFolder};
 use super::trust::refuse_link;
@@ -126,10 +126,18 @@ fn make_link(domain: &DomainFolder, run: &RunFolder) -> io::Result<PathBuf> {
     Ok(link)
 }
 
-/// Has other programs find the checkpoint of `run`, the newest, where whoever made that died before he could.
+/// Has other programs find the checkpoint of `run`, if it is the newest, where whoever made that died before he could.
 pub fn link_checkpoint(domain: &DomainFolder, run: &RunFolder) -> io::Result<()> {
     let is_linked = std::fs::read_link(domain.state());
     if is_linked.is_ok_and(|target| target == run.relative("state.json")) {
+        return Ok(());
+    }
+    // Whoever has it is making a newer one, or is about to do the same.
+    let Some(_lock) = FolderLock::try_take(domain.path()).map_err(io::Error::other)? else {
+        return Ok(());
+    };
+    let numbers = domain.run_numbers()?.unwrap_or_default();
+    if numbers.last() != Some(&run.number()) {
         return Ok(());
     }
     let link = make_link(domain, run)?;

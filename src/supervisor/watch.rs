@@ -134,10 +134,7 @@ impl Watch {
             bail!("the run belongs to another pid namespace");
         }
         let domain = watch.run.domain();
-        if let Some(domain) = domain
-            .as_ref()
-            .filter(|domain| is_newest(domain, &watch.run))
-        {
+        if let Some(domain) = &domain {
             // Without room for it other programs read the run before, and its number.
             let _ = link_checkpoint(domain, &watch.run);
         }

@@ -198,6 +198,34 @@ fn a_guest_that_loads_its_crash_kernel_or_resets_itself_runs_on() {
 }
 
 #[test]
+fn a_guest_whose_crash_kernel_ends_it_has_crashed_and_is_nowhere_else_meanwhile() {
+    for letter in ['o', 'r'] {
+        let host = Host::new();
+        let mut guest = host.start("v", &["-device", "pvpanic", "-no-reboot"]);
+        guest.press('l');
+        host.wait_for_event("v", "GUEST_CRASHLOADED");
+        let said = host.domstate(&["save", "v", &host.path("v.save")]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.contains("its crash kernel runs"), "{said:?}");
+        assert_lives(&host, "running (booted)");
+        guest.press(letter);
+        assert_eq!(host.wait("v"), "shut off (crashed)", "{letter}");
+        let cause = json!({"kind": "guest-panic", "info": null, "kept": null});
+        host.assert_is("v", "shut off (crashed)", &cause, "witnessed");
+    }
+    // QEMU is not to heed a panic, and the kernel reboots for it.
+    let host = Host::new();
+    let mut guest = host.start(
+        "v",
+        &["-device", "pvpanic", "-no-reboot", "-action", "panic=none"],
+    );
+    guest.press('p');
+    host.wait_for_event("v", "GUEST_PANICKED");
+    guest.press('r');
+    assert_eq!(host.wait("v"), "shut off (crashed)");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_in_virshs_words() {
     let host = Host::new();
     let mut guest = host.start("v", &[]);

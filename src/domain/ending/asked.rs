@@ -86,7 +86,7 @@ fn is_anothers_end(case: &Case<'_>) -> bool {
     };
     let is_its_own = matches!(case.exit, Some(Exit::Status(_)));
     match shutdown.cause {
-        ShutdownCause::HostError => true,
+        ShutdownCause::HostError => !shutdown.stayed,
         // Of one that stays the second word is lost only with others.
         ShutdownCause::HostQmpSystemReset => is_its_own && !fold.may_outlive(shutdown),
         ShutdownCause::GuestShutdown
@@ -101,9 +101,21 @@ fn is_anothers_end(case: &Case<'_>) -> bool {
 
 /// Whether it says that it ends for something else, which may have come in the same moment, and that it does not outlive.
 fn has_another_word(case: &Case<'_>) -> bool {
-    let is_of_signal = shutdown_of(case, &[ShutdownCause::HostSignal]).is_some();
-    let shutdown = case.fold.shutdown.as_ref();
-    shutdown.is_some_and(|shutdown| !is_of_signal && !case.fold.may_outlive(shutdown))
+    let Some(shutdown) = &case.fold.shutdown else {
+        return false;
+    };
+    let is_of_verb = match shutdown.cause {
+        // By its monitor it ends who may not signal it.
+        ShutdownCause::HostSignal | ShutdownCause::HostQmpQuit => true,
+        ShutdownCause::GuestShutdown
+        | ShutdownCause::GuestReset
+        | ShutdownCause::GuestPanic
+        | ShutdownCause::HostError
+        | ShutdownCause::HostQmpSystemReset
+        | ShutdownCause::HostUi
+        | ShutdownCause::Unknown => false,
+    };
+    !is_of_verb && !case.fold.may_outlive(shutdown)
 }
 
 /// The same by figures alone, which tell that somebody of QEMU's control group was killed for want of memory.

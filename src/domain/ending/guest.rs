@@ -186,8 +186,8 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
         Some(Exit::Signal { .. }) | None => false,
     };
     let is_lost = by_device && !is_seen && !case.is_pending;
-    // It may have stayed in the lines that are lost.
-    let is_cut = shutdown.cut && case.exit.is_none() && !case.is_pending;
+    // It may have stayed in the lines that are lost. What a power cut takes is the end of the record.
+    let is_cut = shutdown.cut && case.exit.is_none() && !case.other_boot && !case.is_pending;
     let cause = match (shutdown.cause, case.exit) {
         // QEMU 10 announces isa-debug-exit as a shutdown (8.2 some boards' devices), and ends with no such status by itself.
         (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))

@@ -75,8 +75,8 @@ fn a_destroy_counts_if_it_was_carried_out_before_the_guest_ended() {
 fn a_destroy_is_not_sure_or_no_end_where_qemu_says_that_it_ends_for_something_else() {
     use ShutdownCause::*;
     let by_verb = || asked_for(Verb::Destroy);
-    // In the moment in which the signal came the guest shut itself down, or somebody else told QEMU to quit.
-    for cause in [GuestShutdown, GuestReset, HostQmpQuit, HostUi] {
+    // In the moment in which the signal came the guest shut itself down, or somebody closed QEMU's window.
+    for cause in [GuestShutdown, GuestReset, HostUi] {
         let end = Story::booted().destroyed().shut(cause).ends(STATUS_0);
         assert_ends(Certainty::Inferred, [(end, "destroyed", by_verb())]);
     }

@@ -43,7 +43,12 @@ fn where_lines_may_be_lost_qemus_own_word_outweighs_what_is_on_record() {
             Doing::HasShutDown,
             "crashed (panicked)",
         ),
-        ("in shutdown (unknown)", Doing::Stands, "paused (unknown)"),
+        ("crashed (panicked)", Doing::Stands, "crashed (panicked)"),
+        (
+            "in shutdown (unknown)",
+            Doing::Stands,
+            "in shutdown (unknown)",
+        ),
         (
             "pmsuspended (unknown)",
             Doing::Stands,

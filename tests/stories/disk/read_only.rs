@@ -102,8 +102,9 @@ fn a_guest_whose_journal_may_not_be_written_is_what_its_qemu_says() {
     assert_eq!(host.answer("v"), "running (booted)");
     third.execute("stop", &json!({}));
     host.assert_is("v", "paused (unknown)", &json!(null), "inferred");
-    let list = host.ok(&["list", "--reason"]);
+    let list = host.ok(&["list", "--reason", "--state-paused"]);
     assert!(list.contains("paused (unknown)"), "{list}");
+    assert_eq!(host.ok(&["list", "--state-running", "--name"]), "");
     third.execute("cont", &json!({}));
     assert_eq!(host.answer("v"), "running (booted)");
     guest.press('p');

@@ -79,6 +79,10 @@ fn a_guest_that_ends_panics_or_falls_asleep_before_it_is_stopped_is_not_dumped_a
         assert_eq!(said.stderr, failed(&file, why));
         assert_eq!((said.code, host.answer("v").as_str()), (Some(1), answer));
         assert_no_file(&file);
+        if key == 's' {
+            host.ok(&["dompmwakeup", "v"]);
+            assert_eq!(host.answer("v"), "running (event wakeup)");
+        }
     }
 }
 
