@@ -6,7 +6,7 @@ use super::lookup::find;
 use super::{Context, Exit, Failure};
 use crate::cli::DomainArg;
 use crate::observe::look_at_run;
-use crate::operation::adopt;
+use crate::operation::{adopt, inquire};
 use crate::output::RunReport;
 
 pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failure> {
@@ -25,7 +25,7 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
             // A `start` has removed it meanwhile, perhaps when half of it was read.
             continue;
         }
-        let seen = seen.with_context(reading)?;
+        let seen = inquire(seen.with_context(reading)?);
         let ended = if seen.is_active() {
             None
         } else {

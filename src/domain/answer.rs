@@ -80,6 +80,8 @@ pub enum Doing {
     Panicked,
     HasShutDown,
     Sleeps,
+    /// And has not run since.
+    WasReset,
 }
 
 /// What is wrong with a run's record.
@@ -148,8 +150,11 @@ impl Fold {
     pub fn answer_as_told(&self, answer: &Answer, doing: Doing) -> Answer {
         let stands = State::Paused(Paused::Unknown);
         let state = match (doing, answer.state) {
+            (Doing::Runs, State::Paused(_)) => State::Running(Running::Unknown),
             // It is only just starting, or arrives.
             _ if self.began.is_none() => answer.state,
+            (Doing::WasReset, State::Paused(_)) => answer.state,
+            (Doing::WasReset, _) => stands,
             (Doing::Runs, State::Running(_))
             // It may be stopped while it sleeps; and QEMU forgets over a dump, say, that it panicked or has shut down.
             | (

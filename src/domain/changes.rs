@@ -321,7 +321,9 @@ impl Fold {
         let state = match action {
             // The guest goes on: a later power-off is an ordinary one, and a reset what its kernel does about the panic.
             PanicAction::Run => {
-                self.passed_panic.get_or_insert(PassedPanic::Ignored);
+                if self.passed_panic != Some(PassedPanic::CrashLoaded) {
+                    self.passed_panic = Some(PassedPanic::Ignored);
+                }
                 return;
             }
             PanicAction::Pause => State::Crashed,

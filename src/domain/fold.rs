@@ -11,7 +11,7 @@ use super::event::{
 };
 use super::intent::{Intents, Progress};
 use super::job::PendingJob;
-use super::policy::OnPoweroff;
+use super::policy::{OnPoweroff, OnReboot};
 use super::state::{Paused, Running, State};
 use super::trace::{
     Exited, Machine, Panic, PassedPanic, Reboot, Restart, Shutdown, StopCause, WatchdogEnd,
@@ -242,6 +242,12 @@ impl Fold {
         shut_down || powered_off || panicked
     }
 
+    /// Whether a reset is the end of the run (`-no-reboot`).
+    pub fn resets_end_it(&self) -> bool {
+        let launch = self.launch.as_ref();
+        launch.is_some_and(|launch| launch.lifecycle.on_reboot == OnReboot::Destroy)
+    }
+
     /// Whether QEMU may have stayed after this: then somebody may have started the guest again.
     pub(super) fn may_outlive(&self, shutdown: &Shutdown) -> bool {
         shutdown.stayed || self.outlives_power_off() && !shutdown.is_obeyed()
@@ -389,6 +395,9 @@ impl Fold {
             return;
         }
         self.gap = true;
+        if self.shutdown.is_none() {
+            self.passed_panic.get_or_insert(PassedPanic::Lost);
+        }
         self.intents.lose_lines();
         if self.is_written_for_job() {
             self.goes_away();

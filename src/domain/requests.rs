@@ -8,7 +8,7 @@ use super::event::{
 use super::fold::Fold;
 use super::intent::{Intent, Progress};
 use super::job::{Job, PendingJob, is_save};
-use super::policy::{OnCrash, OnReboot};
+use super::policy::OnCrash;
 use super::state::{Paused, Running, State};
 use super::stream::Stream;
 use super::trace::{Core, Machine, Reboot, Restart, Shutdown, WatchdogEnd};
@@ -94,7 +94,8 @@ impl Fold {
             self.may_leave();
         }
         let is_told = verb == Verb::Reboot && progress == Progress::Sent;
-        if is_told && self.reboot.is_none() && self.shutdown.is_none() && !self.has_end() {
+        let is_armed = self.reboot == Some(Reboot::Armed);
+        if is_told && !is_armed && self.shutdown.is_none() && !self.has_end() {
             // Meanwhile somebody has said of an earlier one that it is done.
             self.reboot = Some(Reboot::Armed);
         }
@@ -105,11 +106,7 @@ impl Fold {
         if verb == Verb::CrashDump {
             self.core_tried(Core::Dumped);
         }
-        let on_reboot = self
-            .launch
-            .as_ref()
-            .map(|launch| launch.lifecycle.on_reboot);
-        let is_reset = on_reboot != Some(OnReboot::Destroy) && self.shutdown.is_none();
+        let is_reset = !self.resets_end_it() && self.shutdown.is_none();
         if verb == Verb::DumpReset && is_reset {
             // QEMU goes on: of a later reset it is not why.
             self.intents.withdraw(verb, pid);

@@ -27,6 +27,8 @@ pub enum PassedPanic {
     CrashLoaded,
     /// QEMU was told to do nothing about it (`-action panic=none`).
     Ignored,
+    /// Lines are lost, and it may be in them.
+    Lost,
 }
 
 /// How far the memory of a guest that panicked was dumped, where the policy wants that.

@@ -71,6 +71,7 @@ fn all_fields(fold: &Fold) -> Value {
         "passed_panic": fold.passed_panic.map(|passed| match passed {
             PassedPanic::CrashLoaded => "crash-loaded",
             PassedPanic::Ignored => "ignored",
+            PassedPanic::Lost => "lost",
         }),
         "shutdown": fold.shutdown.as_ref().map(shutdown_to_json),
         "watchdog": fold.watchdog.map(|end| match end {
@@ -132,6 +133,7 @@ pub fn fold_from_json(value: &Value) -> Option<Fold> {
         passed_panic: optional(data, "passed_panic", |v| match v.as_str()? {
             "crash-loaded" => Some(PassedPanic::CrashLoaded),
             "ignored" => Some(PassedPanic::Ignored),
+            "lost" => Some(PassedPanic::Lost),
             _ => None,
         })?,
         shutdown,

@@ -52,6 +52,8 @@ impl Watcher {
             // Of another pid namespace, or a wrapper that is gone while its QEMU is not known yet.
             self.has_unwatched |= !self.watch_process(process);
         }
+        // What it does not write down tells nobody.
+        self.has_unwatched |= seen.may_lack_lines;
         // Its death is no news of the guest; but what it was about to do has to be done by somebody else.
         match seen.supervised {
             Supervised::By(Some(pid)) => {

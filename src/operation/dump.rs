@@ -155,12 +155,11 @@ pub(super) fn is_core(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::as_encoded_bytes);
     let name = name.unwrap_or_default();
     let (number, rest) = name.split_at(name.len().min(8));
-    let time = rest.strip_prefix(b"-").and_then(|rest| {
-        let part = rest.strip_suffix(b".domstate-part").unwrap_or(rest);
-        std::str::from_utf8(part.strip_suffix(b".core")?).ok()
-    });
-    let is_named =
-        number.iter().all(u8::is_ascii_digit) && time.is_some_and(|time| time_of(time).is_some());
+    let rest = rest.strip_prefix(b"-").map(std::str::from_utf8);
+    let rest = rest.and_then(Result::ok).unwrap_or_default();
+    let (time, end) = rest.split_once(".core").unwrap_or_default();
+    let is_whole = end.is_empty() || end.ends_with(".domstate-part");
+    let is_named = number.iter().all(u8::is_ascii_digit) && time_of(time).is_some() && is_whole;
     is_named && path.symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
@@ -306,21 +305,19 @@ impl Dump<'_> {
                 look_after(self.domain, self.run)
                     .map_err(|error| cancelled_or(error, "domain core dump"))?;
                 control.execute("system_reset", None)?;
+                // While nobody else is heard: what was reset is not to be taken back any more.
+                self.asking.carried_out()?;
                 if self.is_ended_by_reset()? {
-                    return self.asking.carried_out();
+                    return Ok(());
                 }
             }
             restore_limit(&mut control)?;
             // Not one that has come to an end by itself just as it was stopped; one that was reset begins anew.
             let may_go_on = self.after == AfterDump::Reset
-                || !look_at_run(self.domain, self.run)?.fold.is_dead();
+                || !look_at_run(self.domain, self.run)?.fold.came_to_an_end();
             if goes_on && may_go_on {
                 refuse_what_is_sent(self.domain, self.run)?;
                 control.execute("cont", None)?;
-            }
-            if self.after == AfterDump::Reset {
-                // While nobody else is heard: what was reset is not to be taken back any more.
-                self.asking.carried_out()?;
             }
         }
         Ok(())

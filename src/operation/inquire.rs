@@ -42,6 +42,7 @@ fn doing_of(status: &str) -> Doing {
         "guest-panicked" => Doing::Panicked,
         "shutdown" => Doing::HasShutDown,
         "suspended" => Doing::Sleeps,
+        "prelaunch" => Doing::WasReset,
         // On its way from or to somewhere, too: it does not run.
         _ => Doing::Stands,
     }

@@ -15,7 +15,7 @@ use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
 use super::limits::lift_downtime;
 use super::pump::{Cancelled, cancelled_or};
-use super::save::{refuse_crash_kernel, savable};
+use super::save::{refuse_panicked, savable};
 use super::settle::{Held, NOT_RUNNING, connect, hold};
 use super::stream::{SENT_BY_ANOTHER, begin_stream};
 use super::undo::{Undone, take_back};
@@ -66,7 +66,7 @@ pub fn migrate(
         seen,
     } = hold(domain, seen)?;
     let before = savable(&seen)?;
-    refuse_crash_kernel(&seen)?;
+    refuse_panicked(&seen.fold)?;
     refuse_one_way(uri)?;
     refuse_to_leave_disks(&run, &mut control)?;
     let interrupts = Interrupts::take()?;
@@ -240,9 +240,11 @@ impl Watch<'_> {
     /// have gone must not let it run here.
     fn let_go(&mut self) -> Result<()> {
         let mut control = connect(self.run)?;
-        if look_at_run(self.domain, self.run)?.fold.came_to_an_end() {
+        let fold = look_at_run(self.domain, self.run)?.fold;
+        if fold.came_to_an_end() {
             bail!("the guest came to an end of its own, or fell asleep, before it could be sent");
         }
+        refuse_panicked(&fold)?;
         release_cancelled(&mut control)?;
         if migration_status(&mut control)?.as_deref() != Some(BEFORE_SWITCHOVER) {
             return Ok(());

@@ -17,7 +17,7 @@ use super::settle::{Held, NOT_RUNNING, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
 use super::worker::{commit, job, refuse_to_leave_disks, stop_for};
-use crate::domain::{Before, Begin, PassedPanic, Paused, ShutOff, State, Transfer, Verb};
+use crate::domain::{Before, Begin, Fold, PassedPanic, Paused, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::Control;
 use crate::store::{
@@ -73,7 +73,7 @@ pub fn save(
         seen,
     } = hold(domain, seen)?;
     let before = savable(&seen)?;
-    refuse_crash_kernel(&seen)?;
+    refuse_panicked(&seen.fold)?;
     refuse_to_leave_disks(&run, &mut control)?;
     let place = to.place(domain)?;
     let job = job(&place, before)?;
@@ -174,11 +174,17 @@ pub(super) fn savable(seen: &Observation) -> Result<Before> {
 
 /// Refuses a guest whose kernel has panicked, and whose crash kernel runs: where it goes on nobody would know that, and take
 /// its end for one of its own.
-pub(super) fn refuse_crash_kernel(seen: &Observation) -> Result<()> {
-    if seen.fold.passed_panic == Some(PassedPanic::CrashLoaded) {
-        bail!("Requested operation is not valid: domain has crashed, and its crash kernel runs");
+pub(super) fn refuse_panicked(fold: &Fold) -> Result<()> {
+    match fold.passed_panic {
+        Some(PassedPanic::CrashLoaded) => {
+            bail!("Requested operation is not valid: domain has crashed, and its crash kernel runs")
+        }
+        // Its reset would be told as one that nothing went before.
+        Some(PassedPanic::Ignored) if fold.resets_end_it() => {
+            bail!("Requested operation is not valid: domain has crashed, and has yet to be reset")
+        }
+        Some(PassedPanic::Ignored | PassedPanic::Lost) | None => Ok(()),
     }
-    Ok(())
 }
 
 /// Stops the guest and has QEMU begin to write; the pipe to read it from.
@@ -191,6 +197,7 @@ fn write(
 ) -> Result<OwnedFd> {
     if before == Before::Ran {
         stop_for(domain, run, control, "saved")?;
+        refuse_panicked(&look_at_run(domain, run)?.fold)?;
     }
     migrate_into_pipe(domain, run, control, asking)
 }

@@ -11,7 +11,7 @@ use super::asking::{Asking, one_line};
 use super::fulfil::end_after_job;
 use super::interrupts::Interrupts;
 use super::pump::{Cancelled, cancelled_or};
-use super::save::{refuse_crash_kernel, savable};
+use super::save::{refuse_panicked, savable};
 use super::settle::{Held, hold};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
@@ -72,7 +72,7 @@ pub fn create_snapshot(
         );
     }
     let before = savable(&seen)?;
-    refuse_crash_kernel(&seen)?;
+    refuse_panicked(&seen.fold)?;
     let definition = Definition::of_run(&run)?;
     let disks = disks(&mut control)?;
     refuse_to_create(name, &definition, &disks)?;
@@ -196,6 +196,7 @@ impl Create<'_> {
         // QEMU would stop it by itself, and not tell whether it came to an end of its own before that.
         if self.job.before == Before::Ran {
             stop_for(self.domain, self.run, control, "kept")?;
+            refuse_panicked(&look_at_run(self.domain, self.run)?.fold)?;
         }
         clear_capabilities(control)?;
         let nodes = self.snapshot.disks.iter().map(|disk| disk.node.as_str());

@@ -37,14 +37,12 @@ const EXITING_BOARDS: &[&[u8]] = &[
     b"qemu-system-tricore",
 ];
 
-/// QEMUs of which the default board has a watchdog that resets it without a word, pseries (7.1 to 11) and axis-dev88 (7.2,
-/// `hw/timer/etraxfs_timer.c`), and other boards that do (7.2, `hw/ppc/ppc.c`).
-const RESETTING_BOARDS: &[&[u8]] = &[
-    b"qemu-system-ppc64",
-    b"qemu-system-cris",
-    b"ref405ep",
-    b"taihu",
-];
+/// QEMUs of which the default board has a watchdog that resets it without a word: pseries (7.1 to 11) and axis-dev88 (7.2,
+/// `hw/timer/etraxfs_timer.c`).
+const RESETTING: &[&[u8]] = &[b"qemu-system-ppc64", b"qemu-system-cris"];
+
+/// Other boards that have one (7.2, `hw/ppc/ppc.c`).
+const RESETTING_BOARDS: &[&[u8]] = &[b"ref405ep", b"taihu"];
 
 /// What the command line says, as far as domstate's answers and doings depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +77,10 @@ impl Facts {
         // It makes a BMC itself.
         if holds(value, b"powernv") {
             self.bmc = Bmc::CutsPower;
+        }
+        let resets = RESETTING_BOARDS.iter().any(|board| holds(value, board));
+        if resets && self.bmc == Bmc::None {
+            self.bmc = Bmc::Resets;
         }
     }
 }
@@ -145,7 +147,7 @@ pub fn examine(argv: &[OsString], read: ReadConfig<'_>) -> Result<Facts, Refused
             false => ExitDevice::None,
         },
         debugger: false,
-        bmc: match RESETTING_BOARDS.iter().any(|program| calls(program)) {
+        bmc: match RESETTING.iter().any(|program| calls(program)) {
             true => Bmc::Resets,
             false => Bmc::None,
         },

@@ -215,6 +215,7 @@ fn what_the_answers_depend_on_is_noted() {
     assert_eq!(of(&["qemu-system-cris"]), Bmc::Resets);
     assert_eq!(of(&["qemu-system-ppc", "-M", "ref405ep"]), Bmc::Resets);
     assert_eq!(of(&["qemu-system-ppc", "-M", "g3beige"]), Bmc::None);
+    assert_eq!(of(&["qemu-system-ppc", "-name", "taihu"]), Bmc::None);
 
     assert_eq!(facts(&[]).kind, LaunchKind::Boot);
     assert_eq!(facts(&["--loadvm", "t"]).kind, LaunchKind::Snapshot);

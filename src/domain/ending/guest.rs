@@ -43,6 +43,7 @@ pub(super) fn panicked_and_went_on(case: &Case<'_>) -> Option<Verdict> {
         PassedPanic::CrashLoaded => &[GuestShutdown, GuestReset],
         // Of which nobody wants to hear: it is as free as one that never panicked to power itself off.
         PassedPanic::Ignored => &[GuestReset],
+        PassedPanic::Lost => return None,
     };
     shutdown_of(case, ends)?;
     if case.fold.gap {
@@ -187,6 +188,7 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
     };
     let is_lost = by_device && !is_seen && !case.is_pending;
     // It may have stayed in the lines that are lost. What a power cut takes is the end of the record.
+    let may_be_crash_kernels = case.fold.passed_panic == Some(PassedPanic::Lost);
     let is_cut = shutdown.cut && case.exit.is_none() && !case.other_boot && !case.is_pending;
     let cause = match (shutdown.cause, case.exit) {
         // QEMU 10 announces isa-debug-exit as a shutdown (8.2 some boards' devices), and ends with no such status by itself.
@@ -207,7 +209,7 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
             }
             if own == ShutdownCause::GuestReset {
                 Cause::GuestReset
-            } else if is_lost || is_cut {
+            } else if is_lost || is_cut || may_be_crash_kernels {
                 // It ended QEMU itself, and may have given a status, that of a failure perhaps; or nobody saw whether it went.
                 return Some(inferred(ShutOff::Shutdown, Cause::GuestShutdown));
             } else {
@@ -240,7 +242,8 @@ pub(super) fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
         Exit::Status(_) | Exit::Signal { .. } => return None,
     };
     let is_qemus = case.fold.qemu.is_some() && !case.fold.may_keep_status();
-    let is_its_own = device == ExitDevice::Own && is_qemus;
+    let is_crash_kernels = case.fold.passed_panic == Some(PassedPanic::CrashLoaded);
+    let is_its_own = device == ExitDevice::Own && is_qemus && !is_crash_kernels;
     Some(match is_its_own && status >= 3 && status % 2 == 1 {
         true => witnessed(ShutOff::Shutdown, Cause::GuestExit { status }),
         false => verdict_unknown(Cause::ExitStatus { status }),

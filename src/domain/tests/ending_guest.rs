@@ -119,6 +119,17 @@ fn a_guest_whose_crash_kernel_shut_it_down_has_crashed() {
     ] {
         assert_witnessed([(story.shut(cause).ends(STATUS_0), answer, why)]);
     }
+    // Where lines are lost in front of its shutdown, it may be in them.
+    let lost = || Story::booted().then(Event::Gap);
+    let by_itself = lost().shut(GuestShutdown).ends(STATUS_0);
+    assert_ends(
+        Certainty::Inferred,
+        [(by_itself, "shutdown", Cause::GuestShutdown)],
+    );
+    let anew = lost().then(reset()).shut(GuestShutdown).ends(STATUS_0);
+    assert_witnessed([(anew, "shutdown", Cause::GuestShutdown)]);
+    let behind = Story::booted().shut(GuestShutdown).then(Event::Gap);
+    assert_witnessed([(behind.ends(STATUS_0), "shutdown", Cause::GuestShutdown)]);
     let lost = loaded().then(Event::Gap).shut(GuestShutdown).ends(STATUS_0);
     assert_eq!(
         (lost.0.as_str(), lost.2),

@@ -54,6 +54,7 @@ fn where_lines_may_be_lost_qemus_own_word_outweighs_what_is_on_record() {
             Doing::Stands,
             "pmsuspended (unknown)",
         ),
+        ("crashed (panicked)", Doing::WasReset, "paused (unknown)"),
     ] {
         let answer = fold.answer_as_told(&told(state), doing);
         assert_eq!(answer.state.to_string(), wanted, "{state}, {doing:?}");

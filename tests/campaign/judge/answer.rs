@@ -45,6 +45,12 @@ impl Answer {
                 let is_of_one = life.qemu.is_some() && life.ends().contains(reason.word());
                 is_of_one || life.tried_to_start() && life.may_be_unstarted(reason)
             }
+            // It was, if only for a moment.
+            State::Paused(Paused::StartingUp) | State::Running(Running::Booted)
+                if life.tried_to_start() || life.tried("snapshot-revert") =>
+            {
+                true
+            }
             State::Running(_)
             | State::Paused(_)
             | State::InShutdown

@@ -129,12 +129,16 @@ fn a_crash_loop_comes_to_rest_and_says_why_and_no_more_than_five_cores_are_kept(
     // On the folder another disk may be mounted, with other people's cores on it.
     let foreign = oldest.with_file_name("00000000-app.core");
     fs::write(&foreign, "a core").unwrap();
+    // And one of ours that was never finished, and could not be removed.
+    let name = "00000000-2026-01-01T00:00:00.000000Z.core.v-1-1.domstate-part";
+    let unfinished = oldest.with_file_name(name);
+    fs::write(&unfinished, "a part").unwrap();
     // The next run has done nothing yet that could be a loop.
     let mut guest = start(&host, &["--on-crash", "coredump-restart"]);
     guest.press('p');
     guest.hears("READY");
     assert_lives(&host, "running (crashed)");
-    assert!(foreign.exists());
+    assert!(foreign.exists() && !unfinished.exists());
     fs::remove_file(foreign).unwrap();
     assert_cores(&host, 5);
     assert!(!oldest.exists());
