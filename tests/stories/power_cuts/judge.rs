@@ -82,10 +82,11 @@ impl Told {
                 certainty,
                 ..
             } => {
-                // In that line somebody may have let the guest run, or asked for a reset: what `wait` has told has none.
+                // In that line somebody may have let the guest run, or asked for a reset, or a crash kernel may have taken over:
+                // what `wait` has told has none.
                 let may_be_less = match self.cause {
                     "asked" => self.is_cut,
-                    "qmp-reset" => self.is_damaged,
+                    "qmp-reset" | "guest-shutdown" => self.is_damaged,
                     _ => false,
                 };
                 let is_kept = ["shut off (saved)", "shut off (from snapshot)"].contains(answer);
