@@ -177,7 +177,8 @@ impl Waiting {
         let state = self.seen.answer.state;
         let met = if conditions.is_empty() {
             // A panic that a policy is still to act on is no end.
-            let rests_crashed = state == State::Crashed && self.seen.fold.rests_crashed();
+            let rests = self.seen.fold.rests_crashed() || self.seen.is_crash_of_qemus_word();
+            let rests_crashed = state == State::Crashed && rests;
             matches!(state, State::ShutOff(_)) || rests_crashed
         } else {
             conditions

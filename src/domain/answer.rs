@@ -152,7 +152,7 @@ impl Fold {
         let state = match (doing, answer.state) {
             (Doing::Runs, State::Paused(_)) => State::Running(Running::Unknown),
             // It is only just starting, or arrives.
-            _ if self.began.is_none() => answer.state,
+            (Doing::Stands | Doing::WasReset, _) if self.began.is_none() => answer.state,
             (Doing::WasReset, State::Paused(_)) => answer.state,
             (Doing::WasReset, _) => stands,
             (Doing::Runs, State::Running(_))

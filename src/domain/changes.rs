@@ -227,6 +227,10 @@ impl Fold {
         if self.shutdown.as_ref().is_some_and(|first| !is_past(first)) {
             return;
         }
+        if self.shutdown.as_ref().is_some_and(|first| first.cut) {
+            // It may have been started again in between, and have panicked.
+            self.passed_panic.get_or_insert(PassedPanic::Lost);
+        }
         let machine = self.machine(at);
         let shutdown = Shutdown {
             cause,

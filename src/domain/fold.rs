@@ -184,7 +184,8 @@ impl Fold {
             }
             Event::Checkpoint(checkpoint) => self.summed_up(checkpoint),
             Event::SpawnFailed { message } => self.refusal = Some(message.clone()),
-            Event::Gap => self.lines_lost(),
+            // One that was found by its bytes stands where they are lost. What is only feared to be lost may be so in front.
+            Event::Gap => self.lines_lost(at.is_none()),
             Event::CrashLoaded => self.passed_panic = Some(PassedPanic::CrashLoaded),
             Event::SuspendedToDisk | Event::Other => {}
         }
@@ -384,20 +385,17 @@ impl Fold {
     pub fn of_others(&self) -> Self {
         let mut fold = self.clone();
         if !fold.has_end() {
-            fold.lines_lost();
+            fold.lines_lost(false);
         }
         fold
     }
 
-    fn lines_lost(&mut self) {
+    fn lines_lost(&mut self, is_here: bool) {
         if self.end().is_some_and(|end| end.exit.is_some()) {
             // QEMU said all that it had to say before that was written down.
             return;
         }
         self.gap = true;
-        if self.shutdown.is_none() {
-            self.passed_panic.get_or_insert(PassedPanic::Lost);
-        }
         self.intents.lose_lines();
         if self.is_written_for_job() {
             self.goes_away();
@@ -417,6 +415,9 @@ impl Fold {
         self.outlived |= self.shutdown.take_if(|s| is_past(s)).is_some() || self.reboot.is_some();
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.cut = true;
+        }
+        if self.shutdown.is_none() || !is_here {
+            self.passed_panic.get_or_insert(PassedPanic::Lost);
         }
     }
 }

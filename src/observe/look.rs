@@ -10,7 +10,7 @@ use super::host::{Reach, reach};
 use super::life::{Supervised, has_let_go, life};
 use super::origin::{Origin, origin, origin_by_qemu};
 use super::process::is_named_as_qemu;
-use super::replay::{Replay, gap, replay};
+use super::replay::{Replay, feared_loss, gap, replay};
 use super::worker::worker;
 use crate::domain::{Answer, Cause, Certainty, Damage, Duty, Fold, Life, ShutOff, State, Worker};
 use crate::journal::{JOURNAL_FILE, Journal};
@@ -46,6 +46,11 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// Whether the record knows nothing of a panic: QEMU was asked, and nobody who goes by the record does anything about it.
+    pub fn is_crash_of_qemus_word(&self) -> bool {
+        self.answer.state == State::Crashed && self.fold.live != State::Crashed
+    }
+
     /// QEMU's pid while the domain is active, where it means QEMU: its id. What was launched may be a wrapper.
     pub fn id(&self) -> Option<u32> {
         let launcher = || self.fold.launcher.filter(|it| is_named_as_qemu(*it));
@@ -194,7 +199,7 @@ pub fn look_at_run(domain: &DomainFolder, run: &RunFolder) -> Result<Observation
     // What is to be done about it goes by what is on record.
     let doubted = (!replay.fold.has_end() && may_be_lost()).then(|| {
         let mut fold = replay.fold.clone();
-        fold.apply(&gap());
+        fold.apply(&feared_loss());
         fold
     });
     let fold = doubted.as_ref().unwrap_or(&replay.fold);

@@ -5,6 +5,7 @@ use std::io;
 
 use anyhow::{Context, Result};
 
+use super::host::now;
 use crate::domain::{Damage, Event, Fold, Record, Rules, Timestamp};
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::store::{Agreement, RunFolder, StoredCheckpoint};
@@ -156,6 +157,14 @@ fn read(
 pub(super) fn gap() -> Record {
     Record {
         at: None,
+        event: Event::Gap,
+    }
+}
+
+/// The same where they are only feared to be, wherever that may be.
+pub(super) fn feared_loss() -> Record {
+    Record {
+        at: Some(now()),
         event: Event::Gap,
     }
 }

@@ -141,6 +141,10 @@ fn make_room(domain: &DomainFolder) -> Result<()> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| is_core(path))
         .collect();
+    // What was never finished is of no use, and nobody is at it: this is the only job.
+    for part in cores.extract_if(.., |core| core.extension() != Some(OsStr::new("core"))) {
+        std::fs::remove_file(part).with_context(context)?;
+    }
     // By run and time.
     cores.sort();
     let surplus = (cores.len() + 1).saturating_sub(CORES_KEPT);
@@ -305,10 +309,8 @@ impl Dump<'_> {
                 look_after(self.domain, self.run)
                     .map_err(|error| cancelled_or(error, "domain core dump"))?;
                 control.execute("system_reset", None)?;
-                // While nobody else is heard: what was reset is not to be taken back any more.
-                self.asking.carried_out()?;
                 if self.is_ended_by_reset()? {
-                    return Ok(());
+                    return self.asking.carried_out();
                 }
             }
             restore_limit(&mut control)?;
@@ -318,6 +320,11 @@ impl Dump<'_> {
             if goes_on && may_go_on {
                 refuse_what_is_sent(self.domain, self.run)?;
                 control.execute("cont", None)?;
+            }
+            if self.after == AfterDump::Reset {
+                // While nobody else is heard, so that nobody aborts what has been done. Not before the guest goes on: whoever finds it
+                // without us then lets it.
+                self.asking.carried_out()?;
             }
         }
         Ok(())

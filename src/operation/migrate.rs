@@ -19,7 +19,7 @@ use super::save::{refuse_panicked, savable};
 use super::settle::{Held, NOT_RUNNING, connect, hold};
 use super::stream::{SENT_BY_ANOTHER, begin_stream};
 use super::undo::{Undone, take_back};
-use super::worker::{job, refuse_to_leave_disks, tell_carried_out};
+use super::worker::{job, refuse_ended, refuse_to_leave_disks, tell_carried_out};
 use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, Watcher, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -240,22 +240,19 @@ impl Watch<'_> {
     /// have gone must not let it run here.
     fn let_go(&mut self) -> Result<()> {
         let mut control = connect(self.run)?;
-        let fold = look_at_run(self.domain, self.run)?.fold;
-        if fold.came_to_an_end() {
-            bail!("the guest came to an end of its own, or fell asleep, before it could be sent");
-        }
-        refuse_panicked(&fold)?;
+        refuse_ended(self.domain, self.run, "sent")?;
         release_cancelled(&mut control)?;
         if migration_status(&mut control)?.as_deref() != Some(BEFORE_SWITCHOVER) {
             return Ok(());
         }
         // Of who waits QEMU says no more: it may be somebody else's, who has cancelled ours.
-        if look_at_run(self.domain, self.run)?
-            .fold
-            .is_sent_by_another()
-        {
+        let fold = look_at_run(self.domain, self.run)?.fold;
+        if fold.is_sent_by_another() {
             bail!(SENT_BY_ANOTHER);
         }
+        // It stands by now.
+        refuse_ended(self.domain, self.run, "sent")?;
+        refuse_panicked(&fold)?;
         tell_carried_out(self.domain, self.run, self.asking)?;
         self.may_go = MayGo::Yes;
         switch_over(&mut control)

@@ -103,6 +103,8 @@ pub fn save(
     drop(control);
     let placed = begun.and_then(|pipe| {
         finish(domain, &run, &mut new, pipe, &interrupts, progress)?;
+        // Somebody may have let it run meanwhile.
+        refuse_panicked(&look_at_run(domain, &run)?.fold)?;
         commit(domain, &run, &asking, "domain save")?;
         let placed = put_in_place(&place, &owner).with_context(context)?;
         if !new.is_at(&place) {

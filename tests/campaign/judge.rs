@@ -97,7 +97,7 @@ impl Life<'_> {
     }
 
     fn tried_to_start(&self) -> bool {
-        let verbs = ["start", "run", "restore"];
+        let verbs = ["start", "run", "restore", "snapshot-revert"];
         verbs.iter().any(|verb| self.tried(verb))
     }
 

@@ -172,6 +172,11 @@ pub(super) fn may_have_run_on(case: &Case<'_>) -> Option<Verdict> {
     })
 }
 
+/// Whether that the guest panicked into its crash kernel may be what is lost.
+fn may_be_crash_kernels(case: &Case<'_>) -> bool {
+    case.fold.gap && case.fold.passed_panic.is_some()
+}
+
 pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
     let shutdown = shutdown_of(
         case,
@@ -180,6 +185,7 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
     let by_device = case.fold.has_exit_device();
     // That it has outlived one may be what is lost.
     let may_be_kept = case.fold.outlived || case.fold.gap && case.fold.may_outlive(shutdown);
+    let may_be_crash_kernels = may_be_crash_kernels(case);
     let is_seen = match case.exit {
         // The status of an earlier one that it has outlived.
         Some(Exit::Status(status)) if status != 0 => !may_be_kept,
@@ -188,12 +194,15 @@ pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {
     };
     let is_lost = by_device && !is_seen && !case.is_pending;
     // It may have stayed in the lines that are lost. What a power cut takes is the end of the record.
-    let may_be_crash_kernels = case.fold.passed_panic == Some(PassedPanic::Lost);
     let is_cut = shutdown.cut && case.exit.is_none() && !case.other_boot && !case.is_pending;
     let cause = match (shutdown.cause, case.exit) {
         // QEMU 10 announces isa-debug-exit as a shutdown (8.2 some boards' devices), and ends with no such status by itself.
         (ShutdownCause::GuestShutdown, Some(Exit::Status(status)))
-            if by_device && status != 0 && case.fold.qemu.is_some() && !may_be_kept =>
+            if by_device
+                && status != 0
+                && case.fold.qemu.is_some()
+                && !may_be_kept
+                && !may_be_crash_kernels =>
         {
             Cause::GuestExit { status }
         }
@@ -243,7 +252,8 @@ pub(super) fn guest_exit_device(case: &Case<'_>) -> Option<Verdict> {
     };
     let is_qemus = case.fold.qemu.is_some() && !case.fold.may_keep_status();
     let is_crash_kernels = case.fold.passed_panic == Some(PassedPanic::CrashLoaded);
-    let is_its_own = device == ExitDevice::Own && is_qemus && !is_crash_kernels;
+    let may_be_its = is_crash_kernels || may_be_crash_kernels(case);
+    let is_its_own = device == ExitDevice::Own && is_qemus && !may_be_its;
     Some(match is_its_own && status >= 3 && status % 2 == 1 {
         true => witnessed(ShutOff::Shutdown, Cause::GuestExit { status }),
         false => verdict_unknown(Cause::ExitStatus { status }),

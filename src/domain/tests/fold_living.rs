@@ -66,8 +66,10 @@ fn where_lines_may_be_lost_qemus_own_word_outweighs_what_is_on_record() {
         );
         assert_eq!(answer.certainty, Certainty::Inferred);
     }
-    let starting = Fold::default().answer_as_told(&told("paused (starting up)"), Doing::Panicked);
-    assert_eq!(starting, told("paused (starting up)"));
+    let starting = |doing| Fold::default().answer_as_told(&told("paused (starting up)"), doing);
+    assert_eq!(starting(Doing::WasReset), told("paused (starting up)"));
+    let panicked = starting(Doing::Panicked);
+    assert_eq!(panicked.state.to_string(), "crashed (panicked)");
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Answer {
             }
             // It was, if only for a moment.
             State::Paused(Paused::StartingUp) | State::Running(Running::Booted)
-                if life.tried_to_start() || life.tried("snapshot-revert") =>
+                if life.tried_to_start() =>
             {
                 true
             }
