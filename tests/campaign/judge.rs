@@ -156,6 +156,12 @@ impl Life<'_> {
         if is_unknown && told.cause["kind"] == "exit-status" && self.was_given_up() {
             return Ok(());
         }
+        // 7.2 says nothing of a guest that ends it by a device: of one whose crash kernel does, that is no success.
+        let is_by_device = self.machine.has_exit_device && self.did('x');
+        let is_silent = told.cause["kind"] == "exit-status" && is_by_device;
+        if is_unknown && is_silent && self.may_go_on_behind_panic() {
+            return Ok(());
+        }
         // QEMU took more than a second from stopping it to what it had done last.
         if is_unknown && told.cause["kind"] == "unattributed" && self.may_have_stopped() {
             return Ok(());

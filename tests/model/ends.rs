@@ -145,7 +145,7 @@ impl Guest {
         let is_of_panic = match self.went_on {
             Some(WentOn::IntoCrashKernel) => is_its_own,
             Some(WentOn::Unheeded) => cause == ShutdownCause::GuestReset,
-            None => false,
+            Some(WentOn::Perhaps) | None => false,
         };
         if is_of_panic {
             return match self.gap {
@@ -157,6 +157,8 @@ impl Guest {
         let gives_one = matches!(end.exit, Some(Exit::Status(status)) if status != 0);
         // But QEMU keeps that of an earlier one.
         let may_be_kept = self.outlived || self.gap && outlived;
+        // Or its crash kernel gave it.
+        let may_be_kept = may_be_kept || self.may_be_crash_kernels();
         let gives_one = gives_one && self.exit_device && !may_be_kept;
         if by_guest && gives_one && self.qemu.is_some() {
             return ShutOff::Shutdown;
@@ -200,6 +202,12 @@ impl Guest {
         }
     }
 
+    /// Whether what it was when it ended may have been its crash kernel.
+    fn may_be_crash_kernels(&self) -> bool {
+        let is_known = self.went_on == Some(WentOn::IntoCrashKernel);
+        is_known || self.gap && self.went_on.is_some()
+    }
+
     fn without_a_word(&self, end: &End) -> ShutOff {
         let silent = self.shutdown.is_none();
         let stands = !matches!(self.state, State::Running(_));
@@ -230,7 +238,8 @@ impl Guest {
                 if self.exit_device
                     && status >= 3
                     && status % 2 == 1
-                    && !(self.gap && (self.outlived || self.outlives_power_off())) =>
+                    && !(self.gap && (self.outlived || self.outlives_power_off()))
+                    && !self.may_be_crash_kernels() =>
             {
                 ShutOff::Shutdown
             }

@@ -245,7 +245,13 @@ impl Guest {
                 }
             }
             Event::Gap if self.end.as_ref().is_some_and(|end| end.exit.is_some()) => {}
-            Event::Gap => self.loses_lines(),
+            Event::Gap => {
+                self.loses_lines();
+                // By their bytes lines that are lost are known where they are.
+                if self.shutdown.is_none() || record.at.is_some() {
+                    self.went_on = self.went_on.or(Some(WentOn::Perhaps));
+                }
+            }
             Event::Launched(_)
             | Event::ContinueRefused(_)
             | Event::SuspendedToDisk

@@ -45,14 +45,10 @@ impl Stage<'_> {
             (Storage::Roomy, Some(disk)) => {
                 catch_unwind(AssertUnwindSafe(|| disk.make_room())).is_ok()
             }
-            // A file that somebody writes to keeps it from becoming read-only, so QEMU's journal does: then what there is
-            // is made immutable, where the file system knows such files. Nothing can be written to them either, even by
-            // who has them open.
-            (Storage::ReadOnly, Some(_)) => self.remount("ro") || self.change_attributes("+i"),
-            (Storage::Writable, Some(_)) => {
-                let is_writable = self.remount("rw");
-                self.change_attributes("-i") || is_writable
-            }
+            // A file that somebody writes to keeps it from becoming read-only, so QEMU's journal does. (Made immutable instead, and
+            // mutable again before the supervisor had anything to write, nobody knows that lines are missing: see domstate(1).)
+            (Storage::ReadOnly, Some(_)) => self.remount("ro"),
+            (Storage::Writable, Some(_)) => self.remount("rw"),
             (Storage::Gone, _) => fs::rename(state, away).is_ok(),
             (Storage::Back, _) if !state.exists() => fs::rename(away, state).is_ok(),
             _ => false,
@@ -63,16 +59,6 @@ impl Stage<'_> {
         let mut mount = Command::new("mount");
         mount.args(["-o", &format!("remount,{option}")]);
         let output = mount.arg(self.host.state_dir()).output();
-        output.is_ok_and(|output| output.status.success())
-    }
-
-    /// Of the state directory and all in it.
-    fn change_attributes(&self, mode: &str) -> bool {
-        let mut chattr = Command::new("chattr");
-        let output = chattr
-            .args(["-R", mode])
-            .arg(self.host.state_dir())
-            .output();
         output.is_ok_and(|output| output.status.success())
     }
 

@@ -17,6 +17,8 @@ pub(crate) enum Watchdog {
 pub(crate) enum WentOn {
     IntoCrashKernel,
     Unheeded,
+    /// It may have, in lines that are lost.
+    Perhaps,
 }
 
 impl Guest {
@@ -134,7 +136,9 @@ impl Guest {
     pub(super) fn panicked(&mut self, action: PanicAction) {
         match action {
             PanicAction::Run => {
-                self.went_on = self.went_on.or(Some(WentOn::Unheeded));
+                if self.went_on != Some(WentOn::IntoCrashKernel) {
+                    self.went_on = Some(WentOn::Unheeded);
+                }
                 return;
             }
             PanicAction::Pause => self.state = State::Crashed,
