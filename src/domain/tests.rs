@@ -8,6 +8,7 @@ mod ending_guest;
 mod ending_host;
 mod ending_jobs;
 mod ending_lost;
+mod ending_reset;
 mod fold_jobs;
 mod fold_living;
 mod fold_migration;

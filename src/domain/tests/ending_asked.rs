@@ -214,18 +214,6 @@ fn a_qemu_that_ends_without_a_word_obeyed_nobody() {
 }
 
 #[test]
-fn a_reset_is_not_forgotten_for_what_passes_by() {
-    let passes = |story, pid| {
-        let story: Story = story;
-        story.then(asked_by(pid, Verb::Monitor))
-    };
-    let story = (20..40).fold(Story::booted().then(asked(Verb::Reset)), passes);
-    let story = story.shut(ShutdownCause::HostQmpSystemReset);
-    let end = story.then(sent(Verb::Reset)).ends(STATUS_0);
-    assert_witnessed([(end, "shutdown", asked_for(Verb::Reset))]);
-}
-
-#[test]
 fn a_destroy_is_only_likely_if_qemu_names_somebody_else_whose_signal_it_obeyed() {
     let ends = |story: Story, pid| {
         story
@@ -269,39 +257,6 @@ fn a_destroy_is_only_likely_if_qemu_names_somebody_else_whose_signal_it_obeyed()
         ends(story.then(asked_by(9, Verb::Destroy)), Some(7))
     };
     assert_witnessed([(both(Story::booted()), "destroyed", by)]);
-}
-
-#[test]
-fn a_reset_that_was_done_is_not_why_a_later_one_ended_the_guest() {
-    use ShutdownCause::HostQmpSystemReset;
-    let by_somebody = |story: Story| story.shut(HostQmpSystemReset).ends(STATUS_0);
-    let asks = || Story::booted().then(asked(Verb::Reset));
-    let is_done = |story: Story| story.then(sent(Verb::Reset)).then(done(Verb::Reset));
-    let dumps = || {
-        let verb = Verb::DumpReset;
-        let story = Story::booted().then(begun(verb)).then(Event::Stopped);
-        story.then(reset()).then(sent(verb)).then(done(verb))
-    };
-    assert_witnessed([
-        // QEMU says it before the verb does, or behind that.
-        (
-            by_somebody(is_done(asks().then(reset()))),
-            "destroyed",
-            Cause::QmpReset,
-        ),
-        (
-            by_somebody(is_done(asks()).then(reset())),
-            "destroyed",
-            Cause::QmpReset,
-        ),
-        (by_somebody(dumps()), "destroyed", Cause::QmpReset),
-        // The guest's own reset is none that was asked for.
-        (
-            by_somebody(is_done(asks().then(Event::Reset(ResetBy::Guest)))),
-            "shutdown",
-            asked_for(Verb::Reset),
-        ),
-    ]);
 }
 
 #[test]
