@@ -16,8 +16,8 @@ use crate::domain::{Certainty, Exit, Fold, ShutOff, State, Verb};
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::observe::{Observation, boot_id, look, look_at_run, replay};
 use crate::store::{
-    Definition, DomainFolder, NameLock, OpenImage, RunFolder, SaveImage, part_of, refuse_link,
-    snapshot_count, sync_folder,
+    Definition, DomainFolder, NameLock, OpenImage, RunFolder, SaveImage, may_exist, part_of,
+    refuse_link, snapshot_count, sync_folder,
 };
 
 /// Opens the image that the domain's next start takes up; `None` if there is none.
@@ -64,7 +64,7 @@ pub fn remove_managed_image(domain: &DomainFolder) -> Result<bool> {
     {
         // One that is whole, and has not got its name yet, would be taken up by the next start.
         let done = fulfil(domain, run);
-        if part_of(&path).exists() {
+        if may_exist(&part_of(&path)) {
             done?;
         }
     }
@@ -137,7 +137,7 @@ pub(super) fn refuse_unread(
     seen: &Observation,
     way_out: &str,
 ) -> Result<()> {
-    if seen.is_unread && part_of(&domain.managed_save()).exists() {
+    if seen.is_unread && may_exist(&part_of(&domain.managed_save())) {
         let run = seen.run.as_ref().map_or(domain.path(), RunFolder::path);
         bail!(
             "{} cannot be read, which tells whether the guest is in its managed save image: {way_out}",

@@ -76,7 +76,10 @@ pub fn create_snapshot(
     let definition = Definition::of_run(&run)?;
     let disks = disks(&mut control)?;
     refuse_to_create(name, &definition, &disks)?;
-    if place.exists() {
+    if place
+        .try_exists()
+        .with_context(|| format!("cannot read {}", place.display()))?
+    {
         bail!("operation failed: domain moment {name} already exists");
     }
     let job = job(&place, before)?;

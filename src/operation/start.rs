@@ -27,7 +27,8 @@ use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
 use crate::store::{
-    Definition, DomainFolder, FolderLock, Lock, NewRun, OpenImage, RunFolder, part_of, prune,
+    Definition, DomainFolder, FolderLock, Lock, NewRun, OpenImage, RunFolder, may_exist, part_of,
+    prune,
 };
 
 /// How long the supervisor may take to write down that QEMU ended.
@@ -177,7 +178,7 @@ fn take_domain(
     options: &StartOptions,
 ) -> Result<(FolderLock, Option<Definition>)> {
     let folder_lock = take_folder_lock_to_start(domain);
-    let is_defined = domain.definition().exists();
+    let is_defined = may_exist(&domain.definition());
     if options.keep == Keep::Nothing && !is_defined {
         if folder_lock.is_ok() {
             // With something in it, it stays.
@@ -237,7 +238,7 @@ fn idle(domain: &DomainFolder, from: &From) -> Result<Observation> {
             let seen = look(domain)?;
             let saves = |pending: &&PendingJob| pending.verb == Verb::ManagedSave;
             let saved = seen.fold.job.as_ref().filter(saves);
-            let is_there = saved.is_some_and(|pending| part_of(&pending.job.file).exists());
+            let is_there = saved.is_some_and(|pending| may_exist(&part_of(&pending.job.file)));
             match seen.duty() {
                 // What the guest was saved in would be swept away once it has booted.
                 Some(Duty::PlaceFile) if is_there && !is_given_up => done.map(|()| seen),

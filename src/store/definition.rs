@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::durable::{FORMAT, read_json, write_durably, write_lightly};
-use super::paths::RunFolder;
+use super::paths::{RunFolder, may_exist};
 use crate::domain::{OnCrash, OnPoweroff, OnReboot, Policies, Uuid};
 use crate::journal::{os_from_json, os_to_json};
 
@@ -40,7 +40,7 @@ impl Definition {
     /// another by now, so it does not stand in for it.
     pub fn of_run(run: &RunFolder) -> Result<Self> {
         let path = run.definition();
-        if !path.exists() {
+        if !may_exist(&path) {
             bail!(
                 "an older domstate started the domain, and did not keep by what: {} is missing",
                 path.display()

@@ -40,7 +40,7 @@ pub use lock::{FolderLock, Lock, NameLock, is_held};
 pub use log::{LOG_FILE, Log, LogPart};
 pub use new_image::{NewImage, Placed, discard, part_of, place_of, put_in_place};
 pub use owner::Owner;
-pub use paths::{DomainFolder, RunFolder, StateDir};
+pub use paths::{DomainFolder, RunFolder, StateDir, may_exist};
 pub use run::{NewRun, link_checkpoint, prune};
 pub use save_image::{OpenImage, SaveImage, time_of};
 pub use snapshot::{

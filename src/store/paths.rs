@@ -112,6 +112,17 @@ impl StateDir {
     }
 }
 
+/// Whether a file is there, or may be for all that is known: an error of the disk is no proof that it is not.
+pub fn may_exist(path: &Path) -> bool {
+    path.try_exists().unwrap_or_else(|error| {
+        let is_no_place_of_ours = [
+            io::ErrorKind::NotADirectory,
+            io::ErrorKind::PermissionDenied,
+        ];
+        !is_no_place_of_ours.contains(&error.kind())
+    })
+}
+
 impl DomainFolder {
     pub fn name(&self) -> &Name {
         &self.name
@@ -126,9 +137,10 @@ impl DomainFolder {
         self.granted == Some(Access::Act)
     }
 
-    /// Looks whether the domain exists: a definition, or at least runs of one that lost it.
+    /// Looks whether the domain exists: a definition, or at least runs of one that lost it. One of which that cannot be told does:
+    /// who then looks at it says why. What is no folder, or somebody else's (`lost+found`), is none.
     pub fn exists(&self) -> bool {
-        self.definition().exists() || self.runs().exists()
+        may_exist(&self.definition()) || may_exist(&self.runs())
     }
 
     pub fn definition(&self) -> PathBuf {

@@ -47,6 +47,36 @@ fn what_ends_a_guest_that_stayed_after_its_reset_is_no_shutdown() {
 }
 
 #[test]
+fn a_domain_whose_files_cannot_be_looked_for_is_not_taken_for_one_that_is_not_there() {
+    let host = Host::new();
+    let _guest = host.start("v", &[]);
+    // What is no folder is no domain all the same.
+    fs::write(host.state_dir().join("w"), "").unwrap();
+    let folder = host.state_dir().join("v");
+    let files = ["domain.json", "runs"].map(|file| folder.join(file).display().to_string());
+    for error in ["EIO", "EMFILE", "ENOMEM"] {
+        let inject = format!("inject=statx:error={error}");
+        for args in [&["list", "--all", "--name"][..], &["--reason", "v"]] {
+            let mut ask = Command::new("strace");
+            ask.args(["-o", "/dev/null", "-P", &files[0], "-P", &files[1]]);
+            ask.args(["-e", "trace=statx", "-e", &inject]);
+            ask.arg(env!("CARGO_BIN_EXE_domstate")).args(args);
+            ask.env("DOMSTATE_DIR", host.state_dir());
+            let said = finish(ask);
+            let told = match args[0] {
+                "list" => "v\n",
+                _ => "running (booted)\n",
+            };
+            assert_eq!(
+                (said.stdout.as_str(), said.code),
+                (told, Some(0)),
+                "{error} {said:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_guest_whose_process_cannot_be_opened_is_not_taken_for_dead() {
     for error in ["EMFILE", "ENOSYS", "EPERM"] {
         let host = Host::new();
