@@ -148,30 +148,29 @@ impl Fold {
     /// What can be said of a guest that lives, whose lines may be lost, and of which QEMU says just now what it does: `answer`, as
     /// far as the two agree.
     pub fn answer_as_told(&self, answer: &Answer, doing: Doing) -> Answer {
-        let stands = State::Paused(Paused::Unknown);
-        let state = match (doing, answer.state) {
-            (Doing::Runs, State::Paused(_)) => State::Running(Running::Unknown),
+        let told = answer.state;
+        let (stands, runs) = (
+            State::Paused(Paused::Unknown),
+            State::Running(Running::Unknown),
+        );
+        let state = match (doing, told) {
+            (Doing::Runs, State::Running(_)) => told,
+            (Doing::Runs, _) => runs,
             // It is only just starting, or arrives.
-            (Doing::Stands | Doing::WasReset, _) if self.began.is_none() => answer.state,
-            (Doing::WasReset, State::Paused(_)) => answer.state,
-            (Doing::WasReset, _) => stands,
-            (Doing::Runs, State::Running(_))
+            (Doing::Stands | Doing::WasReset, _) if self.began.is_none() => told,
+            (Doing::Stands | Doing::WasReset, State::Paused(_)) => told,
             // It may be stopped while it sleeps; and QEMU forgets over a dump, say, that it panicked or has shut down.
-            | (
-                Doing::Stands,
-                State::Paused(_) | State::PmSuspended | State::Crashed | State::InShutdown,
-            ) => answer.state,
-            (Doing::Runs, _) => State::Running(Running::Unknown),
-            (Doing::Stands, _) => stands,
+            (Doing::Stands, State::PmSuspended | State::Crashed | State::InShutdown) => told,
+            (Doing::Stands | Doing::WasReset, _) => stands,
             (Doing::StandsForIoError, _) => State::Paused(Paused::IoError),
             (Doing::StandsForWatchdog, _) => State::Paused(Paused::Watchdog),
             (Doing::Panicked, _) => State::Crashed,
             (Doing::Sleeps, _) => State::PmSuspended,
             // As it stands before a policy acts, or behind its panic.
-            (Doing::HasShutDown, State::Crashed | State::Paused(Paused::ShuttingDown)) => answer.state,
+            (Doing::HasShutDown, State::Crashed | State::Paused(Paused::ShuttingDown)) => told,
             (Doing::HasShutDown, _) => State::InShutdown,
         };
-        if state == answer.state {
+        if state == told {
             return answer.clone();
         }
         Answer {

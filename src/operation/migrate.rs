@@ -15,11 +15,11 @@ use super::destroy::end_qemu;
 use super::interrupts::Interrupts;
 use super::limits::lift_downtime;
 use super::pump::{Cancelled, cancelled_or};
-use super::save::{refuse_panicked, savable};
+use super::save::savable;
 use super::settle::{Held, NOT_RUNNING, connect, hold};
 use super::stream::{SENT_BY_ANOTHER, begin_stream};
 use super::undo::{Undone, take_back};
-use super::worker::{job, refuse_ended, refuse_to_leave_disks, tell_carried_out};
+use super::worker::{job, refuse_ended, refuse_panicked, refuse_to_leave_disks, tell_carried_out};
 use crate::domain::{Copying, Life, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, Watcher, look_at_run};
 use crate::qemu::{Control, ControlError};
@@ -246,13 +246,14 @@ impl Watch<'_> {
             return Ok(());
         }
         // Of who waits QEMU says no more: it may be somebody else's, who has cancelled ours.
-        let fold = look_at_run(self.domain, self.run)?.fold;
-        if fold.is_sent_by_another() {
+        if look_at_run(self.domain, self.run)?
+            .fold
+            .is_sent_by_another()
+        {
             bail!(SENT_BY_ANOTHER);
         }
         // It stands by now.
-        refuse_ended(self.domain, self.run, "sent")?;
-        refuse_panicked(&fold)?;
+        refuse_panicked(&refuse_ended(self.domain, self.run, "sent")?)?;
         tell_carried_out(self.domain, self.run, self.asking)?;
         self.may_go = MayGo::Yes;
         switch_over(&mut control)

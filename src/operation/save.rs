@@ -16,8 +16,8 @@ use super::pump::{cancelled_or, pump};
 use super::settle::{Held, NOT_RUNNING, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
-use super::worker::{commit, job, refuse_to_leave_disks, stop_for};
-use crate::domain::{Before, Begin, Fold, PassedPanic, Paused, ShutOff, State, Transfer, Verb};
+use super::worker::{commit, job, refuse_panicked, refuse_to_leave_disks, stop_for};
+use crate::domain::{Before, Begin, Paused, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::Control;
 use crate::store::{
@@ -174,21 +174,6 @@ pub(super) fn savable(seen: &Observation) -> Result<Before> {
     }
 }
 
-/// Refuses a guest whose kernel has panicked, and whose crash kernel runs: where it goes on nobody would know that, and take
-/// its end for one of its own.
-pub(super) fn refuse_panicked(fold: &Fold) -> Result<()> {
-    match fold.passed_panic {
-        Some(PassedPanic::CrashLoaded) => {
-            bail!("Requested operation is not valid: domain has crashed, and its crash kernel runs")
-        }
-        // Its reset would be told as one that nothing went before.
-        Some(PassedPanic::Ignored) if fold.resets_end_it() => {
-            bail!("Requested operation is not valid: domain has crashed, and has yet to be reset")
-        }
-        Some(PassedPanic::Ignored | PassedPanic::Lost) | None => Ok(()),
-    }
-}
-
 /// Stops the guest and has QEMU begin to write; the pipe to read it from.
 fn write(
     domain: &DomainFolder,
@@ -198,8 +183,7 @@ fn write(
     before: Before,
 ) -> Result<OwnedFd> {
     if before == Before::Ran {
-        stop_for(domain, run, control, "saved")?;
-        refuse_panicked(&look_at_run(domain, run)?.fold)?;
+        refuse_panicked(&stop_for(domain, run, control, "saved")?)?;
     }
     migrate_into_pipe(domain, run, control, asking)
 }

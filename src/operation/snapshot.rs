@@ -11,14 +11,15 @@ use super::asking::{Asking, one_line};
 use super::fulfil::end_after_job;
 use super::interrupts::Interrupts;
 use super::pump::{Cancelled, cancelled_or};
-use super::save::{refuse_panicked, savable};
+use super::save::savable;
 use super::settle::{Held, hold};
 use super::snapshot_duty::{clean_without_qemu, undo_create};
 use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::stream::clear_capabilities;
 use super::undo::{is_left_to_others, left_to_others, recall};
 use super::worker::{
-    job, refuse_ended, refuse_what_is_sent, stop_for, tell_carried_out, throws_away,
+    job, refuse_ended, refuse_panicked, refuse_what_is_sent, stop_for, tell_carried_out,
+    throws_away,
 };
 use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
 use crate::observe::{Observation, look_at_run};
@@ -198,8 +199,7 @@ impl Create<'_> {
         }
         // QEMU would stop it by itself, and not tell whether it came to an end of its own before that.
         if self.job.before == Before::Ran {
-            stop_for(self.domain, self.run, control, "kept")?;
-            refuse_panicked(&look_at_run(self.domain, self.run)?.fold)?;
+            refuse_panicked(&stop_for(self.domain, self.run, control, "kept")?)?;
         }
         clear_capabilities(control)?;
         let nodes = self.snapshot.disks.iter().map(|disk| disk.node.as_str());

@@ -9,7 +9,7 @@ use super::jobs::look_after;
 use super::pump::cancelled_or;
 use super::settle::connect;
 use super::stream::SENT_BY_ANOTHER;
-use crate::domain::{Before, Job, PendingJob, Process};
+use crate::domain::{Before, Fold, Job, PassedPanic, PendingJob, Process};
 use crate::observe::{look_at_run, now, start_ticks};
 use crate::qemu::{Control, Disk, throwaway_option, writable_disks};
 use crate::store::{Definition, DomainFolder, RunFolder};
@@ -28,7 +28,7 @@ pub(super) fn job(place: &Path, before: Before) -> Result<Job> {
     })
 }
 
-/// Stops a guest that ran when it was looked at, for it to be `done` something.
+/// Stops a guest that ran when it was looked at, for it to be `done` something; what is on record of it then.
 ///
 /// # Errors
 /// It did not wait for that.
@@ -37,18 +37,34 @@ pub(super) fn stop_for(
     run: &RunFolder,
     control: &mut Control,
     done: &str,
-) -> Result<()> {
+) -> Result<Fold> {
     control.execute("stop", None)?;
     refuse_ended(domain, run, done)
 }
 
 /// Refuses a guest that has come to an end by itself meanwhile, or sleeps: QEMU may say so only behind its STOP. It must not
 /// be let go on as if it had been stopped.
-pub(super) fn refuse_ended(domain: &DomainFolder, run: &RunFolder, done: &str) -> Result<()> {
-    if look_at_run(domain, run)?.fold.came_to_an_end() {
+pub(super) fn refuse_ended(domain: &DomainFolder, run: &RunFolder, done: &str) -> Result<Fold> {
+    let fold = look_at_run(domain, run)?.fold;
+    if fold.came_to_an_end() {
         bail!("the guest came to an end of its own, or fell asleep, before it could be {done}");
     }
-    Ok(())
+    Ok(fold)
+}
+
+/// Refuses a guest whose kernel has panicked, and whose crash kernel runs: where it goes on nobody would know that, and take
+/// its end for one of its own.
+pub(super) fn refuse_panicked(fold: &Fold) -> Result<()> {
+    match fold.passed_panic {
+        Some(PassedPanic::CrashLoaded) => {
+            bail!("Requested operation is not valid: domain has crashed, and its crash kernel runs")
+        }
+        // Its reset would be told as one that nothing went before.
+        Some(PassedPanic::Ignored) if fold.resets_end_it() => {
+            bail!("Requested operation is not valid: domain has crashed, and has yet to be reset")
+        }
+        Some(PassedPanic::Ignored | PassedPanic::Lost) | None => Ok(()),
+    }
 }
 
 /// Refuses to let a guest go on that somebody else sends away, or has: it would run twice, on one disk.
