@@ -110,7 +110,9 @@ impl Life<'_> {
     fn has_left(&self) -> bool {
         let has_arrived = self.other.as_ref().is_some_and(|other| other.has_guest);
         let hands_over = self.tried_with("migrate", "--postcopy");
-        let stands = self.qemu.is_some_and(Qemu::stands);
+        let stands = self
+            .qemu
+            .is_some_and(|qemu| qemu.stands() && !qemu.keeps_guest());
         self.role == Role::Source && has_arrived && stands && !hands_over
     }
 

@@ -46,6 +46,14 @@ impl Qemu {
         self.announced("MIGRATION", |data| data["status"] == "failed")
     }
 
+    /// Whether the last way that its guest was to take came to nothing, by its word: then that is here, wherever another copy
+    /// of it stands.
+    pub(crate) fn keeps_guest(&self) -> bool {
+        let last = self.events.iter().rfind(|(name, _)| name == "MIGRATION");
+        let is_nothing = |data: &Value| data["status"] == "failed" || data["status"] == "cancelled";
+        last.is_some_and(|(_, data)| is_nothing(data))
+    }
+
     /// Whether its guest was stopped last.
     pub(crate) fn stands(&self) -> bool {
         let moves = self.events.iter().rev();
