@@ -45,6 +45,8 @@ pub(crate) enum Act {
     Abandoned(Vec<&'static str>, u64),
     /// A letter for the guest.
     Letter(char),
+    /// The same, so many microseconds behind what is done beside it.
+    LetterBehind(char, u64),
     /// A signal to QEMU.
     Signal(Signal),
     /// The same, once its guest is at its destination.
@@ -72,7 +74,7 @@ pub(crate) enum Act {
 }
 
 const LETTERS: &[char] = &[
-    'o', 'o', 'p', 'p', 'l', 'r', 't', 's', 'd', 'w', 'g', 'h', 'x', 'n',
+    'o', 'o', 'p', 'p', 'l', 'f', 'r', 't', 's', 'd', 'w', 'g', 'h', 'x', 'n',
 ];
 
 pub(crate) const VERBS: &[&[&str]] = &[
@@ -240,6 +242,9 @@ impl fmt::Display for Act {
                 )
             }
             Self::Letter(letter) => write!(f, "letter {letter}"),
+            Self::LetterBehind(letter, micros) => {
+                write!(f, "letter {letter} after {micros} us")
+            }
             Self::Signal(signal) => write!(f, "{signal} to QEMU"),
             Self::SignalAtArrival(signal) => {
                 write!(f, "{signal} to QEMU whose guest has arrived elsewhere")
@@ -301,7 +306,9 @@ impl Act {
             Self::Halted(words, _) => format!("verb stopped on its way ({})", words[0]),
             Self::Interrupted(words, _) => format!("Ctrl-C at a verb ({})", words[0]),
             Self::Abandoned(words, _) => format!("Ctrl-C and SIGKILL at a verb ({})", words[0]),
-            Self::Letter(letter) => format!("guest does {letter}"),
+            Self::Letter(letter) | Self::LetterBehind(letter, _) => {
+                format!("guest does {letter}")
+            }
             Self::SupervisorFault(Fault { error: None, .. }) => {
                 "supervisor killed at a call".to_owned()
             }
@@ -340,6 +347,7 @@ impl Act {
             Self::Verb(_)
             | Self::Halted(..)
             | Self::Letter(_)
+            | Self::LetterBehind(..)
             | Self::Signal(_)
             | Self::SignalAtArrival(_)
             | Self::Monitor(_)
@@ -373,6 +381,7 @@ impl Act {
             Self::Followed(..)
             | Self::QemuFault(_)
             | Self::Letter(_)
+            | Self::LetterBehind(..)
             | Self::Signal(_)
             | Self::SignalAtArrival(_)
             | Self::Monitor(_)

@@ -4,6 +4,8 @@
 mod calm;
 /// An answer is held against what is seen.
 mod check;
+/// The host's clock.
+mod clock;
 /// Commands of domstate.
 mod command;
 /// Copies of the state directory.
@@ -39,6 +41,8 @@ use domstate::domain::State;
 use nix::sys::signal::Signal;
 
 use self::calm::Calm;
+use self::clock::Clock;
+pub(crate) use self::clock::whose_clock;
 pub(crate) use self::deeds::Count;
 use self::freezer::ControlGroup;
 pub(crate) use self::freezer::freezer_lack;
@@ -179,14 +183,16 @@ struct Stage<'a> {
     children: Mutex<Vec<Child>>,
     /// What strace writes of each fault.
     traces: Mutex<Vec<PathBuf>>,
-    /// How many commands have got a clock of their own.
-    clocks: AtomicU64,
+    /// Where it is stepped.
+    clock: Option<Clock>,
 }
 
 impl<'a> Stage<'a> {
     fn new(story: &'a Story, host: Arc<Host>, role: Role) -> Self {
         let domain = role.domain();
         let line = host.line(domain);
+        let is_stepped = story.theme == Theme::Clock;
+        let clock = is_stepped.then(|| Clock::new(story.seed, host.folder()));
         let disk = story.file_system.map(|kind| Disk::of(&host, kind));
         Self {
             story,
@@ -220,7 +226,7 @@ impl<'a> Stage<'a> {
             log: Mutex::default(),
             children: Mutex::default(),
             traces: Mutex::default(),
-            clocks: AtomicU64::new(0),
+            clock,
         }
     }
 

@@ -90,6 +90,18 @@ const SUBJECTS: &[Subject] = &[
         trace: trace_end,
     },
     Subject {
+        name: "QEMU, in the end of a run",
+        story: end_of_qemu,
+        whose: Whose::Qemus,
+        trace: trace_end_of_qemu,
+    },
+    Subject {
+        name: "who waits, in the end of a run",
+        story: end_of_wait,
+        whose: Whose::Ours,
+        trace: trace_wait,
+    },
+    Subject {
         name: "adoption",
         story: adoption,
         whose: Whose::Ours,
@@ -99,6 +111,7 @@ const SUBJECTS: &[Subject] = &[
 
 const DESTROY: &[&str] = &["destroy"];
 const SAVE: &[&str] = &["save", "@FILE"];
+const WAIT: &[&str] = &["wait", "--timeout", "10s"];
 
 /// What a call meets besides the death of its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,15 +259,20 @@ fn story(start: Option<Fault>, groups: Vec<Vec<Act>>) -> Story {
 }
 
 /// By what it is about, and not by its place among the others: it is played again without most of them.
-fn end_by(fault: &Fault) -> Act {
+fn of_three<T>(fault: &Fault, choices: [T; 3]) -> T {
     let text = fault.to_string();
     let sum: usize = text.bytes().map(usize::from).sum();
-    [
+    let mut choices = choices.into_iter();
+    choices.nth(sum % 3).unwrap()
+}
+
+fn end_by(fault: &Fault) -> Act {
+    let ends = [
         Act::Letter('o'),
         Act::Signal(Signal::SIGKILL),
         Act::Letter('p'),
-    ][sum % 3]
-        .clone()
+    ];
+    of_three(fault, ends)
 }
 
 fn start(fault: Fault) -> Story {
@@ -282,6 +300,21 @@ fn save(fault: Fault) -> Story {
 fn end(fault: Fault) -> Story {
     let end = vec![end_by(&fault)];
     story(None, vec![vec![Act::SupervisorFault(fault)], end])
+}
+
+/// The guest powers off, falls over three faults, or panics.
+fn end_of_qemu(fault: Fault) -> Story {
+    let end = Act::Letter(of_three(&fault, ['o', 't', 'p']));
+    story(None, vec![vec![Act::QemuFault(fault)], vec![end]])
+}
+
+fn end_of_wait(fault: Fault) -> Story {
+    // Long enough for it to sleep.
+    const BEHIND_MICROS: u64 = 150_000;
+    let letter = of_three(&fault, ['o', 'd', 'p']);
+    let waits = Act::Faulted(WAIT.to_vec(), fault);
+    let end = Act::LetterBehind(letter, BEHIND_MICROS);
+    story(None, vec![vec![waits, end]])
 }
 
 fn adoption(fault: Fault) -> Story {
@@ -375,6 +408,33 @@ fn trace_end(host: &Host) -> String {
     send(host.qemu_pid("v"), Signal::SIGKILL);
     child.wait().unwrap();
     fs::read_to_string(trace).unwrap()
+}
+
+fn trace_end_of_qemu(host: &Host) -> String {
+    let mut guest = host.start("v", &[]);
+    let trace = host.folder().join("trace");
+    let mut child = attach(&["-f"], &trace, host.qemu_pid("v"));
+    guest.press('o');
+    child.wait().unwrap();
+    fs::read_to_string(trace).unwrap()
+}
+
+fn trace_wait(host: &Host) -> String {
+    let mut guest = host.start("v", &[]);
+    let trace = host.folder().join("trace");
+    let words = spelt(host, WAIT);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut child = strace(host, &trace, &[], &words).spawn().unwrap();
+    let text = || fs::read_to_string(&trace).unwrap_or_default();
+    until("who waits sleeps", || {
+        text()
+            .lines()
+            .last()
+            .is_some_and(|line| line.contains("poll("))
+    });
+    guest.press('o');
+    child.wait().unwrap();
+    text()
 }
 
 fn trace_adoption(host: &Host) -> String {

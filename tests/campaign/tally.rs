@@ -9,7 +9,7 @@ use crate::act::Theme;
 use crate::failure::Failure;
 use crate::harness;
 use crate::pairs;
-use crate::play::{Count, Faults, Played, freezer_lack};
+use crate::play::{Count, Faults, Played, freezer_lack, whose_clock};
 use crate::record::Record;
 use crate::story::Story;
 use crate::volume::FileSystem;
@@ -84,7 +84,7 @@ impl Tally {
         if let Some((kind, _)) = &story.peer {
             self.has_happened(format!("a peer that is no QEMU: {kind}"));
         } else if story.theme == Theme::Clock {
-            self.has_happened("the clock is stepped between commands".to_owned());
+            self.has_happened(whose_clock().to_owned());
         }
         if let Some(journey) = &story.journey {
             self.has_happened(format!("the guest goes to another QEMU: {}", journey.way));

@@ -290,7 +290,13 @@ fn hear_monitor(seen: &Seen, pid: i32, mut stream: UnixStream) {
         };
         if let Some(event) = value["event"].as_str() {
             let event = (event.to_owned(), value["data"].clone());
-            seen.of(pid, |qemu| qemu.events.push(event));
+            seen.of(pid, |qemu| {
+                // Of a flood the first is enough.
+                let is_of_flood = event.0 == "GUEST_CRASHLOADED";
+                if !is_of_flood || qemu.events.last() != Some(&event) {
+                    qemu.events.push(event);
+                }
+            });
         } else if let Some(id) = value["id"].as_u64() {
             let returned = value["return"].clone();
             seen.of(pid, |qemu| drop(qemu.replies.insert(id, returned)));

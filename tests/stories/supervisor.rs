@@ -1,6 +1,7 @@
 //! The answer needs no supervisor: it may be dead, or stopped, or die a moment after QEMU.
 
-use std::process::{Child, Command};
+use std::fs;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -378,4 +379,28 @@ fn a_start_whose_supervisor_dies_before_its_first_word_fails_and_does_not_wait()
     let said = finish(command);
     assert_eq!(said.code, Some(1), "{said:?}");
     assert_eq!(host.answer("v"), "shut off (failed)");
+}
+
+#[test]
+fn a_shutdown_stays_witnessed_where_the_end_is_written_at_the_second_try() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    let supervisor = host.supervisor_pid("v").to_string();
+    let (trace, journal) = (host.path("trace"), host.run_folder("v").join("journal"));
+    let mut strace = Command::new("strace");
+    strace.args(["-s", "200", "-o", &trace, "-p", &supervisor, "-P"]);
+    strace
+        .arg(journal)
+        .args(["-e", "inject=write:error=EIO:when=1"]);
+    let mut strace = strace.stderr(Stdio::null()).spawn().unwrap();
+    let traced = format!("TracerPid:\t{}", strace.id());
+    let status = || fs::read_to_string(format!("/proc/{supervisor}/status")).unwrap();
+    until("strace", || status().contains(&traced));
+    guest.press('o');
+    strace.wait().unwrap();
+    let trace = fs::read_to_string(trace).unwrap();
+    assert_eq!(trace.matches("(INJECTED)").count(), 1, "{trace}");
+    assert!(trace.contains("DOMSTATE_EXITED"), "{trace}");
+    let cause = json!({"kind": "guest-shutdown"});
+    host.assert_is("v", "shut off (shutdown)", &cause, "witnessed");
 }

@@ -101,8 +101,10 @@ impl Life<'_> {
     /// Whether it may shut down although it has panicked: its crash kernel does, or QEMU does not heed the panic.
     pub(super) fn may_go_on_behind_panic(&self) -> bool {
         // However long ago: until a reset it is that guest's.
-        let before = self.qemu.is_some_and(|qemu| qemu.did('l'));
-        before || self.did('l') || self.did('p') && self.machine.panic == Some("none")
+        let loads = ['l', 'f'];
+        let before = |letter| self.qemu.is_some_and(|qemu| qemu.did(letter));
+        let loads_one = loads.iter().any(|it| before(*it) || self.did(*it));
+        loads_one || self.did('p') && self.machine.panic == Some("none")
     }
 
     /// Whether QEMU may have aborted: 7.2 does if its guest goes to sleep just as it is stopped ("invalid runstate transition:

@@ -1,18 +1,16 @@
 //! Commands of domstate: as they are typed, within their bounds, with what fails in them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use fastrand::Rng;
 use nix::sys::signal::Signal;
 
+use super::clock::wrapped;
 use super::deeds::Done;
 use super::{ACT_BOUND, LOOK_BOUND, Stage};
-use crate::act::Theme;
 use crate::fault::Fault;
 use crate::harness::{Said, finish_child, is_alive, send, spawn};
 use crate::judge::{Answer, Spoken, judge_manners};
@@ -148,9 +146,7 @@ impl Stage<'_> {
     ) -> Result<(Said, Duration), Objection> {
         let args = self.spelt(words);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut command = self.host.command(&args);
-        self.step_clock(&mut command);
-        let command = let_go(command, &args);
+        let command = self.timed(let_go(self.host.command(&args), &args));
         let begun = Instant::now();
         let child = spawn(command);
         // Nobody else has its pid before it is waited for.
@@ -175,7 +171,6 @@ impl Stage<'_> {
     /// The same, with the pid of what was run.
     fn run_as(&self, args: &[&str], fault: Option<&Fault>) -> Result<(Said, u32), Objection> {
         let mut command = self.host.command(args);
-        self.step_clock(&mut command);
         if let Some(fault) = fault {
             let mut traced = Command::new("strace");
             traced
@@ -184,11 +179,10 @@ impl Stage<'_> {
             traced.args(["-e", &fault.injection()]);
             traced.arg(command.get_program()).args(command.get_args());
             traced.env("DOMSTATE_DIR", self.host.state_dir());
-            self.step_clock(&mut traced);
             traced.stdin(Stdio::null());
             command = traced;
         }
-        let command = let_go(command, args);
+        let command = self.timed(let_go(command, args));
         let begun = Instant::now();
         let child = spawn(command);
         let pid = child.id();
@@ -222,15 +216,11 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The clock is another one for each command, as when it was stepped between them; supervisors and QEMU have the host's.
-    fn step_clock(&self, command: &mut Command) {
-        if self.story.theme == Theme::Clock {
-            let steps = [0, 1, -1, 3600, -3600, 86400, -86400, 400_000_000];
-            let number = self.clocks.fetch_add(1, Ordering::Relaxed);
-            let mut rng = Rng::with_seed(self.story.seed.wrapping_add(number << 32));
-            let step: i64 = steps[rng.usize(..steps.len())];
-            command.env("DOMSTATE_CLOCK_STEP", step.to_string());
-            command.env("LD_PRELOAD", clock_library());
+    /// As it is run: at a clock that is stepped as it begins, where that is the story's theme.
+    fn timed(&self, command: Command) -> Command {
+        match &self.clock {
+            Some(clock) => clock.stepped(command),
+            None => command,
         }
     }
 
@@ -244,6 +234,7 @@ impl Stage<'_> {
         traced.arg(&trace);
         traced.arg(command.get_program()).args(command.get_args());
         traced.env("DOMSTATE_DIR", self.host.state_dir());
+        let mut traced = self.timed(traced);
         traced.stdin(Stdio::null()).stderr(Stdio::null());
         let said = self.host.folder().join("said");
         traced.stdout(fs::File::create(&said).unwrap());
@@ -277,15 +268,7 @@ fn let_go(command: Command, args: &[&str]) -> Command {
     }
     let mut sh = Command::new("sh");
     sh.args(["-c", "exec \"$0\" \"$@\" >/dev/null 2>&1"]);
-    sh.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => sh.env(name, value),
-            None => sh.env_remove(name),
-        };
-    }
-    sh.stdin(Stdio::null());
-    sh
+    wrapped(sh, &command)
 }
 
 /// Whether the first process in strace's output has come to its end.
@@ -295,17 +278,4 @@ fn has_first_ended(trace: &Path) -> bool {
     let mut lines = text.lines().map(str::split_whitespace);
     !pid.is_empty()
         && lines.any(|mut words| words.next() == Some(pid) && words.next() == Some("+++"))
-}
-
-/// What steps the clock of who loads it, built once.
-fn clock_library() -> &'static Path {
-    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clock.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/campaign/clock.c");
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-O1", "-o"]);
-        assert!(cc.arg(&library).arg(source).status().unwrap().success());
-        library
-    });
-    &LIBRARY
 }

@@ -166,6 +166,10 @@ impl Stage<'_> {
             Act::Interrupted(words, micros) => return self.interrupted(words, *micros),
             Act::Abandoned(words, micros) => return self.abandoned(words, *micros),
             Act::Letter(letter) => self.witness.press(*letter),
+            Act::LetterBehind(letter, micros) => {
+                std::thread::sleep(Duration::from_micros(*micros));
+                self.witness.press(*letter)
+            }
             Act::Signal(signal) => self.signal(*signal),
             Act::SignalAtArrival(signal) => {
                 self.await_arrival();
