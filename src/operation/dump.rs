@@ -37,6 +37,9 @@ const DUMP_GRACE: Duration = Duration::from_secs(10);
 /// How often it is asked meanwhile.
 const DUMP_INTERVAL: Duration = Duration::from_millis(5);
 
+/// What became of a guest whose dump failed behind its reset.
+const RESET_ALL_THE_SAME: &str = "the guest was reset all the same";
+
 /// What becomes of the guest after its dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterDump {
@@ -67,7 +70,8 @@ struct Dump<'a> {
 /// Dumps the guest's memory into the file at `path`.
 ///
 /// # Errors
-/// In virsh's words where it is not running; else what failed. The guest then goes on as before, and there is no file.
+/// In virsh's words where it is not running; else what failed. The guest then goes on as before, unless it is said to have been
+/// reset, and there is no file.
 pub fn dump(
     domain: &DomainFolder,
     seen: Observation,
@@ -209,14 +213,9 @@ impl Dump<'_> {
         };
         let written = self
             .write(control, &file, interrupts, progress)
-            .and_then(|()| self.commit())
-            .and_then(|()| {
-                put_dump_in_place(&self.job.file, &self.owner())
-                    .with_context(|| self.cannot_write())
-            })
-            .and_then(|placed| match file.is_at(&self.job.file) {
-                true => Ok(placed),
-                false => bail!("{}: it was removed meanwhile", self.cannot_write()),
+            .and_then(|()| match self.after {
+                AfterDump::Reset => self.keep(&file).context(RESET_ALL_THE_SAME),
+                AfterDump::GoesOn | AfterDump::Crash => self.keep(&file),
             });
         let placed = match written {
             Ok(placed) => placed,
@@ -231,6 +230,17 @@ impl Dump<'_> {
         self.asking.done_durably();
         if self.after == AfterDump::Crash {
             end_after_job(self.domain, self.run, Verb::DumpCrash)?;
+        }
+        Ok(placed)
+    }
+
+    /// Gives the dump, of which all is written, its name.
+    fn keep(&self, file: &DumpFile) -> Result<Placed> {
+        self.commit()?;
+        let placed = put_dump_in_place(&self.job.file, &self.owner())
+            .with_context(|| self.cannot_write())?;
+        if !file.is_at(&self.job.file) {
+            bail!("{}: it was removed meanwhile", self.cannot_write());
         }
         Ok(placed)
     }
@@ -302,32 +312,40 @@ impl Dump<'_> {
         file.seal().with_context(|| self.cannot_write())?;
         let goes_on = stop && self.after != AfterDump::Crash;
         let stays = self.form == DumpForm::Stream && self.after != AfterDump::Crash;
-        if goes_on || stays || self.after == AfterDump::Reset {
-            let mut control = connect(self.run)?;
-            if self.after == AfterDump::Reset {
-                // Until here it may be aborted.
-                look_after(self.domain, self.run)
-                    .map_err(|error| cancelled_or(error, "domain core dump"))?;
-                control.execute("system_reset", None)?;
-                if self.is_ended_by_reset()? {
-                    return self.asking.carried_out();
-                }
-            }
-            restore_limit(&mut control)?;
-            // Not one that has come to an end by itself just as it was stopped; one that was reset begins anew.
-            let may_go_on = self.after == AfterDump::Reset
-                || !look_at_run(self.domain, self.run)?.fold.came_to_an_end();
-            if goes_on && may_go_on {
-                refuse_what_is_sent(self.domain, self.run)?;
-                control.execute("cont", None)?;
-            }
-            if self.after == AfterDump::Reset {
-                // While nobody else is heard, so that nobody aborts what has been done. Not before the guest goes on: whoever finds it
-                // without us then lets it.
-                self.asking.carried_out()?;
-            }
+        if !goes_on && !stays && self.after != AfterDump::Reset {
+            return Ok(());
+        }
+        let mut control = connect(self.run)?;
+        if self.after != AfterDump::Reset {
+            return self.let_go_on(&mut control, goes_on);
+        }
+        // Until here it may be aborted.
+        look_after(self.domain, self.run)
+            .map_err(|error| cancelled_or(error, "domain core dump"))?;
+        control.execute("system_reset", None)?;
+        self.go_on_behind_reset(&mut control, goes_on)
+            .context(RESET_ALL_THE_SAME)
+    }
+
+    /// Not what has come to an end by itself just as it was stopped; one that was reset begins anew.
+    fn let_go_on(&self, control: &mut Control, goes_on: bool) -> Result<()> {
+        restore_limit(control)?;
+        let may_go_on = self.after == AfterDump::Reset
+            || !look_at_run(self.domain, self.run)?.fold.came_to_an_end();
+        if goes_on && may_go_on {
+            refuse_what_is_sent(self.domain, self.run)?;
+            control.execute("cont", None)?;
         }
         Ok(())
+    }
+
+    fn go_on_behind_reset(&self, control: &mut Control, goes_on: bool) -> Result<()> {
+        if !self.is_ended_by_reset()? {
+            self.let_go_on(control, goes_on)?;
+        }
+        // While nobody else is heard, so that nobody aborts what has been done. Not before the guest goes on: whoever finds it
+        // without us then lets it.
+        self.asking.carried_out()
     }
 
     /// Waits until QEMU says what came of a dump whose file it has closed, and lets the guest go on, where it does that.

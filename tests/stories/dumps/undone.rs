@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{FORMS, aborted, dump, dumped, failed, fifo, make_fifo, stuck};
 use crate::disk::Disk;
-use crate::harness::{Host, finish_child, is_root, send, spawn, until};
+use crate::harness::{Host, finish, finish_child, is_root, send, spawn, until};
 use crate::jobs::{UNLIMITED, assert_failed, assert_no_file, has_part, interrupt, kill, part_goes};
 
 #[test]
@@ -253,5 +253,28 @@ fn a_full_disk_fails_the_dump_and_the_guest_goes_on_and_the_old_file_is_as_it_wa
             assert!(!has_part(&file));
             guest.answers();
         }
+    }
+}
+
+#[test]
+fn a_dump_that_fails_behind_its_reset_says_that_the_guest_was_reset() {
+    const RENAMES: &str = "rename,renameat,renameat2";
+    for form in FORMS {
+        let host = Host::new();
+        let mut guest = host.start("v", &[]);
+        let file = host.path("v.core");
+        let mut command = Command::new("strace");
+        command.args(["-o", "/dev/null"]);
+        let fails = format!("inject={RENAMES}:error=EIO");
+        command.args(["-e", &format!("trace={RENAMES}"), "-e", &fails]);
+        command.arg(env!("CARGO_BIN_EXE_domstate"));
+        command.args(dump(&file, &[form, &["--reset"]].concat()));
+        command.env("DOMSTATE_DIR", host.state_dir());
+        let why = format!("the guest was reset all the same: cannot write {file}: I/O error");
+        assert_failed(&finish(command), &failed(&file, &why));
+        assert_no_file(&file);
+        guest.hears("READY");
+        guest.answers();
+        host.assert_is("v", "running (unpaused)", &Value::Null, "witnessed");
     }
 }
