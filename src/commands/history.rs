@@ -8,6 +8,7 @@ use crate::cli::DomainArg;
 use crate::observe::look_at_run;
 use crate::operation::{adopt, inquire};
 use crate::output::RunReport;
+use crate::store::may_exist;
 
 pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failure> {
     let domain = find(&context.state, args.as_str())?;
@@ -21,7 +22,7 @@ pub(super) fn run(args: &DomainArg, context: &mut Context) -> Result<Exit, Failu
     for number in numbers {
         let run = domain.run(number);
         let seen = look_at_run(&domain, &run);
-        if !run.path().exists() {
+        if !may_exist(run.path()) {
             // A `start` has removed it meanwhile, perhaps when half of it was read.
             continue;
         }

@@ -39,7 +39,7 @@ fn start(domain: &DomainFolder, snapshot: &Snapshot, begin: Option<Begin>) -> Re
         keep: Keep::Nothing,
         policies: Policies::default(),
         incoming: None,
-        from: From::Snapshot(snapshot.name.clone()),
+        from: From::Snapshot(snapshot.clone()),
     };
     let definition = Definition::load(&domain.definition())
         .with_context(|| format!("cannot read domain '{}'", domain.name()));

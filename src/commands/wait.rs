@@ -10,7 +10,7 @@ use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, look_at_run};
 use crate::operation::{Succession, adopt_and_wait, inquire};
 use crate::output::{Detail, Naming};
-use crate::store::{DomainFolder, RunFolder, StateDir};
+use crate::store::{DomainFolder, RunFolder, StateDir, may_exist};
 
 /// How long a supervisor may take to write down an end that is there for all to see, before the end is told without
 /// it (it may be stopped). Not longer than the wait itself.
@@ -165,7 +165,7 @@ impl Waiting {
         let seen = look_at(state, &self.domain)?;
         match &self.seen.run {
             Some(run)
-                if self.was_active && seen.run.as_ref() != Some(run) && run.path().exists() =>
+                if self.was_active && seen.run.as_ref() != Some(run) && may_exist(run.path()) =>
             {
                 Ok(inquire(look_at_run(&self.domain, run)?))
             }

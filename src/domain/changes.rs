@@ -208,6 +208,12 @@ impl Fold {
     /// The guest was started afresh: how it might have ended before is history.
     pub(super) fn clear_ends(&mut self) {
         self.outlived |= self.shutdown.is_some();
+        if let Some(reset) = &self.shutdown
+            && reset.cause == ShutdownCause::HostQmpSystemReset
+        {
+            // It did not end it, and of a later one it is not why.
+            self.intents.settle_oldest(Verb::Reset, reset.at);
+        }
         self.panic = None;
         self.shutdown = None;
         self.watchdog = None;

@@ -112,6 +112,13 @@ pub enum Event {
     Other,
 }
 
+impl Event {
+    /// Whether the fold is what this says, whatever came before.
+    pub fn is_whole_fold(&self) -> bool {
+        matches!(self, Self::Launched(_) | Self::Checkpoint(_))
+    }
+}
+
 /// A fold kept in the journal itself, so that the space in front of it can be given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -142,6 +149,8 @@ pub struct Launch {
     /// not tell when they were made.
     pub journal: Option<FileId>,
     pub exit_device: ExitDevice,
+    /// It comes from a file or a snapshot, and may have panicked before, in lines that were lost.
+    pub may_have_panicked: bool,
     /// Whether a debugger may attach (`-s`, `-gdb`): QEMU 11 calls its kill a guest-shutdown.
     pub debugger: bool,
     pub bmc: Bmc,

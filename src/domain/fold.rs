@@ -273,6 +273,7 @@ impl Fold {
             launched_at: at,
             since: at,
             gap: self.gap,
+            passed_panic: launch.may_have_panicked.then_some(PassedPanic::Lost),
             ..Self::default()
         };
     }

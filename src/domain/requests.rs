@@ -11,7 +11,7 @@ use super::job::{Job, PendingJob, is_save};
 use super::policy::OnCrash;
 use super::state::{Paused, Running, State};
 use super::stream::Stream;
-use super::trace::{Core, Machine, Reboot, Restart, Shutdown, WatchdogEnd};
+use super::trace::{Core, Machine, PassedPanic, Reboot, Restart, Shutdown, WatchdogEnd};
 use super::transfer::Transfer;
 
 impl Fold {
@@ -137,10 +137,11 @@ impl Fold {
         }
     }
 
-    /// Another state was loaded into the guest: nothing of what it was before counts.
+    /// Another state was loaded into the guest: nothing of what it was before counts, but that it may have panicked before the
+    /// snapshot was taken, of which whoever loads it says so by a gap.
     fn reverted(&mut self, at: Option<Timestamp>) {
         self.clear_ends();
-        self.passed_panic = None;
+        self.passed_panic = self.gap.then_some(PassedPanic::Lost);
         self.suspended = false;
         self.stopped_asleep = false;
         self.stop_cause = None;

@@ -46,6 +46,7 @@ fn launch(kind: LaunchKind, begin: Begin) -> Launch {
         pid_namespace: 1,
         journal: None,
         exit_device: ExitDevice::None,
+        may_have_panicked: false,
         debugger: false,
         bmc: Bmc::None,
         lifecycle: Lifecycle::default(),

@@ -97,8 +97,8 @@ impl Fold {
         if !runs {
             match (status, self.transfer) {
                 ("setup", Transfer::Leaving(Copying::PreCopy))
-                    if !self.gap && !self.is_known_as_jobs() =>
-                {
+                    // Of somebody else's nobody knows then what it is, nor whether the guest stands.
+                    if (!self.gap || self.is_being_kept()) && !self.is_known_as_jobs() => {
                     self.transfer = Transfer::Leaving(Copying::Undecided);
                 }
                 ("setup" | "active" | "device", _) if self.is_written_for_job() => self.goes_away(),

@@ -196,6 +196,7 @@ mod tests {
                 born: Timestamp(10),
             }),
             exit_device: ExitDevice::Unclear,
+            may_have_panicked: false,
             debugger: true,
             bmc: Bmc::Resets,
             lifecycle: Lifecycle {

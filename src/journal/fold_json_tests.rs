@@ -21,6 +21,7 @@ fn launch() -> Launch {
             born: Timestamp(10),
         }),
         exit_device: ExitDevice::Own,
+        may_have_panicked: false,
         debugger: true,
         bmc: Bmc::Resets,
         lifecycle: Lifecycle {

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 /// What every checkpoint holds goes into lists: a quarter of what a query costs is reading keys.
-const LAUNCH_KEYS: [&str; 18] = [
+const LAUNCH_KEYS: [&str; 19] = [
     "run",
     "kind",
     "begin",
@@ -29,10 +29,18 @@ const LAUNCH_KEYS: [&str; 18] = [
     "journal_inode",
     "journal_born",
     BMC_RESETS,
+    MAY_HAVE_PANICKED,
 ];
+
+/// Where in the list they stand that not every domstate has written.
+const BMC_RESETS_AT: usize = 17;
+const MAY_HAVE_PANICKED_AT: usize = 18;
 
 /// A watchdog of the board is all that there is of one.
 const BMC_RESETS: &str = "bmc_resets";
+
+/// Its guest comes from a file or a snapshot, and it is not known whether it had panicked.
+const MAY_HAVE_PANICKED: &str = "may_have_panicked";
 
 pub(super) fn launch_to_list(launch: &Launch) -> Value {
     let fields = launch_to_json(launch);
@@ -59,8 +67,9 @@ pub(super) fn launch_from_list(value: &Value) -> Option<Launch> {
         },
         lifecycle: lifecycle_from(&mut |_| field.next())?,
         // Older ones end here.
-        debugger: field.next().and_then(Value::as_bool) == Some(true),
-        bmc: bmc_from_json(field.next(), list.get(LAUNCH_KEYS.len() - 1)),
+        debugger: is(field.next()),
+        bmc: bmc_from_json(field.next(), list.get(BMC_RESETS_AT)),
+        may_have_panicked: is(list.get(MAY_HAVE_PANICKED_AT)),
         journal: file_id(&mut |_| field.next()),
     })
 }
@@ -91,6 +100,9 @@ pub(super) fn launch_to_json(launch: &Launch) -> Value {
     if let Some(fields) = fields.as_object_mut().filter(|_| launch.bmc == Bmc::Resets) {
         fields.insert(BMC_RESETS.to_owned(), json!(true));
     }
+    if let Some(fields) = fields.as_object_mut().filter(|_| launch.may_have_panicked) {
+        fields.insert(MAY_HAVE_PANICKED.to_owned(), json!(true));
+    }
     if let (Some(fields), Some(journal)) = (fields.as_object_mut(), launch.journal) {
         fields.insert("journal_device".to_owned(), json!(journal.device));
         fields.insert("journal_inode".to_owned(), json!(journal.inode));
@@ -108,8 +120,9 @@ pub(super) fn launch_from_json(data: &Map<String, Value>) -> Option<Launch> {
         pid_namespace: data.get("pid_namespace")?.as_u64()?,
         exit_device: exit_device_from_json(data.get("exit_device")?)?,
         // A run that was started before domstate looked for them is believed as it was then.
-        debugger: data.get("debugger").and_then(Value::as_bool) == Some(true),
+        debugger: is(data.get("debugger")),
         bmc: bmc_from_json(data.get("bmc"), data.get(BMC_RESETS)),
+        may_have_panicked: is(data.get(MAY_HAVE_PANICKED)),
         journal: file_id(&mut |key| data.get(key)),
         lifecycle: lifecycle_from(&mut |key| data.get(key))?,
         actor: actor_from_json(data)?,
@@ -135,12 +148,15 @@ fn exit_device_from_json(value: &Value) -> Option<ExitDevice> {
 
 /// Of a run that was started before domstate looked for one it is not known.
 fn bmc_from_json(is_there: Option<&Value>, resets: Option<&Value>) -> Bmc {
-    let is = |value: Option<&Value>| value.and_then(Value::as_bool) == Some(true);
     match (is(is_there), is(resets)) {
         (false, _) => Bmc::None,
         (true, true) => Bmc::Resets,
         (true, false) => Bmc::CutsPower,
     }
+}
+
+fn is(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_bool) == Some(true)
 }
 
 fn launch_kind(word: &str) -> Option<LaunchKind> {

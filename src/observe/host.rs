@@ -67,6 +67,7 @@ pub(super) fn launched_here() -> Launch {
         pid_namespace: pid_namespace().unwrap(),
         journal: None,
         exit_device: ExitDevice::None,
+        may_have_panicked: false,
         debugger: false,
         bmc: Bmc::None,
         lifecycle: Lifecycle::default(),

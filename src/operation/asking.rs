@@ -102,6 +102,15 @@ impl Asking {
         })
     }
 
+    /// Says that the guest which is about to be loaded may have panicked in lines that were lost.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn may_have_panicked(&self) -> Result<()> {
+        let lost = self.journal.append(now(), &Event::Gap);
+        lost.context("cannot write the journal")
+    }
+
     /// Whether the announcement stands in the journal.
     pub fn is_written(&self) -> bool {
         self.unwritten.borrow().is_none()

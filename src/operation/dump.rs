@@ -24,7 +24,7 @@ use crate::observe::{Observation, look_at_run, now};
 use crate::qemu::Control;
 use crate::store::encode::time_text;
 use crate::store::{
-    DomainFolder, DumpFile, Owner, Placed, RunFolder, create_folder, discard_dump,
+    DomainFolder, DumpFile, Owner, Placed, RunFolder, create_folder, discard_dump, may_exist,
     put_dump_in_place, refuse_link, time_of,
 };
 
@@ -146,7 +146,10 @@ fn make_room(domain: &DomainFolder) -> Result<()> {
         .filter(|path| is_core(path))
         .collect();
     // What was never finished is of no use, and nobody is at it: this is the only job.
-    for part in cores.extract_if(.., |core| core.extension() != Some(OsStr::new("core"))) {
+    let is_unfinished = |core: &mut PathBuf| {
+        core.extension() != Some(OsStr::new("core")) && !is_owed_its_name(domain, core)
+    };
+    for part in cores.extract_if(.., is_unfinished) {
         std::fs::remove_file(part).with_context(context)?;
     }
     // By run and time.
@@ -156,6 +159,19 @@ fn make_room(domain: &DomainFolder) -> Result<()> {
         std::fs::remove_file(core).with_context(context)?;
     }
     Ok(())
+}
+
+/// Whether all of the core is written, and nobody has come to give it its name, as far as is known.
+fn is_owed_its_name(domain: &DomainFolder, part: &Path) -> bool {
+    let name = part.file_name().map(OsStr::as_encoded_bytes);
+    let number = name.and_then(|name| std::str::from_utf8(name.get(..8)?).ok()?.parse().ok());
+    let run = number.map(|number| domain.run(number));
+    let is_owed = |run: &RunFolder| {
+        let seen = look_at_run(domain, run);
+        seen.is_ok_and(|seen| seen.is_unread || seen.fold.job.is_some_and(|job| job.is_committed()))
+    };
+    // Of a run that is not kept any more nobody will.
+    run.is_some_and(|run| may_exist(run.path()) && is_owed(&run))
 }
 
 /// Whether a file is one of ours: on the folder another disk may be mounted, with other people's files on it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::domain::{Doing, Life};
-use crate::observe::Observation;
+use crate::observe::{Observation, look_at_run};
 use crate::qemu::Control;
 use crate::store::RunFolder;
 
@@ -21,9 +21,21 @@ pub fn inquire(mut seen: Observation) -> Observation {
     let run = seen.run.as_ref();
     let run = run.filter(|_| seen.may_lack_lines && seen.life == Life::Lives);
     if let Some(doing) = run.and_then(doing) {
+        if doing == Doing::Panicked
+            && let Some(later) = look_later(&seen)
+        {
+            return later;
+        }
         seen.answer = seen.fold.answer_as_told(&seen.answer, doing);
     }
     seen
+}
+
+/// What is seen of it now, if it is on record by now that it panicked: then somebody who goes by that may do something about it.
+fn look_later(seen: &Observation) -> Option<Observation> {
+    let run = seen.run.as_ref()?;
+    let later = look_at_run(&run.domain()?, run).ok()?;
+    (later.fold.panic.is_some() && seen.fold.panic.is_none()).then_some(later)
 }
 
 fn doing(run: &RunFolder) -> Option<Doing> {

@@ -26,6 +26,8 @@ pub(super) struct Plan {
     defers: bool,
     /// The snapshot that it comes from.
     snapshot: Option<Name>,
+    /// It is not known whether the guest had panicked before it was saved.
+    may_have_panicked: bool,
     /// What QEMU is told on top of the user's command line, so that it does by itself what it can.
     action_words: Vec<OsString>,
 }
@@ -48,8 +50,13 @@ pub(super) fn plan(
     };
     let lifecycle = qemu::lifecycle(&policies, &facts.actions)?;
     let snapshot = match &options.from {
-        From::Snapshot(name) => Some(name.clone()),
+        From::Snapshot(snapshot) => Some(snapshot),
         From::Definition | From::Boot | From::Image(_) => None,
+    };
+    let may_have_panicked = match (image, snapshot) {
+        (Some(image), _) => image.image.may_have_panicked,
+        (None, Some(snapshot)) => snapshot.may_have_panicked,
+        (None, None) => false,
     };
     let begin = match image {
         Some(image) => options.begin.unwrap_or(image.image.begin),
@@ -64,7 +71,8 @@ pub(super) fn plan(
             (None, None) if snapshot.is_some() => LaunchKind::Snapshot,
             (None, None) => facts.kind,
         },
-        snapshot,
+        snapshot: snapshot.map(|snapshot| snapshot.name.clone()),
+        may_have_panicked,
         defers: options.incoming.is_some(),
         begin,
         lifecycle,
@@ -94,6 +102,7 @@ impl Plan {
             // There is none yet.
             journal: None,
             exit_device: self.facts.exit_device,
+            may_have_panicked: self.may_have_panicked,
             debugger: self.facts.debugger,
             bmc: self.facts.bmc,
             lifecycle: self.lifecycle,

@@ -16,7 +16,9 @@ use super::pump::{cancelled_or, pump};
 use super::settle::{Held, NOT_RUNNING, hold};
 use super::stream::{await_transfer, migrate_into_pipe};
 use super::undo::take_back;
-use super::worker::{commit, job, refuse_panicked, refuse_to_leave_disks, stop_for};
+use super::worker::{
+    commit, job, may_have_panicked, refuse_panicked, refuse_to_leave_disks, stop_for,
+};
 use crate::domain::{Before, Begin, Paused, ShutOff, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run};
 use crate::qemu::Control;
@@ -86,6 +88,7 @@ pub fn save(
             Before::Ran => Begin::Running,
             Before::Stood => Begin::Paused,
         }),
+        may_have_panicked: may_have_panicked(&seen),
         definition: Definition::of_run(&run)?,
     };
     let interrupts = Interrupts::take()?;
@@ -204,5 +207,8 @@ fn finish(
     pump(pipe, image.file(), interrupts, &mut look)
         .and_then(|()| await_transfer(domain, run))
         .map_err(|error| cancelled_or(error, "domain save"))?;
+    if may_have_panicked(&look_at_run(domain, run)?) {
+        image.doubt();
+    }
     image.seal().context("cannot write the image")
 }

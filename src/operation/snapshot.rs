@@ -18,8 +18,8 @@ use super::snapshot_job::{JobError, SnapshotJob, dismiss, run_job, settle_job};
 use super::stream::clear_capabilities;
 use super::undo::{is_left_to_others, left_to_others, recall};
 use super::worker::{
-    job, refuse_ended, refuse_panicked, refuse_what_is_sent, stop_for, tell_carried_out,
-    throws_away,
+    job, may_have_panicked, refuse_ended, refuse_panicked, refuse_what_is_sent, stop_for,
+    tell_carried_out, throws_away,
 };
 use crate::domain::{Before, Begin, Job, Name, ShutOff, State, Verb};
 use crate::observe::{Observation, look_at_run};
@@ -95,6 +95,7 @@ pub fn create_snapshot(
                 Before::Stood => Begin::Paused,
             },
             run: run.number(),
+            may_have_panicked: may_have_panicked(&seen),
             disks: disks
                 .iter()
                 .map(|disk| SnapshotDisk {

@@ -68,6 +68,9 @@ pub fn revert_snapshot(
         ..job(&domain.snapshot(&snapshot.name), before)?
     };
     let asking = Asking::begin_job(&run, Verb::SnapshotRevert, job)?;
+    if snapshot.may_have_panicked {
+        asking.may_have_panicked()?;
+    }
     if interrupts.came() {
         let error = cancelled_or(Cancelled.into(), "snapshot revert");
         asking.failed_durably(&one_line(&error));

@@ -21,14 +21,14 @@ use super::order::{LaunchOrder, ourselves};
 use super::plan::plan;
 use super::settle::refuse_while_busy;
 use crate::domain::{
-    Begin, Duty, Event, Life, LogWords, Name, Paused, PendingJob, Policies, State, Verb,
+    Begin, Duty, Event, Life, LogWords, Paused, PendingJob, Policies, State, Verb,
 };
 use crate::journal::Journal;
 use crate::observe::{Observation, Watcher, boot_id, look, look_at_run, now};
 use crate::qemu::{self, Facts, RecorderPaths, SOCKET_NAME};
 use crate::store::{
-    Definition, DomainFolder, FolderLock, Lock, NewRun, OpenImage, RunFolder, may_exist, part_of,
-    prune,
+    Definition, DomainFolder, FolderLock, Lock, NewRun, OpenImage, RunFolder, Snapshot, may_exist,
+    part_of, prune,
 };
 
 /// How long the supervisor may take to write down that QEMU ended.
@@ -62,7 +62,7 @@ pub enum From {
     /// This image.
     Image(OpenImage),
     /// The snapshot of this name that its disks hold.
-    Snapshot(Name),
+    Snapshot(Snapshot),
 }
 
 /// Whether the definition is new and to be kept, or the one that the domain has.

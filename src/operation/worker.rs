@@ -10,7 +10,7 @@ use super::pump::cancelled_or;
 use super::settle::connect;
 use super::stream::SENT_BY_ANOTHER;
 use crate::domain::{Before, Fold, Job, PassedPanic, PendingJob, Process};
-use crate::observe::{look_at_run, now, start_ticks};
+use crate::observe::{Observation, look_at_run, now, start_ticks};
 use crate::qemu::{Control, Disk, throwaway_option, writable_disks};
 use crate::store::{Definition, DomainFolder, RunFolder};
 
@@ -59,12 +59,18 @@ pub(super) fn refuse_panicked(fold: &Fold) -> Result<()> {
         Some(PassedPanic::CrashLoaded) => {
             bail!("Requested operation is not valid: domain has crashed, and its crash kernel runs")
         }
-        // Its reset would be told as one that nothing went before.
-        Some(PassedPanic::Ignored) if fold.resets_end_it() => {
+        // Its reset would be told as one that nothing went before, where that ends the run: it need not be where it ends this one.
+        Some(PassedPanic::Ignored) => {
             bail!("Requested operation is not valid: domain has crashed, and has yet to be reset")
         }
-        Some(PassedPanic::Ignored | PassedPanic::Lost) | None => Ok(()),
+        // That is said of it where it goes.
+        Some(PassedPanic::Lost) | None => Ok(()),
     }
+}
+
+/// Whether its kernel may have panicked, and its crash kernel run, in lines that are lost.
+pub(super) fn may_have_panicked(seen: &Observation) -> bool {
+    seen.may_lack_lines || seen.fold.passed_panic == Some(PassedPanic::Lost)
 }
 
 /// Refuses to let a guest go on that somebody else sends away, or has: it would run twice, on one disk.

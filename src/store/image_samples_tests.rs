@@ -49,6 +49,7 @@ pub(in crate::store) fn image() -> SaveImage {
         run: 7,
         saved_at: Timestamp(1_795_402_800_000_001),
         begin: Begin::Running,
+        may_have_panicked: false,
         definition: Definition::from_json(&definition).unwrap(),
     }
 }

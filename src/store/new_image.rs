@@ -83,6 +83,11 @@ impl NewImage {
         is_same_file(&self.file, place)
     }
 
+    /// Has it say, once it is sealed, that its guest may have panicked.
+    pub fn doubt(&mut self) {
+        self.image.may_have_panicked = true;
+    }
+
     /// Says that the stream is whole; on return the image is on the disk, under its temporary name: whoever finds that the
     /// save was carried out finds the image too.
     ///

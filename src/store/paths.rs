@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use nix::libc;
 
 use super::trust::Access;
 use crate::domain::Name;
@@ -115,11 +116,12 @@ impl StateDir {
 /// Whether a file is there, or may be for all that is known: an error of the disk is no proof that it is not.
 pub fn may_exist(path: &Path) -> bool {
     path.try_exists().unwrap_or_else(|error| {
-        let is_no_place_of_ours = [
-            io::ErrorKind::NotADirectory,
-            io::ErrorKind::PermissionDenied,
-        ];
-        !is_no_place_of_ours.contains(&error.kind())
+        let is_no_place_of_ours = matches!(
+            error.kind(),
+            io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+        );
+        // Nor has a loop of links anything at its end.
+        !is_no_place_of_ours && error.raw_os_error() != Some(libc::ELOOP)
     })
 }
 
@@ -138,7 +140,7 @@ impl DomainFolder {
     }
 
     /// Looks whether the domain exists: a definition, or at least runs of one that lost it. One of which that cannot be told does:
-    /// who then looks at it says why. What is no folder, or somebody else's (`lost+found`), is none.
+    /// who then looks at it says why. What is no folder, or somebody else's, is none.
     pub fn exists(&self) -> bool {
         may_exist(&self.definition()) || may_exist(&self.runs())
     }

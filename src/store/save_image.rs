@@ -34,6 +34,9 @@ pub(super) const MAGIC: &[u8] = b"domstate save image\n";
 /// would be escaped, so it cannot stand there.
 const DIGEST_KEY: &str = ",\"digest\":";
 
+/// A key that is there only where it is true.
+const MAY_HAVE_PANICKED: &str = "may_have_panicked";
+
 /// What the stream's start is a multiple of: more than any disk's block or processor's page.
 const ALIGNMENT_BYTES: u64 = 64 * 1024;
 
@@ -53,6 +56,8 @@ pub struct SaveImage {
     pub saved_at: Timestamp,
     /// What the guest is to do when it is restored.
     pub begin: Begin,
+    /// Lines of its run were lost: its kernel may have panicked, and its crash kernel be what was saved.
+    pub may_have_panicked: bool,
     pub definition: Definition,
 }
 
@@ -75,7 +80,7 @@ impl SaveImage {
 
     /// The header's line without its end.
     fn line(&self, header_bytes: u64, stream_bytes: Option<u64>) -> String {
-        let mut line = json!({
+        let mut header = json!({
             "format": FORMAT,
             "header_bytes": header_bytes,
             "stream_bytes": stream_bytes,
@@ -84,19 +89,26 @@ impl SaveImage {
             "saved_at": time_text(self.saved_at),
             "running": self.begin == Begin::Running,
             "definition": self.definition.to_json(),
-        })
-        .to_string();
+        });
+        if let Some(header) = header.as_object_mut().filter(|_| self.may_have_panicked) {
+            header.insert(MAY_HAVE_PANICKED.to_owned(), json!(true));
+        }
+        let mut line = header.to_string();
         line.pop();
         let digest = digest(line.as_bytes());
         format!("{line}{DIGEST_KEY}{digest}}}")
     }
 
-    /// Bytes of a header that has room for any numbers.
+    /// Bytes of a header that has room for any numbers, and for a doubt that comes later.
     ///
     /// # Errors
     /// A definition too long for any header.
     pub fn header_bytes(&self) -> io::Result<u64> {
-        let line = self.line(u64::MAX, Some(u64::MAX));
+        let longest = Self {
+            may_have_panicked: true,
+            ..self.clone()
+        };
+        let line = longest.line(u64::MAX, Some(u64::MAX));
         let bytes = u64::try_from(MAGIC.len() + line.len() + DIGITS_MAX).unwrap_or(u64::MAX);
         let header_bytes = bytes.checked_next_multiple_of(ALIGNMENT_BYTES);
         header_bytes
@@ -220,6 +232,9 @@ impl Header {
                     true => Begin::Running,
                     false => Begin::Paused,
                 },
+                // Older ones do not say.
+                may_have_panicked: value.get(MAY_HAVE_PANICKED).and_then(Value::as_bool)
+                    == Some(true),
                 definition: Definition::from_json(definition).context("its definition")?,
             },
             header_bytes: number("header_bytes")?,

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub begin: Begin,
     /// The run that it was taken of.
     pub run: u32,
+    /// Lines of that were lost: the guest's kernel may have panicked before.
+    pub may_have_panicked: bool,
     /// Where it lies; the first disk holds the guest's memory too.
     pub disks: Vec<SnapshotDisk>,
 }
@@ -102,6 +104,7 @@ impl Snapshot {
             "created_at": time_text(self.created_at),
             "running": self.begin == Begin::Running,
             "run": self.run,
+            "may_have_panicked": self.may_have_panicked,
             "disks": self.disks.iter().map(disk).collect::<Vec<_>>(),
         })
     }
@@ -127,6 +130,9 @@ impl Snapshot {
             created_at: created_at.ok_or_else(wrong("created_at"))?,
             begin: begin.ok_or_else(wrong("running"))?,
             run: run.ok_or_else(wrong("run"))?,
+            // Older ones do not say.
+            may_have_panicked: value.get("may_have_panicked").and_then(Value::as_bool)
+                == Some(true),
             disks: disks.ok_or_else(wrong("disks"))?,
         })
     }
@@ -235,6 +241,7 @@ mod tests {
             created_at: Timestamp(1_795_402_802_904_513),
             begin: Begin::Paused,
             run: 7,
+            may_have_panicked: true,
             disks: vec![SnapshotDisk {
                 node: "#block350".to_owned(),
                 file: "/a/b.qcow2".into(),

@@ -140,15 +140,16 @@ impl Recorder {
         // beginning, as every reader does, but nothing twice.
         let is_cut = self.journal.length()? < self.offset;
         let newer_than = is_cut.then(|| self.last_at.unwrap_or_default());
+        let gap = Record {
+            at: None,
+            event: Event::Gap,
+        };
         if is_cut {
             (self.offset, self.front) = (0, 0);
-            self.fold.apply(&Record {
-                at: None,
-                event: Event::Gap,
-            });
+            self.fold.apply(&gap);
         }
         let (fold, last_at, mark) = (&mut self.fold, &mut self.last_at, &mut self.checkpoint_end);
-        let mut spoke = false;
+        let (mut spoke, mut begins_again) = (false, false);
         // What was folded before an error is not folded again.
         let read = self
             .journal
@@ -157,6 +158,7 @@ impl Recorder {
                     return;
                 }
                 spoke = true;
+                begins_again |= is_cut && record.event.is_whole_fold();
                 *last_at = record.at.or(*last_at);
                 if let Event::Checkpoint(checkpoint) = &record.event {
                     *mark = Some(checkpoint.offset);
@@ -164,6 +166,10 @@ impl Recorder {
                 fold.apply(&record);
             });
         self.qemu_spoke |= spoke;
+        if begins_again {
+            // The clock was set back since it was written: what was known of lost lines is to be known still.
+            self.fold.apply(&gap);
+        }
         read?;
         Ok(if spoke { News::Some } else { News::None })
     }
@@ -202,8 +208,7 @@ impl Recorder {
             self.journal.sync()?;
         }
         let written = self.write_exit(end);
-        // Behind the announcement of its end QEMU says nothing that counts: what is sure stays so.
-        if written.is_err() && !self.fold.is_leaving() {
+        if written.is_err() {
             self.fear_loss();
         }
         written?;

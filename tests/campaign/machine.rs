@@ -6,6 +6,7 @@ use std::process::Command;
 
 use fastrand::Rng;
 
+use crate::fault::Fault;
 use crate::harness::Host;
 
 /// What stands between domstate and QEMU.
@@ -16,6 +17,8 @@ pub(crate) enum Wrapper {
     Waits,
     /// It leaves a process behind that has all that QEMU inherits, the lock too.
     Leaks,
+    /// It has fail in QEMU, once, what a file beside it says.
+    Breaks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,8 +195,22 @@ impl Machine {
             Wrapper::Waits => behind(host, "\"$@\"\nexit 7", argv),
             // Its own path is on the command line of what it leaves, which is found by it when the story is over.
             Wrapper::Leaks => behind(host, "tail -f \"$0\" & exec \"$@\"", argv),
+            Wrapper::Breaks => behind(host, BREAKS, argv),
         }
     }
+}
+
+/// strace is not QEMU's parent (-D). Its output, what it stops at and what it does there are a line each.
+const BREAKS: &str = "line() { sed -n \"$1\"p \"$0.taken\"; }
+mv \"$0.fault\" \"$0.taken\" 2>/dev/null || exec \"$@\"
+exec strace -D -f -o \"$(line 1)\" -e \"$(line 2)\" -e \"$(line 3)\" \"$@\"";
+
+/// Has this fail in the next QEMU behind [`Wrapper::Breaks`].
+pub(crate) fn break_next(host: &Host, trace: &Path, fault: &Fault) {
+    let path = host.folder().join("wrapper.sh.fault");
+    let lines = [fault.traced(), fault.injection()];
+    let text = format!("{}\n{}\n", trace.display(), lines.join("\n"));
+    fs::write(path, text).unwrap();
 }
 
 fn behind(host: &Host, script: &str, argv: Vec<String>) -> Vec<String> {

@@ -46,12 +46,13 @@ pub(crate) use self::clock::whose_clock;
 pub(crate) use self::deeds::Count;
 use self::freezer::ControlGroup;
 pub(crate) use self::freezer::freezer_lack;
-pub(crate) use self::traces::Faults;
+pub(crate) use self::traces::{Faults, is_call_of_domstate};
 use crate::act::{Act, Theme};
 use crate::failure::Failure;
 use crate::harness::{Host, Said};
 use crate::journey::Role;
 use crate::judge::{Answer, Spoken};
+use crate::machine::{Wrapper, break_next};
 use crate::objection::Objection;
 use crate::peer;
 use crate::story::Story;
@@ -264,7 +265,12 @@ impl<'a> Stage<'a> {
             self.is_run_obscure = true;
             let act = Act::Followed(vec!["start"], fault.clone());
             self.acts.push(act);
-            self.run_following(&words, fault)?;
+            if machine.wrapper == Wrapper::Breaks {
+                break_next(&self.host, &self.new_trace(), fault);
+                self.run(&words, None)?;
+            } else {
+                self.run_following(&words, fault)?;
+            }
             return self.check();
         }
         let said = self.run(&words, None)?;

@@ -12,7 +12,8 @@ use nix::sys::signal::Signal;
 use crate::act::{Act, Theme, VERBS, keep_apart};
 use crate::fault::{ERRORS, Fault, may_fail};
 use crate::harness::{Host, finish, send, until, with_argv};
-use crate::machine::{Disk, Machine};
+use crate::machine::{Disk, Machine, Wrapper};
+use crate::play::is_call_of_domstate;
 use crate::story::Story;
 
 /// Whose calls meet what.
@@ -39,11 +40,11 @@ const SUBJECTS: &[Subject] = &[
         name: "start",
         story: start,
         whose: Whose::Ours,
-        trace: |host| trace_start(host, is_ours),
+        trace: |host| trace_start(host, is_call_of_domstate),
     },
     Subject {
         name: "QEMU, in a start",
-        story: start,
+        story: start_of_qemu,
         whose: Whose::Qemus,
         trace: |host| trace_start(host, |line| line.contains("[\"qemu-system")),
     },
@@ -280,6 +281,13 @@ fn start(fault: Fault) -> Story {
     story(Some(fault), vec![vec![Act::Verb(vec!["start"])], end])
 }
 
+/// Nobody else meets it who makes such a call before.
+fn start_of_qemu(fault: Fault) -> Story {
+    let mut story = start(fault);
+    story.machine.wrapper = Wrapper::Breaks;
+    story
+}
+
 fn destroy(fault: Fault) -> Story {
     story(None, vec![vec![Act::Faulted(DESTROY.to_vec(), fault)]])
 }
@@ -347,11 +355,6 @@ fn trace_start(host: &Host, is_wanted: fn(&str) -> bool) -> String {
         pid.is_some_and(|pid| pids.contains(&pid))
     });
     theirs.collect::<Vec<_>>().join("\n")
-}
-
-/// Whether a process of domstate's begins with this call of execve.
-fn is_ours(line: &str) -> bool {
-    line.contains("/domstate\", [") || line.contains("[\"domstate-supervisor\"")
 }
 
 /// The words as they are typed.

@@ -61,6 +61,7 @@ fn launches() -> impl Strategy<Value = Event> {
                     true => ExitDevice::Own,
                     false => ExitDevice::None,
                 },
+                may_have_panicked: kind == LaunchKind::Restore && exit_device,
                 debugger: false,
                 bmc: Bmc::None,
                 lifecycle: Lifecycle {

@@ -205,7 +205,8 @@ impl Guest {
     /// Whether what it was when it ended may have been its crash kernel.
     fn may_be_crash_kernels(&self) -> bool {
         let is_known = self.went_on == Some(WentOn::IntoCrashKernel);
-        is_known || self.gap && self.went_on.is_some()
+        let is_in_doubt = self.went_on == Some(WentOn::Perhaps);
+        is_known || is_in_doubt || self.gap && self.went_on.is_some()
     }
 
     fn without_a_word(&self, end: &End) -> ShutOff {

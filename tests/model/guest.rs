@@ -126,7 +126,7 @@ impl Guest {
             asked: Vec::new(),
             panicked: false,
             panic_is_past: false,
-            went_on: None,
+            went_on: launch.may_have_panicked.then_some(WentOn::Perhaps),
             restarting: false,
             shutdown: None,
             watchdog: None,

@@ -50,6 +50,7 @@ pub(crate) fn launched(setup: &Setup) -> Event {
             true => ExitDevice::Own,
             false => ExitDevice::None,
         },
+        may_have_panicked: false,
         debugger: false,
         bmc: Bmc::None,
         lifecycle: Lifecycle {

@@ -174,7 +174,11 @@ pub(super) fn may_have_run_on(case: &Case<'_>) -> Option<Verdict> {
 
 /// Whether that the guest panicked into its crash kernel may be what is lost.
 fn may_be_crash_kernels(case: &Case<'_>) -> bool {
-    case.fold.gap && case.fold.passed_panic.is_some()
+    match case.fold.passed_panic {
+        Some(PassedPanic::Lost) => true,
+        Some(PassedPanic::CrashLoaded | PassedPanic::Ignored) => case.fold.gap,
+        None => false,
+    }
 }
 
 pub(super) fn guest_shut_down(case: &Case<'_>) -> Option<Verdict> {

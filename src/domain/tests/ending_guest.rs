@@ -147,6 +147,34 @@ fn a_guest_whose_crash_kernel_shut_it_down_has_crashed() {
 }
 
 #[test]
+fn a_guest_that_may_have_panicked_before_it_was_saved_may_have_panicked_behind_that() {
+    use ShutdownCause::*;
+    let restored = || {
+        let launch = Launch {
+            may_have_panicked: true,
+            ..launch(LaunchKind::Restore, Begin::Running)
+        };
+        Story::launched_as(launch).then(Event::Resumed)
+    };
+    // Whoever takes it back to a snapshot of which that is so says so first.
+    let revert = Verb::SnapshotRevert;
+    let reverted = || {
+        let asked = Story::booted().then(begun(revert)).then(Event::Gap);
+        let loaded = asked.then(Event::Stopped).then(sent(revert));
+        loaded.then(Event::Resumed).then(done(revert))
+    };
+    assert_witnessed([(restored().ends(KILLED), "crashed", SIGKILL)]);
+    for begin in [&restored as &dyn Fn() -> Story, &reverted] {
+        let by_itself = begin().shut(GuestShutdown).ends(STATUS_0);
+        let shut_down = (by_itself, "shutdown", Cause::GuestShutdown);
+        assert_ends(Certainty::Inferred, [shut_down]);
+        // It booted again.
+        let anew = begin().then(reset()).shut(GuestShutdown).ends(STATUS_0);
+        assert_witnessed([(anew, "shutdown", Cause::GuestShutdown)]);
+    }
+}
+
+#[test]
 fn gdbs_kill_is_no_shutdown_although_qemu_says_so() {
     use ShutdownCause::*;
     assert_witnessed([

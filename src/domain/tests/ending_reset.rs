@@ -204,6 +204,11 @@ fn a_reset_that_was_done_is_not_why_a_later_one_ended_the_guest() {
     use ShutdownCause::HostQmpSystemReset;
     let by_somebody = |story: Story| story.shut(HostQmpSystemReset).ends(STATUS_0);
     let asks = || Story::booted().then(asked(Verb::Reset));
+    let stood = || {
+        Story::booted()
+            .then(Event::Stopped)
+            .then(asked(Verb::Reset))
+    };
     let is_done = |story: Story| story.then(sent(Verb::Reset)).then(done(Verb::Reset));
     let dumps = || {
         let verb = Verb::DumpReset;
@@ -223,6 +228,12 @@ fn a_reset_that_was_done_is_not_why_a_later_one_ended_the_guest() {
             Cause::QmpReset,
         ),
         (by_somebody(dumps()), "destroyed", Cause::QmpReset),
+        // QEMU has outlived it, and the guest runs.
+        (
+            by_somebody(is_done(stood().shut(HostQmpSystemReset)).then(Event::Resumed)),
+            "destroyed",
+            Cause::QmpReset,
+        ),
         // The guest's own reset is none that was asked for.
         (
             by_somebody(is_done(asks().then(Event::Reset(ResetBy::Guest)))),

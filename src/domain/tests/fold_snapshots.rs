@@ -28,6 +28,8 @@ fn a_snapshot_of_ours_takes_the_guest_nowhere_even_if_it_fails_in_the_end() {
     let kept = [begun(verb), Stopped, status("setup"), status("completed")];
     let fold = booted(&kept);
     assert!(fold.transfer == Transfer::None && !fold.is_sent_by_another());
+    let lost = booted(&[&[Gap][..], &kept].concat());
+    assert!(lost.transfer == Transfer::None && !lost.is_sent_by_another());
     // Killed in the middle of it, it was nowhere else.
     let killed = Story(booted(&kept[..3]), 60_000_000).ends(KILLED);
     assert_witnessed([(killed, "crashed", SIGKILL)]);

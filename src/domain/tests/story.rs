@@ -14,10 +14,13 @@ impl Story {
             true => ExitDevice::Own,
             false => ExitDevice::None,
         };
-        let launch = Launch {
+        Self::launched_as(Launch {
             exit_device,
             ..launch(LaunchKind::Boot, Begin::Running)
-        };
+        })
+    }
+
+    pub(super) fn launched_as(launch: Launch) -> Self {
         let process = Process {
             pid: 10,
             start_ticks: 5,

@@ -256,10 +256,12 @@ impl Stage<'_> {
         let may_become = match last.certainty.as_str() {
             "witnessed" => {
                 let same = (last.state, &last.cause) == (told.state, &told.cause);
-                // Where nothing can be written a signal is doubted, also in the end that is written at last.
+                // Where nothing can be written a signal is doubted, also in the end that is written at last; and so is a
+                // shutdown: lines may be lost in front of it.
                 let may_fail = matches!(self.story.theme, Theme::Storage | Theme::Vanishing)
                     || self.story.breaks_writing();
-                let is_doubted = may_fail && told.cause["kind"] == "signal";
+                let kinds = ["signal", "guest-shutdown", "guest-reset"];
+                let is_doubted = may_fail && kinds.iter().any(|kind| told.cause["kind"] == *kind);
                 same && (is_doubted || told.certainty == "witnessed")
             }
             _ => last.state == told.state || told.certainty == "witnessed",

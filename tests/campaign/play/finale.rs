@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use super::{ACT_BOUND, Stage};
 use crate::act::{Act, Storage};
 use crate::harness::processes_with;
+use crate::judge::words;
 use crate::objection::Objection;
 use crate::process::state_of;
 use crate::told::Told;
@@ -146,11 +147,17 @@ impl Stage<'_> {
         let is_in_file = self.last.as_ref().is_some_and(|last| {
             last.state == State::ShutOff(ShutOff::Saved) && last.cause["verb"] == "save"
         });
-        let words = match is_in_file {
+        let args = match is_in_file {
             true => ["restore", &file],
             false => ["start", self.domain],
         };
-        let said = self.run(&words, None)?;
+        let mut said = self.run(&args, None)?;
+        // Where nobody knows whether its disks still fit what it was saved in, the user has to say what is to be.
+        let reverts = |act: &Act| words(act).is_some_and(|words| words[0] == "snapshot-revert");
+        let is_asked = said.stderr.contains("'start --force-boot' boots");
+        if is_asked && self.story.acts().any(reverts) {
+            said = self.run(&["start", self.domain, "--force-boot"], None)?;
+        }
         if said.code != Some(0) {
             return Err(format!("it does not start again: {said:?}").into());
         }

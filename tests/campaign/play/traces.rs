@@ -57,10 +57,29 @@ fn has_fired(trace: &str) -> bool {
     trace.contains("(INJECTED)") || is_killed && trace.lines().any(|line| line.ends_with("= ?"))
 }
 
-/// How many processes of domstate's ended as Rust ends one that panics.
+/// How many processes of domstate's ended as Rust ends one that panics: with this status, or by this signal where it is built to
+/// (`panic = "abort"`). QEMU aborts, too.
 fn panics(trace: &str) -> u64 {
-    let panicked = trace
-        .lines()
-        .filter(|line| line.contains("+++ exited with 101 +++"));
+    let is_panic = |line: &&str| {
+        line.contains("+++ exited with 101 +++") || line.contains("+++ killed by SIGABRT")
+    };
+    let pid_of = |line: &str| {
+        let pid = line.split_whitespace().next()?;
+        pid.parse::<u32>().ok()
+    };
+    let is_domstates = |line: &&str| match pid_of(line) {
+        // One that strace was attached to, or that it has started, alone.
+        None => true,
+        Some(pid) => {
+            let began = |line: &&str| pid_of(line) == Some(pid) && line.contains("execve(");
+            trace.lines().rfind(began).is_some_and(is_call_of_domstate)
+        }
+    };
+    let panicked = trace.lines().filter(is_panic).filter(is_domstates);
     u64::try_from(panicked.count()).unwrap()
+}
+
+/// Whether a process of domstate's begins with this call of execve.
+pub(crate) fn is_call_of_domstate(line: &str) -> bool {
+    line.contains("/domstate\", [") || line.contains("[\"domstate-supervisor\"")
 }

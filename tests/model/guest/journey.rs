@@ -211,7 +211,7 @@ impl Guest {
         let was_copied = matches!(self.outgoing, Outgoing::Undecided | Outgoing::Copied);
         let is_anothers = !self.is_written_for_job() && !self.runs();
         self.outgoing = match word {
-            "setup" if is_anothers && !self.gap => Outgoing::Undecided,
+            "setup" if is_anothers && (!self.gap || self.is_being_kept()) => Outgoing::Undecided,
             "setup" | "active" => Outgoing::Copied,
             // A snapshot.
             "completed" if self.outgoing == Outgoing::Undecided => Outgoing::No,

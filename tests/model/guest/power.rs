@@ -67,7 +67,8 @@ impl Guest {
             return;
         }
         self.afresh();
-        self.went_on = None;
+        // The snapshot may be of a guest that panicked in lines that are lost.
+        self.went_on = self.gap.then_some(WentOn::Perhaps);
         match self.runs() {
             true => self.run(Running::FromSnapshot),
             false => self.stand(Paused::FromSnapshot),

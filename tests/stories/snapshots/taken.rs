@@ -1,5 +1,7 @@
 //! A guest of which snapshots are taken, that is taken back to them, and what is kept of them.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::Stage;
@@ -190,4 +192,34 @@ fn a_domain_is_undefined_with_what_is_kept_of_its_snapshots_and_its_disks_hold_t
     stage.host.ok(&["destroy", "v"]);
     stage.host.ok(&["undefine", "v", "--snapshots-metadata"]);
     assert!(stage.is_held("s1"));
+}
+
+#[test]
+fn a_guest_that_may_have_panicked_in_lost_lines_is_in_doubt_wherever_it_is_taken_up_again() {
+    let (stage, _guest) = Stage::started();
+    let host = &stage.host;
+    host.note("v", Duration::ZERO, "GAP", &json!({}));
+    stage.create("s");
+    host.ok(&["managedsave", "v"]);
+    let cause = json!({"kind": "guest-shutdown"});
+    let in_doubt = |mut guest: Guest| {
+        guest.press('o');
+        assert_eq!(host.wait("v"), "shut off (shutdown)");
+        host.assert_is("v", "shut off (shutdown)", &cause, "inferred");
+    };
+    host.ok(&["start", "v"]);
+    in_doubt(Guest::taken(&stage.line));
+    // Into a QEMU of its own, and into one that another guest is in.
+    host.ok(&["snapshot-revert", "v", "s"]);
+    in_doubt(Guest::taken(&stage.line));
+    host.ok(&["start", "v"]);
+    let other = Guest::connected(&stage.line);
+    host.ok(&["snapshot-revert", "v", "s"]);
+    in_doubt(other);
+    // None of that is said of one that boots.
+    host.ok(&["start", "v"]);
+    let mut guest = Guest::connected(&stage.line);
+    guest.press('o');
+    assert_eq!(host.wait("v"), "shut off (shutdown)");
+    host.assert_is("v", "shut off (shutdown)", &cause, "witnessed");
 }
