@@ -36,7 +36,9 @@ pub(crate) fn zsh() -> String {
     // Where clap knows of no better than files, a DOMAIN is a domain, and what follows -- is a command line.
     let lines = script.lines().map(|line| {
         let is_domain = line.contains("domain") || line.contains("DOMAIN");
-        if is_domain && line.contains(":_default'") {
+        if line.contains("--condition=") {
+            line.replace(":_default'", ":(domain-inactive)'")
+        } else if is_domain && line.contains(":_default'") {
             line.replace(":_default'", ":_domstate_domains'")
         } else if line.contains("::qemu") {
             line.replace(":_default'", ":_normal'")

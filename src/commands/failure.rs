@@ -4,7 +4,7 @@ use crate::domain::{Cause, ShutOff, State};
 use crate::operation::one_line;
 use crate::output::{Complaint, Unprinted};
 
-/// The exit statuses of domstate (CLI.md). `run` tells by them how the guest ended.
+/// The exit statuses of domstate (domstate(1)). `run` tells by them how the guest ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Done,

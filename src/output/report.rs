@@ -1,5 +1,5 @@
 //! The values that commands hand over to be printed, and their JSON: one object a line, every key always
-//! there, in the order of CLI.md.
+//! there, in the order of domstate(1).
 
 use serde_json::{Value, json};
 

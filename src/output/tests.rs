@@ -1,4 +1,4 @@
-//! Everything that is printed, compared whole with what the contract (CLI.md) and virsh print.
+//! Everything that is printed, compared whole with what domstate(1) and virsh print.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};

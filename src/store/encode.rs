@@ -1,7 +1,7 @@
 //! The domain's values as JSON: the words and fields that scripts and files rely on.
 //!
 //! `domain` knows no JSON, so its values are spelt here, once, for the checkpoint as for `--format json`.
-//! The list of causes is closed (CLI.md): every kind has the same fields always, null where nothing is known.
+//! The list of causes is closed (domstate(1)): every kind has the same fields always, null where nothing is known.
 //! Pure: nothing here touches a file.
 
 use std::borrow::Cow;
@@ -42,7 +42,7 @@ pub fn cause_kind(cause: &Cause) -> &'static str {
     }
 }
 
-/// The cause's fields in the order of CLI.md, `kind` first.
+/// The cause's fields in the order of domstate(1), `kind` first.
 pub fn cause_fields(cause: &Cause) -> Vec<(&'static str, Value)> {
     let mut fields = vec![("kind", json!(cause_kind(cause)))];
     match cause {
@@ -125,7 +125,7 @@ pub fn cause_fields(cause: &Cause) -> Vec<(&'static str, Value)> {
     fields
 }
 
-/// The cause as the object of CLI.md.
+/// The cause as the object of domstate(1).
 pub fn cause_to_json(cause: &Cause) -> Value {
     let fields = cause_fields(cause).into_iter();
     Value::Object(fields.map(|(key, value)| (key.to_owned(), value)).collect())
