@@ -21,7 +21,7 @@ use super::undo::take_back;
 use super::worker::{commit, job, refuse_what_is_sent, stop_for};
 use crate::domain::{Before, Duty, Job, OnPoweroff, OnReboot, Paused, State, Transfer, Verb};
 use crate::observe::{Observation, look_at_run, now};
-use crate::qemu::Control;
+use crate::qemu::{Control, ControlError};
 use crate::store::encode::time_text;
 use crate::store::{
     DomainFolder, DumpFile, Owner, Placed, RunFolder, create_folder, discard_dump, may_exist,
@@ -338,7 +338,15 @@ impl Dump<'_> {
         // Until here it may be aborted.
         look_after(self.domain, self.run)
             .map_err(|error| cancelled_or(error, "domain core dump"))?;
-        control.execute("system_reset", None)?;
+        if let Err(error) = control.execute("system_reset", None) {
+            let is_refused = matches!(error, ControlError::Refused { .. });
+            let error = anyhow::Error::from(error);
+            return Err(match is_refused {
+                true => error,
+                // It does not say what came of it.
+                false => error.context("the guest may have been reset"),
+            });
+        }
         self.go_on_behind_reset(&mut control, goes_on)
             .context(RESET_ALL_THE_SAME)
     }
