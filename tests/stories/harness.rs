@@ -308,7 +308,12 @@ impl Host {
 
     /// The same as QEMU writes it.
     pub(crate) fn note_of_qemu(&self, domain: &str, event: &str) {
-        self.append(domain, Duration::ZERO, event, &Value::Null);
+        self.note_of_qemu_at(domain, Duration::ZERO, event);
+    }
+
+    /// The same, by a clock that is set back so far.
+    pub(crate) fn note_of_qemu_at(&self, domain: &str, age: Duration, event: &str) {
+        self.append(domain, age, event, &Value::Null);
     }
 
     fn append(&self, domain: &str, age: Duration, event: &str, data: &Value) {

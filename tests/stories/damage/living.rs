@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use domstate::domain::{Answer, Certainty};
 use domstate::observe::look;
 use domstate::store::StateDir;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::in_run;
 use crate::guest::Guest;
@@ -132,4 +133,35 @@ fn a_journal_that_is_cut_while_its_guest_lives_has_nothing_false_told_as_witness
         assert_eq!(told.state.to_string(), answer);
         assert_eq!(told.certainty, Certainty::Witnessed, "{answer}");
     }
+}
+
+#[test]
+fn a_cut_journal_is_in_doubt_also_where_the_clock_was_set_back_before() {
+    let host = Host::new();
+    let mut guest = host.start("v", &[]);
+    let journal = in_run(&host.state_dir(), "journal");
+    let checkpoint = in_run(&host.state_dir(), "state.json");
+    let known = || read_json(&checkpoint)["offset"].as_u64().unwrap();
+    // By the clock as it is then all that was written before is newer.
+    let hour = Duration::from_secs(3600);
+    host.note(
+        "v",
+        hour,
+        "ASKED",
+        &json!({"verb": "suspend", "uid": 0, "pid": 1, "command": ""}),
+    );
+    let whole = fs::read(&journal).unwrap();
+    host.note_of_qemu_at("v", hour, "STOP");
+    host.wait_for("v", "paused (user)");
+    until("its checkpoint", || {
+        known() > u64::try_from(whole.len()).unwrap()
+    });
+    let cut = fs::OpenOptions::new().write(true).open(&journal).unwrap();
+    cut.set_len(u64::try_from(whole.len()).unwrap()).unwrap();
+    let certainty = || read_json(&checkpoint)["certainty"].clone();
+    until("a checkpoint of what is left", || certainty() == "inferred");
+    guest.press('o');
+    host.wait("v");
+    let told = host.json("v");
+    assert_ne!(told["certainty"], "witnessed", "{told}");
 }
