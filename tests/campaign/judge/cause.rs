@@ -71,7 +71,10 @@ impl Life<'_> {
             .iter()
             .any(|signal| self.sent(signal));
         let is_cut_off = is_told_to_write && (is_killed || self.is_hit());
-        self.tried("migrate") || self.commanded("migrate") || is_cut_off
+        // As it is written a snapshot looks as if it were sent.
+        let is_snapshot_cut_off = self.commanded("savevm") && (is_killed || self.is_hit());
+        let is_sent = self.tried("migrate") || self.commanded("migrate");
+        is_sent || is_cut_off || is_snapshot_cut_off
     }
 
     /// Whether the witness has heard of it, if he can have.

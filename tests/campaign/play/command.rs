@@ -81,13 +81,15 @@ impl Stage<'_> {
     /// Runs a command that somebody stops on its way, for a while.
     pub(super) fn halted(&self, words: &[&'static str], micros: u64) -> Result<Done, Objection> {
         const HALT: Duration = Duration::from_millis(200);
+        let mut stopped = None;
         let (said, took) = self.disturbed(words, micros, "stopped", |pid| {
+            stopped = u32::try_from(pid).ok();
             send(pid, Signal::SIGSTOP);
             std::thread::sleep(HALT);
             send(pid, Signal::SIGCONT);
         })?;
         judge_manners(words, &said)?;
-        self.has_spoken(words, said, None, false);
+        self.has_spoken(words, said, stopped, false);
         Ok(Done::Command(words[0].to_owned(), took))
     }
 
