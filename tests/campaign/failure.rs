@@ -14,7 +14,8 @@ impl Failure {
     pub(crate) fn row(&self) -> Vec<String> {
         const SHOWN: usize = 400;
         let line = self.text.lines().next().unwrap_or_default();
-        let objection = without_folder(line).chars().take(SHOWN).collect();
+        let line = without_folder(line).replace(env!("CARGO_BIN_EXE_domstate"), "domstate");
+        let objection = line.chars().take(SHOWN).collect();
         vec![format!("make campaign {}", self.replay), objection]
     }
 }
