@@ -212,7 +212,8 @@ impl Fold {
             && reset.cause == ShutdownCause::HostQmpSystemReset
         {
             // It did not end it, and of a later one it is not why.
-            self.intents.settle_oldest(Verb::Reset, reset.at);
+            let resets = [Verb::Reset, Verb::DumpReset];
+            self.intents.settle_oldest_acted(&resets, reset.at);
         }
         self.panic = None;
         self.shutdown = None;
@@ -331,9 +332,8 @@ impl Fold {
         let state = match action {
             // The guest goes on: a later power-off is an ordinary one, and a reset what its kernel does about the panic.
             PanicAction::Run => {
-                if self.passed_panic != Some(PassedPanic::CrashLoaded) {
-                    self.passed_panic = Some(PassedPanic::Ignored);
-                }
+                // It may be its crash kernel that panics.
+                self.passed_panic.get_or_insert(PassedPanic::Ignored);
                 return;
             }
             PanicAction::Pause => State::Crashed,

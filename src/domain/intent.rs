@@ -222,9 +222,19 @@ impl Intents {
     /// Forgets the oldest request of `verb` of which what happened at `at` may come: one of them has acted, and nobody says
     /// which.
     pub fn settle_oldest(&mut self, verb: Verb, at: Option<Timestamp>) {
+        self.settle_first(at, |intent| intent.verb == verb);
+    }
+
+    /// The same, of those of `verbs` that are known to have acted.
+    pub fn settle_oldest_acted(&mut self, verbs: &[Verb], at: Option<Timestamp>) {
+        self.settle_first(at, |intent| {
+            verbs.contains(&intent.verb) && intent.progress != Progress::Asked
+        });
+    }
+
+    fn settle_first(&mut self, at: Option<Timestamp>, is_it: impl Fn(&Intent) -> bool) {
         let age = |intent: &Intent| at.map_or(Some(0), |at| at.0.checked_sub(intent.at.0));
-        let may_be =
-            |i: &Intent| i.verb == verb && age(i).is_some_and(|age| age <= ASK_EXPIRES_MICROS);
+        let may_be = |i: &Intent| is_it(i) && age(i).is_some_and(|age| age <= ASK_EXPIRES_MICROS);
         if let Some(oldest) = self.0.iter().position(may_be) {
             self.0.remove(oldest);
         }

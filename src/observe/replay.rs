@@ -114,17 +114,15 @@ fn read(
             0 => journal.front(),
             offset => offset,
         };
-        let mut begins_again = false;
         let end = journal.read(replay.offset, &mut |record| {
             if newer_than.is_none_or(|last| record.at.is_some_and(|at| at > last)) {
-                begins_again |= newer_than.is_some() && record.event.is_whole_fold();
                 replay.apply(&record);
+                if newer_than.is_some() && record.event.is_whole_fold() {
+                    // The clock was set back since it was written: what was known of lost lines is to be known still.
+                    replay.fold.apply(&gap());
+                }
             }
         })?;
-        if begins_again {
-            // The clock was set back since it was written: what was known of lost lines is to be known still.
-            replay.apply(&gap());
-        }
         (replay.offset, replay.unfinished) = (end.offset, end.unfinished);
         Ok(())
     };

@@ -168,7 +168,10 @@ fn is_owed_its_name(domain: &DomainFolder, part: &Path) -> bool {
     let run = number.map(|number| domain.run(number));
     let is_owed = |run: &RunFolder| {
         let seen = look_at_run(domain, run);
-        seen.is_ok_and(|seen| seen.is_unread || seen.fold.job.is_some_and(|job| job.is_committed()))
+        // One that cannot be looked at may be.
+        seen.map_or(true, |seen| {
+            seen.is_unread || seen.fold.job.is_some_and(|job| job.is_committed())
+        })
     };
     // Of a run that is not kept any more nobody will.
     run.is_some_and(|run| may_exist(run.path()) && is_owed(&run))

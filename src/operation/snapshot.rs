@@ -202,6 +202,13 @@ impl Create<'_> {
         if self.job.before == Before::Ran {
             refuse_panicked(&stop_for(self.domain, self.run, control, "kept")?)?;
         }
+        if !self.snapshot.may_have_panicked
+            && may_have_panicked(&look_at_run(self.domain, self.run)?)
+        {
+            bail!(
+                "lines of the record were lost just now, and the guest may have panicked in them"
+            );
+        }
         clear_capabilities(control)?;
         let nodes = self.snapshot.disks.iter().map(|disk| disk.node.as_str());
         let nodes: Vec<&str> = nodes.collect();

@@ -68,17 +68,21 @@ pub fn revert_snapshot(
         ..job(&domain.snapshot(&snapshot.name), before)?
     };
     let asking = Asking::begin_job(&run, Verb::SnapshotRevert, job)?;
-    if snapshot.may_have_panicked {
-        asking.may_have_panicked()?;
-    }
     if interrupts.came() {
         let error = cancelled_or(Cancelled.into(), "snapshot revert");
         asking.failed_durably(&one_line(&error));
         return Err(error);
     }
-    if before == Before::Ran
-        && let Err(error) = stop_for(domain, &run, &mut control, "taken back")
-    {
+    let stopped = match before {
+        Before::Ran => stop_for(domain, &run, &mut control, "taken back").map(|_| ()),
+        Before::Stood => Ok(()),
+    };
+    let doubted = stopped.and_then(|()| match snapshot.may_have_panicked {
+        // Before it is loaded: whoever comes then is to know.
+        true => asking.may_have_panicked(),
+        false => Ok(()),
+    });
+    if let Err(error) = doubted {
         go_on_unless_touched(domain, &run, &mut control, before, None)?;
         asking.failed_durably(&one_line(&error));
         return Err(error);

@@ -63,14 +63,14 @@ pub(super) fn refuse_panicked(fold: &Fold) -> Result<()> {
         Some(PassedPanic::Ignored) => {
             bail!("Requested operation is not valid: domain has crashed, and has yet to be reset")
         }
-        // That is said of it where it goes.
+        // What it is saved in says so; where it is sent nobody knows what it went through.
         Some(PassedPanic::Lost) | None => Ok(()),
     }
 }
 
 /// Whether its kernel may have panicked, and its crash kernel run, in lines that are lost.
 pub(super) fn may_have_panicked(seen: &Observation) -> bool {
-    seen.may_lack_lines || seen.fold.passed_panic == Some(PassedPanic::Lost)
+    seen.may_lack_lines || seen.is_unread || seen.fold.passed_panic == Some(PassedPanic::Lost)
 }
 
 /// Refuses to let a guest go on that somebody else sends away, or has: it would run twice, on one disk.

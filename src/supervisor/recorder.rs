@@ -149,7 +149,7 @@ impl Recorder {
             self.fold.apply(&gap);
         }
         let (fold, last_at, mark) = (&mut self.fold, &mut self.last_at, &mut self.checkpoint_end);
-        let (mut spoke, mut begins_again) = (false, false);
+        let mut spoke = false;
         // What was folded before an error is not folded again.
         let read = self
             .journal
@@ -158,18 +158,17 @@ impl Recorder {
                     return;
                 }
                 spoke = true;
-                begins_again |= is_cut && record.event.is_whole_fold();
                 *last_at = record.at.or(*last_at);
                 if let Event::Checkpoint(checkpoint) = &record.event {
                     *mark = Some(checkpoint.offset);
                 }
                 fold.apply(&record);
+                if is_cut && record.event.is_whole_fold() {
+                    // The clock was set back since it was written: what was known of lost lines is to be known still.
+                    fold.apply(&gap);
+                }
             });
         self.qemu_spoke |= spoke;
-        if begins_again {
-            // The clock was set back since it was written: what was known of lost lines is to be known still.
-            self.fold.apply(&gap);
-        }
         read?;
         Ok(if spoke { News::Some } else { News::None })
     }

@@ -169,7 +169,8 @@ impl Guest {
         }
         // One that stands does not shut down. What is lost may be that it was started again, or a watchdog's word.
         let was_killed = matches!(end.exit, Some(Exit::Signal { .. }));
-        if is_its_own && (!ran || self.gap && (was_killed || !by_guest)) {
+        let may_be_its = self.went_on == Some(WentOn::Perhaps) && !by_guest;
+        if is_its_own && (!ran || may_be_its || self.gap && (was_killed || !by_guest)) {
             return ShutOff::Unknown;
         }
         match cause {

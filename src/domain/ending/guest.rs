@@ -118,7 +118,10 @@ fn doubt(case: &Case<'_>, shutdown: &Shutdown) -> Option<Cause> {
         (_, Machine::Stood) if case.fold.gap => {
             Some(lines_lost("lines were lost before the guest shut down"))
         }
-        (ShutdownCause::GuestReset, _) if case.fold.gap => {
+        // Or its crash kernel, which ends by that.
+        (ShutdownCause::GuestReset, _)
+            if case.fold.gap || case.fold.passed_panic == Some(PassedPanic::Lost) =>
+        {
             Some(lines_lost("lines were lost before the guest was reset"))
         }
         _ if case.fold.gap && was_killed => Some(lines_lost(

@@ -167,7 +167,17 @@ fn a_guest_that_may_have_panicked_before_it_was_saved_may_have_panicked_behind_t
     for begin in [&restored as &dyn Fn() -> Story, &reverted] {
         let by_itself = begin().shut(GuestShutdown).ends(STATUS_0);
         let shut_down = (by_itself, "shutdown", Cause::GuestShutdown);
-        assert_ends(Certainty::Inferred, [shut_down]);
+        // Its crash kernel may have panicked, too.
+        let panics = begin().then(panicked(PanicAction::Run));
+        let panics = panics.shut(GuestShutdown).ends(STATUS_0);
+        let panics = (panics, "shutdown", Cause::GuestShutdown);
+        assert_ends(Certainty::Inferred, [shut_down, panics]);
+        // Most of them end by a reset.
+        let (end, _, certainty) = begin().shut(GuestReset).ends(STATUS_0);
+        assert_eq!(
+            (end.as_str(), certainty),
+            ("shut off (unknown)", Certainty::Unknown)
+        );
         // It booted again.
         let anew = begin().then(reset()).shut(GuestShutdown).ends(STATUS_0);
         assert_witnessed([(anew, "shutdown", Cause::GuestShutdown)]);

@@ -137,9 +137,7 @@ impl Guest {
     pub(super) fn panicked(&mut self, action: PanicAction) {
         match action {
             PanicAction::Run => {
-                if self.went_on != Some(WentOn::IntoCrashKernel) {
-                    self.went_on = Some(WentOn::Unheeded);
-                }
+                self.went_on.get_or_insert(WentOn::Unheeded);
                 return;
             }
             PanicAction::Pause => self.state = State::Crashed,
