@@ -196,7 +196,7 @@ mod tests {
                 born: Timestamp(10),
             }),
             exit_device: ExitDevice::Unclear,
-            may_have_panicked: false,
+            may_have_panicked: true,
             debugger: true,
             bmc: Bmc::Resets,
             lifecycle: Lifecycle {

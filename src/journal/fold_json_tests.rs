@@ -21,7 +21,7 @@ fn launch() -> Launch {
             born: Timestamp(10),
         }),
         exit_device: ExitDevice::Own,
-        may_have_panicked: false,
+        may_have_panicked: true,
         debugger: true,
         bmc: Bmc::Resets,
         lifecycle: Lifecycle {

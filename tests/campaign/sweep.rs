@@ -1,18 +1,23 @@
-//! Every system call of domstate's in what counts (start, destroy, save, the end of a run, adoption), some of QEMU's, and two of
-//! every verb at once. Each is made once under strace, and then a story is played for each of its calls and each thing that can
-//! become of it there.
+//! Every system call of domstate's in what counts (start, destroy, save, the end of a run and `wait` for it, adoption), some of
+//! QEMU's, and every two verbs at once. Each is made once under strace, and then a story is played for each of its calls and each
+//! thing that can become of it there.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+/// Two verbs at once.
+mod at_once;
+/// What is made where nothing fails.
+mod rehearsal;
 
 use nix::sys::signal::Signal;
 
-use crate::act::{Act, Theme, VERBS, keep_apart};
+use self::at_once::pairs;
+use self::rehearsal::{
+    calls, trace_adoption, trace_end, trace_end_of_qemu, trace_start, trace_verb, trace_wait,
+    trace_while,
+};
+use crate::act::{Act, Theme};
 use crate::fault::{ERRORS, Fault, may_fail};
-use crate::harness::{Host, finish, send, until, with_argv};
-use crate::machine::{Disk, Machine, Wrapper};
+use crate::harness::Host;
+use crate::machine::{Machine, Wrapper};
 use crate::play::is_call_of_domstate;
 use crate::story::Story;
 
@@ -165,79 +170,6 @@ pub(crate) fn stories(breadth: Breadth) -> Vec<(&'static str, Story)> {
     stories
 }
 
-/// A guest as two verbs find it, with the word for it and what was done before.
-struct Found {
-    name: &'static str,
-    before: fn() -> Vec<Vec<Act>>,
-    /// What is done in the same moment.
-    beside: Option<Act>,
-}
-
-const FOUND: &[Found] = &[
-    Found {
-        name: "two verbs at once, on a guest that lives",
-        before: Vec::new,
-        beside: None,
-    },
-    Found {
-        name: "two verbs at once, on one that is gone",
-        before: || vec![vec![Act::Verb(DESTROY.to_vec())]],
-        beside: None,
-    },
-    Found {
-        name: "two verbs at once, on one that is paused",
-        before: || vec![vec![Act::Verb(vec!["suspend"])]],
-        beside: None,
-    },
-    Found {
-        name: "two verbs at once, on one that is saved in a file",
-        before: || vec![vec![Act::Verb(SAVE.to_vec())]],
-        beside: None,
-    },
-    Found {
-        name: "two verbs at once, on one with a snapshot and a managed save image",
-        before: || {
-            let verbs: [&[&str]; 2] = [&["snapshot-create-as", "s"], &["managedsave"]];
-            verbs.map(|verb| vec![Act::Verb(verb.to_vec())]).to_vec()
-        },
-        beside: None,
-    },
-    Found {
-        name: "two verbs at once, as the supervisor is killed",
-        before: Vec::new,
-        beside: Some(Act::Supervisor(Signal::SIGKILL)),
-    },
-];
-
-/// Two of every verb at once, of guests in several states.
-fn pairs() -> Vec<(&'static str, Story)> {
-    let mut verbs = VERBS.to_vec();
-    verbs.sort_unstable();
-    verbs.dedup();
-    let mut stories = Vec::new();
-    for (number, first) in verbs.iter().enumerate() {
-        for second in &verbs[number..] {
-            let mut pair = [first, second]
-                .map(|verb| Act::Verb(verb.to_vec()))
-                .to_vec();
-            keep_apart(&mut pair, Theme::Plain);
-            if pair.len() < 2 {
-                continue;
-            }
-            for found in FOUND {
-                let mut groups = (found.before)();
-                groups.push(found.beside.iter().chain(&pair).cloned().collect());
-                let mut story = story(None, groups);
-                // For snapshots.
-                story.machine.disk = Disk::Qcow2;
-                stories.push((found.name, story));
-            }
-        }
-    }
-    println!("two verbs at once: {} stories", stories.len());
-    stories
-}
-
 /// The first eight, and then two for each doubling.
 fn is_some_of_many(number: u32) -> bool {
     let power = number.next_power_of_two();
@@ -328,176 +260,4 @@ fn end_of_wait(fault: Fault) -> Story {
 fn adoption(fault: Fault) -> Story {
     let end = vec![end_by(&fault)];
     story(None, vec![vec![Act::Adoption(fault)], end])
-}
-
-/// strace's output of a start, of the processes that began with such a call of execve.
-fn trace_start(host: &Host, is_wanted: fn(&str) -> bool) -> String {
-    let _line = host.line("v");
-    let trace = host.folder().join("trace");
-    let argv = host.argv("v", &[]);
-    let words = with_argv(&["start", "v"], &argv);
-    let mut child = strace(host, &trace, &["-f"], &words).spawn().unwrap();
-    let runs = || host.domstate(&["--reason", "v"]).stdout == "running (booted)\n";
-    until("the guest", runs);
-    until("a supervisor that sleeps", || sleeps(host, &trace));
-    host.ok(&["destroy", "v"]);
-    child.wait().unwrap();
-    let text = fs::read_to_string(trace).unwrap();
-    let begins = |line: &&str| line.contains("execve(");
-    let pids: Vec<&str> = text
-        .lines()
-        .filter(begins)
-        .filter(|line| is_wanted(line))
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
-    let theirs = text.lines().filter(|line| {
-        let pid = line.split_whitespace().next();
-        pid.is_some_and(|pid| pids.contains(&pid))
-    });
-    theirs.collect::<Vec<_>>().join("\n")
-}
-
-/// The words as they are typed.
-fn spelt(host: &Host, words: &[&str]) -> Vec<String> {
-    let file = host.folder().join("file").display().to_string();
-    let (verb, rest) = words.split_first().unwrap();
-    let words = [*verb, "v"].into_iter().chain(rest.iter().copied());
-    words.map(|word| word.replace("@FILE", &file)).collect()
-}
-
-fn trace_verb(host: &Host, words: &[&str]) -> String {
-    let _guest = host.start("v", &[]);
-    let trace = host.folder().join("trace");
-    let words = spelt(host, words);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    finish(strace(host, &trace, &[], &words));
-    fs::read_to_string(trace).unwrap()
-}
-
-/// strace's output of a process that is there already, while a command is run.
-fn trace_while(
-    host: &Host,
-    options: &[&str],
-    pid: &dyn Fn(&Host, &str) -> i32,
-    words: &[&str],
-) -> String {
-    let _guest = host.start("v", &[]);
-    let trace = host.folder().join("trace");
-    let mut child = attach(options, &trace, pid(host, "v"));
-    let words = spelt(host, words);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    host.ok(&words);
-    child.wait().unwrap();
-    fs::read_to_string(trace).unwrap()
-}
-
-/// strace, once it is attached.
-fn attach(options: &[&str], trace: &Path, pid: i32) -> Child {
-    let mut strace = Command::new("strace");
-    strace.args(options).arg("-o").arg(trace);
-    strace.args(["-p", &pid.to_string()]);
-    let child = strace.stderr(Stdio::null()).spawn().unwrap();
-    until("strace", || {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"));
-        status.is_ok_and(|status| status.contains(&format!("TracerPid:\t{}", child.id())))
-    });
-    child
-}
-
-fn trace_end(host: &Host) -> String {
-    let _guest = host.start("v", &[]);
-    let trace = host.folder().join("trace");
-    let mut child = attach(&["-f"], &trace, host.supervisor_pid("v"));
-    send(host.qemu_pid("v"), Signal::SIGKILL);
-    child.wait().unwrap();
-    fs::read_to_string(trace).unwrap()
-}
-
-fn trace_end_of_qemu(host: &Host) -> String {
-    let mut guest = host.start("v", &[]);
-    let trace = host.folder().join("trace");
-    let mut child = attach(&["-f"], &trace, host.qemu_pid("v"));
-    guest.press('o');
-    child.wait().unwrap();
-    fs::read_to_string(trace).unwrap()
-}
-
-fn trace_wait(host: &Host) -> String {
-    let mut guest = host.start("v", &[]);
-    let trace = host.folder().join("trace");
-    let words = spelt(host, WAIT);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut child = strace(host, &trace, &[], &words).spawn().unwrap();
-    let text = || fs::read_to_string(&trace).unwrap_or_default();
-    until("who waits sleeps", || {
-        text()
-            .lines()
-            .last()
-            .is_some_and(|line| line.contains("poll("))
-    });
-    guest.press('o');
-    child.wait().unwrap();
-    text()
-}
-
-fn trace_adoption(host: &Host) -> String {
-    let _guest = host.start("v", &[]);
-    host.kill_supervisor("v");
-    let trace = host.folder().join("trace");
-    let mut child = strace(host, &trace, &["-f"], &["--reason", "v"])
-        .spawn()
-        .unwrap();
-    until("an adopter that sleeps", || sleeps(host, &trace));
-    send(host.qemu_pid("v"), Signal::SIGKILL);
-    child.wait().unwrap();
-    fs::read_to_string(trace).unwrap()
-}
-
-fn strace(host: &Host, trace: &Path, options: &[&str], words: &[&str]) -> Command {
-    let mut command = Command::new("strace");
-    command.args(options).arg("-o").arg(trace);
-    command.arg(env!("CARGO_BIN_EXE_domstate")).args(words);
-    command.env("DOMSTATE_DIR", host.state_dir());
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command
-}
-
-/// Whether the supervisor has nothing left to do.
-fn sleeps(host: &Host, trace: &Path) -> bool {
-    let text = fs::read_to_string(trace).unwrap_or_default();
-    let Some(pid) = host.noted_supervisor("v").map(|pid| pid.to_string()) else {
-        return false;
-    };
-    let its = |line: &&str| line.split_whitespace().next() == Some(&pid);
-    let last = text.lines().rfind(its);
-    last.is_some_and(|line| line.contains("poll("))
-}
-
-/// The calls in strace's output: each name with each of its numbers, as far as any one process came.
-fn calls(text: &str) -> BTreeSet<(String, u32)> {
-    let mut counts = std::collections::HashMap::new();
-    let mut calls = BTreeSet::new();
-    for line in text.lines() {
-        // With -f there is a pid in front; what is resumed has been counted.
-        let (pid, call) = match line.split_once(char::is_whitespace) {
-            Some((pid, call)) if pid.parse::<u32>().is_ok() => (pid, call.trim_start()),
-            _ => ("", line),
-        };
-        let Some((name, _)) = call.split_once('(') else {
-            continue;
-        };
-        if !name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
-            continue;
-        }
-        let count = counts.entry((pid.to_owned(), name.to_owned())).or_insert(0);
-        *count += 1;
-        calls.insert((name.to_owned(), *count));
-    }
-    calls
 }

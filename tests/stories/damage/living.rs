@@ -7,11 +7,12 @@ use std::time::Duration;
 use domstate::domain::{Answer, Certainty};
 use domstate::observe::look;
 use domstate::store::StateDir;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::in_run;
 use crate::guest::Guest;
-use crate::harness::{Host, until};
+use crate::harness::{Host, is_alive, send, until};
 
 /// No divisor of any line's length.
 const STRIDE: usize = 7;
@@ -137,37 +138,45 @@ fn a_journal_that_is_cut_while_its_guest_lives_has_nothing_false_told_as_witness
 
 #[test]
 fn a_cut_journal_is_in_doubt_also_where_the_clock_was_set_back_before() {
-    let host = Host::new();
-    let mut guest = host.start("v", &[]);
-    let journal = in_run(&host.state_dir(), "journal");
-    let checkpoint = in_run(&host.state_dir(), "state.json");
-    // The first one may be still to come.
-    let known = || -> Value {
-        let text = fs::read(&checkpoint).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
-    };
-    // By the clock as it is then all that was written before is newer.
-    let hour = Duration::from_secs(3600);
-    host.note(
-        "v",
-        hour,
-        "ASKED",
-        &json!({"verb": "suspend", "uid": 0, "pid": 1, "command": ""}),
-    );
-    let whole = fs::read(&journal).unwrap();
-    host.note_of_qemu_at("v", hour, "STOP");
-    host.wait_for("v", "paused (user)");
-    let length = u64::try_from(whole.len()).unwrap();
-    until("its checkpoint", || {
-        known()["offset"].as_u64() > Some(length)
-    });
-    let cut = fs::OpenOptions::new().write(true).open(&journal).unwrap();
-    cut.set_len(length).unwrap();
-    until("a checkpoint of what is left", || {
-        known()["certainty"] == "inferred"
-    });
-    guest.press('o');
-    host.wait("v");
-    let told = host.json("v");
-    assert_ne!(told["certainty"], "witnessed", "{told}");
+    // The supervisor meets the cut alone, or with all that its guest says behind it.
+    for is_late in [false, true] {
+        let host = Host::new();
+        let mut guest = host.start("v", &[]);
+        let (supervisor, qemu) = (host.supervisor_pid("v"), host.qemu_pid("v"));
+        let journal = in_run(&host.state_dir(), "journal");
+        let checkpoint = in_run(&host.state_dir(), "state.json");
+        // The first one may be still to come.
+        let known = || -> Value {
+            let text = fs::read(&checkpoint).unwrap_or_default();
+            serde_json::from_slice(&text).unwrap_or_default()
+        };
+        let length = fs::metadata(&journal).unwrap().len();
+        // By the clock as it is then all that was written before is newer.
+        let hour = Duration::from_secs(3600);
+        let suspend = json!({"verb": "suspend", "uid": 0, "pid": 1, "command": "as long as what the guest says later"});
+        host.note("v", hour, "ASKED", &suspend);
+        host.note_of_qemu_at("v", hour, "STOP");
+        host.wait_for("v", "paused (user)");
+        let whole = fs::metadata(&journal).unwrap().len();
+        until("its checkpoint", || {
+            known()["offset"].as_u64() == Some(whole)
+        });
+        if is_late {
+            send(supervisor, Signal::SIGSTOP);
+        }
+        let cut = fs::OpenOptions::new().write(true).open(&journal).unwrap();
+        cut.set_len(length).unwrap();
+        if !is_late {
+            until("a checkpoint of what is left", || {
+                known()["certainty"] == "inferred"
+            });
+        }
+        guest.press('o');
+        until("QEMU's end", || !is_alive(qemu));
+        assert!(!is_late || fs::metadata(&journal).unwrap().len() < whole);
+        send(supervisor, Signal::SIGCONT);
+        host.wait("v");
+        let told = host.json("v");
+        assert_ne!(told["certainty"], "witnessed", "{told}");
+    }
 }

@@ -223,3 +223,19 @@ fn a_guest_that_may_have_panicked_in_lost_lines_is_in_doubt_wherever_it_is_taken
     assert_eq!(host.wait("v"), "shut off (shutdown)");
     host.assert_is("v", "shut off (shutdown)", &cause, "witnessed");
 }
+
+#[test]
+fn a_reset_that_may_be_a_crash_kernels_is_no_success_behind_a_save_either() {
+    for (is_in_doubt, answer) in [(false, "shut off (shutdown)"), (true, "shut off (unknown)")] {
+        let stage = Stage::new();
+        let _guest = stage.start(&["-no-reboot"]);
+        let host = &stage.host;
+        if is_in_doubt {
+            host.note("v", Duration::ZERO, "GAP", &json!({}));
+        }
+        host.ok(&["managedsave", "v"]);
+        host.ok(&["start", "v"]);
+        Guest::taken(&stage.line).press('r');
+        assert_eq!(host.wait("v"), answer);
+    }
+}
