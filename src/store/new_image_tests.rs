@@ -125,7 +125,7 @@ fn what_another_save_has_left_is_not_touched() {
     stranger.definition.uuid = Uuid::from_random([7; 16]);
     let error = NewImage::create(&path, &stranger).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-    let newer = "domstate save image\n{\"format\":2}\n";
+    let newer = "domstate save image\n{\"format\":3}\n";
     fs::write(part_of(&path), newer).unwrap();
     drop_part(&path);
     assert_eq!(fs::read_to_string(part_of(&path)).unwrap(), newer);

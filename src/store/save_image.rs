@@ -26,7 +26,10 @@ use crate::domain::{Begin, Name, Timestamp};
 use crate::journal::open_users_to_read;
 
 /// The format version of the whole file. Older ones are read, newer ones refused.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+
+/// That of an image whose guest is in no doubt. One that knows no more would restore one that is as if it were not.
+const UNDOUBTED_FORMAT: u64 = 1;
 
 pub(super) const MAGIC: &[u8] = b"domstate save image\n";
 
@@ -81,7 +84,10 @@ impl SaveImage {
     /// The header's line without its end.
     fn line(&self, header_bytes: u64, stream_bytes: Option<u64>) -> String {
         let mut header = json!({
-            "format": FORMAT,
+            "format": match self.may_have_panicked {
+                true => FORMAT,
+                false => UNDOUBTED_FORMAT,
+            },
             "header_bytes": header_bytes,
             "stream_bytes": stream_bytes,
             "name": self.name.as_str(),

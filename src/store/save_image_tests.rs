@@ -119,8 +119,8 @@ fn format_1_is_read() {
 #[test]
 fn a_newer_format_is_refused_by_name() {
     let folder = Folder::new();
-    let newer = forged(r#"},"format":1"#, r#"},"format":2"#);
-    let words = "format 2 is newer than this domstate, which knows 1";
+    let newer = forged(r#"},"format":1"#, r#"},"format":3"#);
+    let words = "format 3 is newer than this domstate, which knows 2";
     assert_eq!(refusal(&folder, &bytes_of(&newer, b"")), words);
     let other_digest = newer.replace("digest", "sha256");
     assert_eq!(refusal(&folder, &bytes_of(&other_digest, b"")), words);

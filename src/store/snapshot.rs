@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::durable::{FORMAT, create_folder, read_json, sync_folder, write_durably};
+use super::durable::{FORMAT, create_folder, read_json_of, sync_folder, write_durably};
 use super::encode::time_text;
 use super::new_image::Placed;
 use super::owner::Owner;
@@ -21,6 +21,9 @@ use super::save_image::time_of;
 use super::trust::refuse_link;
 use crate::domain::{Begin, Name, Timestamp};
 use crate::journal::{os_from_json, os_to_json};
+
+/// That of one whose guest is in doubt: who knows no more would take a guest back to it as if it were not.
+const DOUBTED_FORMAT: u64 = FORMAT + 1;
 
 /// A snapshot of a guest: its memory and all disks that it can write to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +56,7 @@ impl Snapshot {
     /// With the path and the field that is wrong.
     pub fn load(path: &Path) -> Result<Option<Self>> {
         let context = || format!("{}", path.display());
-        let value = match read_json(path) {
+        let value = match read_json_of(path, DOUBTED_FORMAT) {
             Ok(value) => value,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(error).with_context(context),
@@ -99,7 +102,10 @@ impl Snapshot {
     fn to_json(&self) -> Value {
         let disk = |disk: &SnapshotDisk| json!({"node": disk.node, "file": os_to_json(disk.file.as_os_str())});
         json!({
-            "format": FORMAT,
+            "format": match self.may_have_panicked {
+                true => DOUBTED_FORMAT,
+                false => FORMAT,
+            },
             "name": self.name.as_str(),
             "created_at": time_text(self.created_at),
             "running": self.begin == Begin::Running,

@@ -97,7 +97,7 @@ fn an_image_that_is_not_whole_or_not_ours_is_refused_before_qemu_starts() {
         ),
         (
             changed(newer, b'9'),
-            "format 9 is newer than this domstate, which knows 1".to_owned(),
+            "format 9 is newer than this domstate, which knows 2".to_owned(),
         ),
         (changed(name, b'w'), "its header is damaged".to_owned()),
         (

@@ -222,20 +222,20 @@ fn a_newer_snapshot_or_image_is_refused_in_clear_words_and_kept() {
     fs::write(&image, &newer).unwrap();
     let said = host.domstate(&["start", "v"]);
     assert_eq!(said.code, Some(1), "{said:?}");
-    let words = "format 9 is newer than this domstate, which knows 1";
+    let words = "format 9 is newer than this domstate, which knows 2";
     assert!(said.stderr.contains(words), "{said:?}");
     assert_eq!(fs::read(&image).unwrap(), newer);
     let snapshots = host.state_dir().join("v/snapshots");
     fs::create_dir(&snapshots).unwrap();
-    fs::write(snapshots.join("s1.json"), r#"{"format": 3, "name": "s1"}"#).unwrap();
+    fs::write(snapshots.join("s1.json"), r#"{"format": 4, "name": "s1"}"#).unwrap();
     let said = host.domstate(&["snapshot-list", "v"]);
     let words = format!(
-        "error: {}: format 3 is newer than this domstate, which knows 2\n",
+        "error: {}: format 4 is newer than this domstate, which knows 3\n",
         snapshots.join("s1.json").display()
     );
     assert_eq!((said.code, said.stderr), (Some(1), words));
     let said = host.domstate(&["snapshot-delete", "v", "s1"]);
-    assert!(said.stderr.contains("format 3 is newer"), "{said:?}");
+    assert!(said.stderr.contains("format 4 is newer"), "{said:?}");
     assert!(snapshots.join("s1.json").exists());
     assert_eq!(host.answer("v"), "shut off (saved)");
 }
